@@ -1,0 +1,401 @@
+//! The messages between the Worker and the Gate: plain data, JSON on the wire.
+//!
+//! Both sides accept version N and N-1, because a deploy runs both for minutes.
+//! Unknown fields are ignored; a field added later has a default.
+
+use serde::{Deserialize, Serialize};
+
+/// The version that this build writes. It reads this one and the one before.
+pub const VERSION: u32 = 1;
+
+/// Milliseconds since the Unix epoch, or a span of them where the name says so.
+pub type Millis = u64;
+/// Tokens as a provider counts them.
+pub type Tokens = u64;
+/// Millionths of a US dollar.
+pub type MicroUsd = u64;
+/// A ticket's name: made by the Worker, unique for one request.
+pub type TicketId = String;
+
+/// Who comes first in the queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Priority {
+    /// A person waits and others depend on it.
+    Critical,
+    /// A person waits.
+    #[default]
+    Normal,
+    /// Nobody waits.
+    Background,
+}
+
+/// One provider account × model class × speed: the unit whose buckets the
+/// provider enforces.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Pool {
+    /// The account's name in `TOLLGATE_ACCOUNTS`.
+    pub account: String,
+    /// The model class, e.g. `sonnet-5-5`; `count_tokens` for token counting.
+    pub class: String,
+    /// `standard` or `fast`.
+    pub speed: String,
+}
+
+/// "May this request go?" Also sent, whole, by every poll of a queued request
+/// and every renewal of a running one, so that a restarted Gate rebuilds its
+/// tickets and places from them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Admit {
+    /// The request's ticket; admit is idempotent by (ticket, attempt).
+    pub ticket: TicketId,
+    /// 0 for the first; one more after each provider refusal.
+    #[serde(default)]
+    pub attempt: u32,
+    /// When the request first asked, by the Worker's clock: its place in the
+    /// queue survives a restart and a provider refusal.
+    pub asked_ms: Millis,
+    /// The tenant that pays.
+    pub tenant: String,
+    /// The tenant's end user, where the request names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// The key's id, checked against those that live.
+    pub key: String,
+    /// Where the request goes.
+    pub pool: Pool,
+    /// The model's id as asked for: lengths are learned by it.
+    pub model: String,
+    /// The queue's class.
+    #[serde(default)]
+    pub priority: Priority,
+    /// Estimated input tokens that count towards the provider's input bucket.
+    pub input_tokens: Tokens,
+    /// The request's own limit on its output.
+    pub max_tokens: Tokens,
+    /// The most that the request can cost: the input's upper bound at its
+    /// dearest rate, and `max_tokens`.
+    pub microusd_max: MicroUsd,
+    /// How long the client still waits, from this message on.
+    pub patience_ms: Millis,
+    /// Bytes that the waiting request holds in its isolate.
+    #[serde(default)]
+    pub bytes: u64,
+    /// True for a renewal: the request runs, and this is how far it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub running: Option<Progress>,
+}
+
+/// How far a running request is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Output tokens generated so far, estimated from the bytes seen.
+    pub output_tokens: Tokens,
+}
+
+/// One call of the Worker: an admit, and what waited to be told.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Call {
+    /// [`VERSION`] of the writer.
+    pub v: u32,
+    /// Hash of the deployment settings that the Worker runs with.
+    #[serde(default)]
+    pub config: u32,
+    /// The request that asks, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admit: Option<Admit>,
+    /// Settlements, observations and cancels, resent until acknowledged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<Event>,
+    /// The version of the tenant's policy that the isolate holds, if any: an
+    /// older one is answered with the new one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy_version: Option<u64>,
+}
+
+/// Something that happened to a request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+pub enum Event {
+    /// An attempt ended. Idempotent by (ticket, attempt).
+    Settled(Settle),
+    /// The provider answered with its levels.
+    Observed(Observation),
+    /// The client left before it was granted: its place is free.
+    Cancelled {
+        /// Whose place.
+        ticket: TicketId,
+    },
+}
+
+/// How one attempt ended. Carries what a Gate that forgot the ticket needs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Settle {
+    /// Whose attempt.
+    pub ticket: TicketId,
+    /// Which attempt.
+    pub attempt: u32,
+    /// The tenant that pays.
+    pub tenant: String,
+    /// Its end user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// The key's id.
+    pub key: String,
+    /// Where it ran.
+    pub pool: Pool,
+    /// The model, as asked for.
+    pub model: String,
+    /// The request's own limit on its output.
+    pub max_tokens: Tokens,
+    /// What it was estimated at: the difference to the usage is learned.
+    pub input_estimate: Tokens,
+    /// What was used.
+    pub used: Used,
+    /// When the attempt ended, by the Worker's clock.
+    pub at_ms: Millis,
+}
+
+/// What an attempt used. Limit-tokens and billed money are kept apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "how", rename_all = "lowercase")]
+pub enum Used {
+    /// Proof that nothing was used: never sent, or refused by the provider.
+    Nothing,
+    /// The provider's own figures, or an upper bound flagged `estimated`.
+    Tokens {
+        /// Input that counts towards the provider's input bucket.
+        input: Tokens,
+        /// All input: uncached, cache creation and cache reads.
+        input_total: Tokens,
+        /// Output, thinking included.
+        output: Tokens,
+        /// What it costs.
+        microusd: MicroUsd,
+        /// True where `input`, `output` or the money is not the provider's own.
+        estimated: bool,
+    },
+}
+
+/// The provider's levels, as one response told them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Observation {
+    /// Which pool.
+    pub pool: Pool,
+    /// Whose response: requests granted later than this one are not in it.
+    pub ticket: TicketId,
+    /// When the attempt was sent, by the Worker's clock.
+    pub sent_ms: Millis,
+    /// When the response head came, by the Worker's clock.
+    pub at_ms: Millis,
+    /// The response's status.
+    pub status: u16,
+    /// `details.error_code` of an error, e.g. `ramp_limit_exceeded`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_code: Option<String>,
+    /// `retry-after`, as a span.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<Millis>,
+    /// The request bucket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests: Option<Level>,
+    /// The input bucket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<Level>,
+    /// The output bucket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Level>,
+}
+
+/// `limit`, `remaining` and `reset` of one kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Level {
+    /// The bucket's capacity, a minute's worth.
+    pub limit: u64,
+    /// What was left: exact for requests, rounded to the nearest 1,000 tokens.
+    pub remaining: u64,
+    /// When the bucket is full again, by the provider's clock, to the second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reset_ms: Option<Millis>,
+}
+
+/// The Gate's answer to a [`Call`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reply {
+    /// [`VERSION`] of the writer.
+    pub v: u32,
+    /// The decision on `admit`; none where there was no admit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<Decision>,
+    /// The tenant's policy, where the isolate's is older.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<PolicyView>,
+    /// A lease for the isolate. Always none until leases are built.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<Lease>,
+}
+
+/// What became of an admit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "decision", rename_all = "lowercase")]
+pub enum Decision {
+    /// It may go now; every limit holds its reservation.
+    Granted {
+        /// How long it waited in the queue.
+        waited_ms: Millis,
+    },
+    /// It has a place: poll with the same admit.
+    Queued {
+        /// The expected wait from now.
+        wait_ms: Millis,
+    },
+    /// It may not go.
+    Refused(Refusal),
+}
+
+/// Why not, and when.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// Stable reason: the user sees it as `tollgate_<reason>`, with its row in
+    /// docs/errors.md.
+    pub reason: Reason,
+    /// The span until a retry can succeed; none where waiting does not help.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<Millis>,
+    /// The limit that refused, where one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<LimitView>,
+}
+
+/// The reasons of the Gate's refusals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Reason {
+    /// The tenant does not exist (401).
+    UnknownTenant,
+    /// The key was revoked or never registered (401).
+    KeyRevoked,
+    /// The tenant may not use this model (403).
+    ModelNotAllowed,
+    /// A rate limit of the provider account: the wait exceeds the patience (429).
+    ProviderLimit,
+    /// A rate limit of the tenant (429).
+    TenantLimit,
+    /// A rate limit of the end user (429).
+    UserLimit,
+    /// The tenant's or the end user's budget is spent (429, waits do not help
+    /// before the window ends).
+    BudgetSpent,
+    /// The deployment's budget is spent (429).
+    DeploymentBudgetSpent,
+    /// The request alone is larger than a limit's capacity: it can never go (400).
+    TooLarge,
+    /// The queue is full by length or bytes (503).
+    QueueFull,
+    /// Its time ran out in the queue (429).
+    Deadline,
+    /// The provider account's spend cap: until it resumes (429, no retry).
+    ProviderSpendCap,
+    /// The priority asked for is above the tenant's highest (403).
+    PriorityNotAllowed,
+}
+
+/// One limit, as its owner may see it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LimitView {
+    /// `account`, `tenant`, `user`, `deployment`.
+    pub scope: String,
+    /// `requests`, `input_tokens`, `output_tokens`, `concurrent`, `tokens_day`,
+    /// `microusd_day`, `requests_day`.
+    pub kind: String,
+    /// What is left.
+    pub level: i64,
+    /// The most it holds.
+    pub capacity: u64,
+    /// Refill a second; 0 for budgets.
+    pub per_s: u64,
+    /// The span until it is full again, or its window ends.
+    pub resets_ms: Millis,
+}
+
+/// What an isolate keeps of a tenant for at most 10 s.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PolicyView {
+    /// Grows with every change of the tenant or its keys.
+    pub version: u64,
+    /// False where the tenant is unknown.
+    pub known: bool,
+    /// Ids of this tenant's keys that live.
+    pub keys: Vec<String>,
+    /// Model ids or prefixes ending in `*`; empty: all.
+    pub models: Vec<String>,
+    /// The tenant's cache setting, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<bool>,
+    /// The priority of requests that name none.
+    pub priority_default: Priority,
+    /// The highest that requests may ask for.
+    pub priority_highest: Priority,
+}
+
+/// What `/v1/limits` needs, for one caller.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct View {
+    /// [`VERSION`] of the writer.
+    pub v: u32,
+    /// The tenant's policy.
+    pub policy: PolicyView,
+    /// The caller's own limits: tenant, and its end user.
+    pub limits: Vec<LimitView>,
+    /// The accounts' limits; empty unless the caller has the scope `account`.
+    pub account_limits: Vec<AccountLimits>,
+    /// For each pool that is known: what this caller could use now, over all limits.
+    pub available: Vec<Available>,
+    /// Expected waits by priority: critical, normal, background.
+    pub queue_ms: [Millis; 3],
+}
+
+/// One pool's buckets, for those who may see them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AccountLimits {
+    /// Which pool.
+    pub pool: Pool,
+    /// Its buckets.
+    pub limits: Vec<LimitView>,
+}
+
+/// What one caller could use of one pool now.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Available {
+    /// Which pool.
+    pub pool: Pool,
+    /// Requests.
+    pub requests: u64,
+    /// Input tokens.
+    pub input_tokens: Tokens,
+    /// Output tokens.
+    pub output_tokens: Tokens,
+}
+
+/// Capacity lent to an isolate for seconds. The messages have room for it from
+/// the first day.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Lease {
+    /// Its name.
+    pub id: String,
+    /// For whom.
+    pub tenant: String,
+    /// For which pool.
+    pub pool: Pool,
+    /// Requests lent.
+    pub requests: u64,
+    /// Input tokens lent.
+    pub input_tokens: Tokens,
+    /// Output tokens lent.
+    pub output_tokens: Tokens,
+    /// Money lent.
+    pub microusd: MicroUsd,
+    /// Its span, from before the isolate asked.
+    pub ttl_ms: Millis,
+}
