@@ -1,0 +1,7 @@
+//! Anthropic's Messages API.
+
+pub mod answer;
+pub mod errors;
+pub mod headers;
+pub mod request;
+pub mod stream;
