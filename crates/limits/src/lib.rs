@@ -6,4 +6,10 @@
 //! drive the same machine.
 #![forbid(unsafe_code)]
 
+pub mod admin;
+mod gate;
 pub mod message;
+pub mod policy;
+pub mod settings;
+
+pub use gate::{Answer, Input, Output, Write};

@@ -1,0 +1,174 @@
+//! What the deployment tells its Gate: accounts, queue bounds, budgets, chunks.
+//!
+//! Plain data with sound defaults; the settings crate fills it from
+//! wrangler.toml. Each constant carries its reason.
+
+use std::collections::BTreeMap;
+
+use crate::message::{MicroUsd, Millis, Tokens};
+
+/// Everything that a Gate is told at its start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GateSettings {
+    /// Provider accounts by name. A pool of an account that is not here gets
+    /// [`AccountSettings::default`].
+    pub accounts: BTreeMap<String, AccountSettings>,
+    /// The queue's bounds.
+    pub queue: QueueSettings,
+    /// The deployment's own budget of a day (UTC).
+    pub budget: DayBudget,
+    /// How far ahead spend is written.
+    pub durability: Durability,
+    /// How long a ticket lives without renewal. 15 minutes: beyond the official
+    /// SDKs' time-out of 10 minutes (facts of 2026-11, SDK 2.13.0).
+    pub ticket_ttl_ms: Millis,
+}
+
+impl Default for GateSettings {
+    fn default() -> Self {
+        Self {
+            accounts: BTreeMap::new(),
+            queue: QueueSettings::default(),
+            budget: DayBudget::default(),
+            durability: Durability::default(),
+            ticket_ttl_ms: 15 * 60_000,
+        }
+    }
+}
+
+/// One provider account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountSettings {
+    /// First beliefs by model class, `*` for every other; the provider's
+    /// headers win. Absent: learned.
+    pub limits: BTreeMap<String, ClassLimits>,
+    /// How much of the account's limits this deployment uses, in permille.
+    pub share_permille: u32,
+    /// The margin kept below the limits.
+    pub headroom: Headroom,
+    /// What the Worker does when it cannot reach the Gate.
+    pub fail: Fail,
+}
+
+impl Default for AccountSettings {
+    fn default() -> Self {
+        Self {
+            limits: BTreeMap::new(),
+            share_permille: 1_000,
+            headroom: Headroom::Adaptive,
+            fail: Fail::Closed,
+        }
+    }
+}
+
+/// A model class's limits a minute, as far as they are known beforehand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClassLimits {
+    /// Requests.
+    pub rpm: Option<u64>,
+    /// Input tokens.
+    pub itpm: Option<Tokens>,
+    /// Output tokens.
+    pub otpm: Option<Tokens>,
+}
+
+/// The margin kept below a provider's limits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Headroom {
+    /// A little of the burst, none of the rate; wider after a 429, narrower
+    /// with success.
+    #[default]
+    Adaptive,
+    /// This much of rate and burst, in permille, by kind.
+    Fixed {
+        /// Of requests.
+        rpm: u32,
+        /// Of input tokens.
+        itpm: u32,
+        /// Of output tokens.
+        otpm: u32,
+    },
+    /// The user's guide: 48 of 50 requests, 28k of 30k tokens.
+    Guide,
+}
+
+/// What happens to requests while the Gate cannot be reached (invariant 11).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fail {
+    /// Refused with 503.
+    #[default]
+    Closed,
+    /// Admitted and recorded.
+    Open,
+}
+
+/// The queue's bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueSettings {
+    /// Waiting requests. 10,000 at about 1 KB each is a tenth of the object's
+    /// 128 MB (platform limits, 2026-11).
+    pub length_max: usize,
+    /// Bytes that waiting requests hold in their isolates. 1 GiB: some twenty
+    /// isolates filled to their own bound of 48 MB.
+    pub bytes_max: u64,
+    /// How long requests of each priority wait where the client names no time:
+    /// critical, normal, background (design.md §4).
+    pub patience_ms: [Millis; 3],
+    /// The longest that any request may wait.
+    pub patience_max_ms: Millis,
+}
+
+impl Default for QueueSettings {
+    fn default() -> Self {
+        Self {
+            length_max: 10_000,
+            bytes_max: 1 << 30,
+            patience_ms: [30_000, 120_000, 600_000],
+            patience_max_ms: 3_600_000,
+        }
+    }
+}
+
+/// A day's budget (UTC); absent: none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DayBudget {
+    /// Requests.
+    pub requests: Option<u64>,
+    /// Input and output tokens.
+    pub tokens: Option<Tokens>,
+    /// Money.
+    pub microusd: Option<MicroUsd>,
+}
+
+/// How far ahead of the real spend the durable marks are written. Larger
+/// chunks: fewer writes, more that a restart counts as spent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Durability {
+    /// A bucket's chunk, in permille of its capacity. 5 %: a restart costs at
+    /// most 3 s of refill, which heals itself.
+    pub bucket_permille: u32,
+    /// A budget's largest chunk, in permille of the budget; a quarter of what
+    /// is left when that is less.
+    pub budget_permille: u32,
+    /// Chunk of requests where no budget limits them.
+    pub requests_chunk: u64,
+    /// Chunk of tokens where no budget limits them.
+    pub tokens_chunk: Tokens,
+    /// Chunk of money where no budget limits it.
+    pub microusd_chunk: MicroUsd,
+    /// How often learned lengths are written, at most.
+    pub learned_every_ms: Millis,
+}
+
+impl Default for Durability {
+    fn default() -> Self {
+        Self {
+            bucket_permille: 50,
+            budget_permille: 20,
+            requests_chunk: 100,
+            tokens_chunk: 500_000,
+            microusd_chunk: 1_000_000,
+            learned_every_ms: 300_000,
+        }
+    }
+}
