@@ -72,11 +72,15 @@ async function main() {
   console.log(`ready ${url}`);
 }
 
-/** @param {number} port */
+/**
+ * @param {number} port
+ * @returns {Promise<import("miniflare").V4WorkerOptions[]>}
+ */
 async function workers(port) {
   const { unstable_getMiniflareWorkerOptions: optionsOf } = await import("wrangler");
   const wranglerToml = path.join(ROOT, "wrangler.toml");
-  const { assets, modulesRules: _, serviceBindings, ...options } = optionsOf(wranglerToml).workerOptions;
+  // Their index signature hides the types of all that is not named in them.
+  const { assets, modulesRules: _, ...options } = /** @type {any} */ (optionsOf(wranglerToml).workerOptions);
   const vars = await variables(args.config ?? wranglerToml);
   return [
     {
@@ -86,7 +90,7 @@ async function workers(port) {
       bindings: { ...vars, ...secrets(vars) },
       // A hop before every upstream request that production does not have.
       stripCfConnectingIp: false,
-      serviceBindings: { ...serviceBindings, ...(assets?.binding && { [assets.binding]: SITE }) },
+      serviceBindings: { ...options.serviceBindings, ...(assets?.binding ? { [assets.binding]: SITE } : {}) },
       unsafeDirectSockets: [{ host: "127.0.0.1", port }],
     },
     // A Worker with assets gets Miniflare's router, in JS, before each request.
@@ -100,6 +104,7 @@ async function workers(port) {
             modules: [
               { type: /** @type {const} */ ("ESModule"), path: "site.mjs", contents: "export default {}" },
             ],
+            modulesRoot: ".",
             assets: { ...assets, binding: undefined, routerConfig: { has_user_worker: false } },
           },
         ]

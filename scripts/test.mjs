@@ -1,0 +1,112 @@
+// Runs every test and closes with the one line `N passed, N failed`.
+//
+// A step is a program. Steps that run tests are counted by what their runner
+// printed, all others count as one. A step that cannot run counts as failed,
+// and so does a runner that ran nothing; the others run all the same.
+
+import { spawn } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+import { gzipSync } from "node:zlib";
+
+/** The goal for the bundle that `make bench` states, KiB gzip. */
+const EDGE_KIB_MAX = 300;
+
+/** @typedef {{passed: number, failed: number}} Count */
+
+const locked = process.env.CI ? ["--locked"] : [];
+const lint = [
+  step("format", ["cargo", "fmt", "--all", "--check"]),
+  step("clippy", ["cargo", "clippy", ...locked, "--workspace", "--all-targets", "--", "-D", "warnings"]),
+  step("licences", ["node", "scripts/licences.mjs"]),
+  step("types of the JavaScript", ["tsc", "-p", "."]),
+];
+const tests = [
+  step("Rust", ["cargo", "test", ...locked, "--workspace", "--no-fail-fast"], countCargo),
+  step("bundle (wrangler deploy --dry-run)", ["scripts/build", "edge-debug", "edge"]),
+  { name: "size", run: size },
+  step("emulator and command line", ["scripts/tools", "tollgate-emulator", "tollgate-cli"]),
+  step(
+    "end to end",
+    ["node", "--test", "--test-concurrency=2", "--test-timeout=300000", "tests/e2e/**/*.test.mjs"],
+    countNode,
+  ),
+];
+
+/** @type {import("node:child_process").ChildProcess | undefined} */
+let running;
+for (const signal of /** @type {const} */ (["SIGTERM", "SIGINT", "SIGHUP"])) {
+  process.once(signal, () => {
+    if (running?.pid) process.kill(-running.pid, "SIGTERM");
+    process.exit(143);
+  });
+}
+
+const total = { passed: 0, failed: 0 };
+/** @type {string[]} */
+const table = [];
+for (const { name, run } of process.argv[2] === "lint" ? lint : [...lint, ...tests]) {
+  console.log(`\n== ${name}`);
+  const began = Date.now();
+  const { passed, failed } = await run();
+  total.passed += passed;
+  total.failed += failed;
+  const seconds = Math.round((Date.now() - began) / 1000);
+  table.push(`${failed ? "FAILED" : "ok    "} ${name}: ${passed} passed, ${failed} failed, ${seconds} s`);
+}
+console.log(`\n${table.join("\n")}\n${total.passed} passed, ${total.failed} failed`);
+process.exit(total.failed || !total.passed ? 1 : 0);
+
+/**
+ * @param {string} name
+ * @param {string[]} command
+ * @param {(output: string) => Count} [count]
+ */
+function step(name, [program, ...args], count) {
+  const run = () =>
+    new Promise((/** @type {(count: Count) => void} */ resolve) => {
+      // A group of its own, so that a signal ends what it started, too.
+      running = spawn(program, args, { stdio: ["ignore", "pipe", "inherit"], detached: true });
+      let output = "";
+      running.stdout?.setEncoding("utf8").on("data", (text) => {
+        process.stdout.write(text);
+        if (count) output += text;
+      });
+      running.once("error", (error) => (console.error(String(error)), resolve({ passed: 0, failed: 1 })));
+      running.once("close", (code) => {
+        const counted = count?.(output) ?? { passed: code === 0 ? 1 : 0, failed: 0 };
+        const silent = code !== 0 || counted.passed === 0 ? 1 : 0;
+        resolve({ passed: counted.passed, failed: counted.failed || silent });
+      });
+    });
+  return { name, run };
+}
+
+/** @param {string} output */
+function countCargo(output) {
+  const lines = [...output.matchAll(/^test result: \S+ (\d+) passed; (\d+) failed/gm)];
+  return {
+    passed: lines.reduce((sum, line) => sum + Number(line[1]), 0),
+    failed: lines.reduce((sum, line) => sum + Number(line[2]), 0),
+  };
+}
+
+/** @param {string} output */
+function countNode(output) {
+  const last = (/** @type {string} */ word) =>
+    Number([...output.matchAll(new RegExp(`^\\S+ ${word} (\\d+)$`, "gm"))].at(-1)?.[1] ?? 0);
+  return { passed: last("pass"), failed: last("fail") + last("cancelled") };
+}
+
+async function size() {
+  const files = readdirSync("dist/edge").filter((file) => /\.(js|wasm)$/.test(file));
+  let sum = 0;
+  for (const file of files) {
+    const bytes = readFileSync(`dist/edge/${file}`);
+    const zipped = gzipSync(bytes, { level: 9 }).length / 1024;
+    sum += zipped;
+    console.log(`${file}: ${(bytes.length / 1024).toFixed(1)} KiB, ${zipped.toFixed(1)} KiB gzip`);
+  }
+  console.log(`edge: ${sum.toFixed(1)} KiB gzip of ${EDGE_KIB_MAX}`);
+  const ok = files.length > 1 && sum <= EDGE_KIB_MAX;
+  return { passed: ok ? 1 : 0, failed: ok ? 0 : 1 };
+}
