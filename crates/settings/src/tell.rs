@@ -1,0 +1,85 @@
+//! What the Gate is told of the settings, in its own words.
+
+use std::collections::BTreeMap;
+
+use limits::settings::{self, AccountSettings, DayBudget, Durability, GateSettings, QueueSettings};
+
+use crate::Settings;
+use crate::account::{Account, ClassLimits, Fail, Headroom};
+use crate::gate::Gate;
+
+impl Settings {
+    /// What the Gate is told.
+    pub fn gate_settings(&self) -> GateSettings {
+        let account = |(name, account): (&String, &Account)| (name.clone(), tell_account(account));
+        GateSettings {
+            accounts: self.accounts.iter().map(account).collect(),
+            queue: tell_queue(&self.gate),
+            budget: tell_budget(&self.gate),
+            durability: tell_chunk(&self.gate),
+            ..GateSettings::default()
+        }
+    }
+}
+
+fn tell_account(account: &Account) -> AccountSettings {
+    AccountSettings {
+        limits: first_beliefs(account),
+        share_permille: account.share.permille,
+        headroom: match account.headroom {
+            Headroom::Adaptive => settings::Headroom::Adaptive,
+            Headroom::Guide => settings::Headroom::Guide,
+            Headroom::Fixed { rpm, itpm, otpm } => settings::Headroom::Fixed {
+                rpm: rpm.permille,
+                itpm: itpm.permille,
+                otpm: otpm.permille,
+            },
+        },
+        fail: match account.fail {
+            Fail::Closed => settings::Fail::Closed,
+            Fail::Open => settings::Fail::Open,
+        },
+    }
+}
+
+/// By class: what is set for it, else for `*`.
+fn first_beliefs(account: &Account) -> BTreeMap<String, settings::ClassLimits> {
+    let all = account.limits.get("*").copied().unwrap_or_default();
+    let tell = |limits: ClassLimits| settings::ClassLimits {
+        rpm: limits.rpm,
+        itpm: limits.itpm,
+        otpm: limits.otpm,
+    };
+    account.limits.iter().map(|(class, limits)| (class.clone(), tell(limits.or(all)))).collect()
+}
+
+fn tell_queue(gate: &Gate) -> QueueSettings {
+    let waits = gate.queue.wait_s;
+    QueueSettings {
+        length_max: gate.queue.length_max as usize,
+        bytes_max: gate.queue.bytes_max,
+        patience_ms: [waits.critical, waits.normal, waits.background].map(|s| u64::from(s) * 1_000),
+        patience_max_ms: u64::from(gate.queue.wait_s_max) * 1_000,
+    }
+}
+
+/// Several budgets of a day bind together: of each amount the least.
+fn tell_budget(gate: &Gate) -> DayBudget {
+    let least = |amounts: Vec<Option<u64>>| amounts.into_iter().flatten().min();
+    DayBudget {
+        requests: least(gate.budgets.iter().map(|budget| budget.requests).collect()),
+        tokens: least(gate.budgets.iter().map(|budget| budget.tokens).collect()),
+        microusd: least(gate.budgets.iter().map(|budget| budget.usd.map(|usd| usd.0)).collect()),
+    }
+}
+
+fn tell_chunk(gate: &Gate) -> Durability {
+    Durability {
+        bucket_permille: gate.chunk.bucket.permille,
+        budget_permille: gate.chunk.budget.permille,
+        requests_chunk: gate.chunk.requests,
+        tokens_chunk: gate.chunk.tokens,
+        microusd_chunk: gate.chunk.usd.0,
+        ..Durability::default()
+    }
+}
