@@ -240,6 +240,11 @@ impl<'de> Deserialize<'de> for BaseUrl {
     }
 }
 
+/// True for `http://` and a loopback host, where nothing leaves the machine.
+pub fn is_loopback_http(url: &str) -> bool {
+    url.starts_with("http://") && BaseUrl::parse(url).is_ok()
+}
+
 fn host_ok(host: &str) -> bool {
     match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
         Some(v6) => v6.parse::<Ipv6Addr>().is_ok(),

@@ -22,7 +22,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-pub use account::{Account, BaseUrl, ClassLimits, Fail, Headroom, Provider, Tier};
+pub use account::{
+    Account, BaseUrl, ClassLimits, Fail, Headroom, Provider, Tier, is_loopback_http,
+};
 pub use cache::Cache;
 pub use finding::Finding;
 pub use gate::{Chunk, Gate, Jurisdiction, LocationHint, Queue, Waits};
