@@ -22,11 +22,9 @@ pub(super) fn check(
     let file = own.map(|own| folder.join(own)).filter(|own| own.exists());
     let file = file.unwrap_or_else(|| folder.join(".dev.vars"));
     let Some(vars) = dev_vars::load(&file)? else {
-        let puts = required.iter().map(|name| format!("`wrangler secret put {name}`"));
-        let puts = puts.collect::<Vec<_>>().join(", ");
-        report
-            .notes
-            .push(format!("{}: {puts}", environment.path("secrets to put before a deploy")));
+        let puts =
+            required.iter().map(|name| format!("`wrangler secret put {name}{}`", of(environment)));
+        report.notes.push(format!("a deploy needs {}", puts.collect::<Vec<_>>().join(" and ")));
         return Ok(());
     };
     let at = |name: &str| format!("{}: {name}", file.display());
@@ -53,18 +51,26 @@ pub(super) fn check(
     Ok(())
 }
 
-/// `[secrets] required` makes wrangler refuse a deploy without them: where the
-/// list is kept, it is kept whole.
+fn of(environment: &Environment<'_>) -> String {
+    environment.name.map(|name| format!(" --env {name}")).unwrap_or_default()
+}
+
+/// `[secrets] required` makes wrangler refuse a deploy without them. Without the
+/// signing secret nothing works; a provider's may be missing where tests run.
 fn declared(environment: &Environment<'_>, required: &[&str], report: &mut Report) {
     let list = environment.table.get("secrets").and_then(|secrets| secrets.get("required"));
     let Some(list) = list.and_then(Value::as_array) else { return };
+    let path = environment.path("secrets.required");
     for name in required {
-        if !list.iter().any(|listed| listed.as_str() == Some(name)) {
-            report.findings.push(Finding::new(
-                environment.path("secrets.required"),
-                format!("does not list {name}, which the settings need"),
-                format!("add \"{name}\""),
-            ));
+        if list.iter().any(|listed| listed.as_str() == Some(name)) {
+            continue;
+        }
+        if *name == SECRETS[0] {
+            let problem = format!("does not list {name}");
+            let remedy = format!("add \"{name}\", so that no deploy goes without it");
+            report.findings.push(Finding::new(&path, problem, remedy));
+        } else {
+            report.notes.push(format!("{path} does not list {name}: a deploy goes without it"));
         }
     }
 }
