@@ -1,0 +1,80 @@
+//! `GET /v1/models` and `/v1/models/{id}`.
+
+use super::{Exchange, json_response};
+use crate::catalog::Model;
+use crate::error::ApiError;
+use crate::request::Version;
+use axum::response::Response;
+use serde_json::{Value, json};
+
+/// The documented bounds of `limit`.
+const LIMIT_MAX: usize = 1_000;
+const LIMIT_DEFAULT: usize = 20;
+
+/// A page of models, newest first.
+pub(super) fn list(exchange: &Exchange) -> Result<Response, ApiError> {
+    version(exchange)?;
+    let query = exchange.query.as_deref().unwrap_or_default();
+    let field =
+        |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+    let limit = match field("limit").map(str::parse::<usize>) {
+        None => LIMIT_DEFAULT,
+        Some(Ok(limit @ 1..=LIMIT_MAX)) => limit,
+        Some(_) => return Err(ApiError::invalid("limit: Input should be between 1 and 1000")),
+    };
+    let mut models: Vec<&Model> = exchange.state.catalog.served().collect();
+    let place = |models: &[&Model], id: &str| models.iter().position(|model| model.id == id);
+    let unknown = || ApiError::invalid("Invalid cursor");
+    if let Some(id) = field("after_id") {
+        let at = place(&models, id).ok_or_else(unknown)?;
+        models.drain(..=at);
+    }
+    let mut earlier = 0;
+    if let Some(id) = field("before_id") {
+        let at = place(&models, id).ok_or_else(unknown)?;
+        models.truncate(at);
+        earlier = models.len().saturating_sub(limit);
+        models.drain(..earlier);
+    }
+    let has_more = models.len() > limit || earlier > 0;
+    models.truncate(limit);
+    let page = json!({
+        "data": models.iter().map(|model| describe(model)).collect::<Vec<_>>(),
+        "has_more": has_more,
+        "first_id": models.first().map(|model| &model.id),
+        "last_id": models.last().map(|model| &model.id),
+    });
+    exchange.handed_over(page.to_string().as_bytes());
+    Ok(json_response(200, &page))
+}
+
+/// One model, by id or alias.
+pub(super) fn one(exchange: &Exchange, id: &str) -> Result<Response, ApiError> {
+    version(exchange)?;
+    let known = exchange.state.catalog.model(id);
+    let (model, _) = known.ok_or_else(|| ApiError::not_found(format!("model: {id}")))?;
+    let model = describe(model);
+    exchange.handed_over(model.to_string().as_bytes());
+    Ok(json_response(200, &model))
+}
+
+fn version(exchange: &Exchange) -> Result<Version, ApiError> {
+    Version::read(exchange.headers.get("anthropic-version").and_then(|v| v.to_str().ok()))
+}
+
+fn describe(model: &Model) -> Value {
+    let midnight = |day: &String| format!("{day}T00:00:00Z");
+    // "May be set to an epoch value if the release date is unknown" (docs).
+    let created = model.created.as_ref().map(midnight);
+    json!({
+        "type": "model",
+        "id": model.id,
+        "display_name": model.name,
+        "created_at": created.unwrap_or_else(|| "1970-01-01T00:00:00Z".to_owned()),
+        "line": model.line,
+        "lifecycle": model.lifecycle,
+        "retires_at": model.retires.as_ref().map(midnight),
+        "max_input_tokens": model.max_input_tokens,
+        "max_tokens": model.max_tokens,
+    })
+}
