@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod anthropic;
+mod json;
 pub mod models;
 pub mod price;
 mod usage;

@@ -1,0 +1,496 @@
+//! From JSON events to facts: where in the request an event is, and what to do
+//! with its text.
+
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+
+use tokens::FeatureScanner;
+
+use super::field::{self, ARRAY, Field, OBJECT};
+use super::source::{Kind, Sent, Source};
+use super::{Api, Facts, Invalid, Thinking, ToolChoice};
+use crate::Speed;
+use crate::json::{Handler, Token};
+use crate::models::{Runs, runs};
+
+/// Short strings are kept this far. Model ids have some 30 bytes.
+const CAPTURE_BYTES_MAX: usize = 256;
+/// Top-level keys; the API knows some 25.
+const TOP_KEYS_MAX: usize = 256;
+/// Betas kept by name; the API knows some 40.
+const BETAS_MAX: usize = 64;
+/// Image sizes kept; the API takes 100 images, or 600 with a large window (docs,
+/// vision, read 2026). Further images count as of unknown size.
+const IMAGE_SIZES_MAX: usize = 600;
+/// Searches of a web search tool that states no `max_uses`. An assumption: the
+/// API has no limit of its own that is documented.
+const WEB_SEARCHES_DEFAULT: u64 = 10;
+
+/// Reads one request.
+#[derive(Debug, Default)]
+pub(super) struct Reader {
+    facts: Facts,
+    frames: Vec<Frame>,
+    /// The field of the value that comes next in an object.
+    next: Option<Field>,
+    mode: Mode,
+    captured: Vec<u8>,
+    overflow: bool,
+    top_keys: Vec<u64>,
+    section: Section,
+    text: [FeatureScanner; 4],
+    source: Option<Source>,
+    tool: ToolSoFar,
+    thinking: ThinkingSoFar,
+    max_tokens: Option<u64>,
+    has_messages: bool,
+}
+
+/// An open object or array.
+#[derive(Debug)]
+struct Frame {
+    field: Field,
+    object: bool,
+    /// Elements begun.
+    index: u32,
+    /// Fields met, one bit each.
+    seen: u64,
+}
+
+/// What happens to the text of the current token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Mode {
+    #[default]
+    Skip,
+    /// A key that may be one we act on.
+    Key,
+    /// A key within JSON that reaches the model as such.
+    KeyText,
+    /// A string or number that a decision depends on.
+    Capture(Field),
+    Text,
+    /// A scalar within JSON that reaches the model as such.
+    JsonText,
+    Opaque,
+    Data,
+}
+
+/// Whose text it is; the index into `Reader::text`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Section {
+    #[default]
+    Other,
+    System,
+    Tools,
+    Messages,
+}
+
+#[derive(Debug, Default)]
+struct ToolSoFar {
+    web_search: bool,
+    max_uses: Option<u64>,
+}
+
+#[derive(Debug, Default)]
+struct ThinkingSoFar {
+    kind: Option<Thinking>,
+    budget: u64,
+}
+
+impl Reader {
+    /// The facts of a complete request.
+    pub(super) fn facts(mut self, api: Api) -> Result<Facts, Invalid> {
+        let required = |field: &str, remedy: &str| {
+            Err(Invalid::field(field.into(), &format!("field required. {remedy}")))
+        };
+        if self.facts.model.is_empty() {
+            return required("model", "Name a model, e.g. \"claude-sonnet-5-5\".");
+        }
+        if !self.has_messages {
+            return required("messages", "Send an array of at least one message.");
+        }
+        if self.facts.messages == 0 {
+            return Err(Invalid::field("messages".into(), "must hold at least one message."));
+        }
+        match (self.max_tokens, api) {
+            (Some(max_tokens), Api::Messages) => self.facts.max_tokens = max_tokens,
+            (None, Api::Messages) => {
+                return required("max_tokens", "Send the most tokens to generate, e.g. 1024.");
+            }
+            (_, Api::CountTokens) => {}
+        }
+        let [other, system, tools, messages] = self.text.map(|scanner| scanner.features());
+        self.facts.text.system += system;
+        self.facts.text.tools += tools;
+        self.facts.text.messages += messages;
+        self.facts.text.other += other;
+        Ok(self.facts)
+    }
+
+    /// Where it is, as far as known fields go: `messages.3.content.0`.
+    pub(super) fn path(&self) -> String {
+        self.path_to(None)
+    }
+
+    fn path_to(&self, last: Option<Field>) -> String {
+        let mut path = String::new();
+        let mut index = None;
+        let places = self.frames.iter().map(|f| (f.field, (!f.object).then_some(f.index)));
+        for (field, elements) in places.chain(last.map(|field| (field, None))) {
+            let name = match index {
+                Some(i) => format!("{i}"),
+                None if field == Field::Root => String::new(),
+                None => match field.name() {
+                    Some(name) => name.into(),
+                    None => break,
+                },
+            };
+            if !path.is_empty() && !name.is_empty() {
+                path.push('.');
+            }
+            path.push_str(&name);
+            index = elements.map(|begun| begun.saturating_sub(1));
+        }
+        path
+    }
+
+    /// The field of the value that begins, its kind checked.
+    fn place(&mut self, kind: u8) -> Result<Field, Invalid> {
+        let field = match self.frames.last_mut() {
+            None => Field::Root,
+            Some(frame) if frame.object => self.next.take().unwrap_or(Field::Skip),
+            Some(frame) => {
+                frame.index = frame.index.saturating_add(1);
+                frame.field.element()
+            }
+        };
+        if field.kinds() & kind == 0 {
+            let path = match field {
+                Field::Root => "body".into(),
+                _ => self.path_to(Some(field)),
+            };
+            let (want, got) = (field::describe(field.kinds()), field::describe(kind));
+            return Err(Invalid::field(path, &format!("must be {want}, not {got}.")));
+        }
+        if self.frames.len() == 1 {
+            self.section = match field {
+                Field::System => Section::System,
+                Field::Tools => Section::Tools,
+                Field::Messages => Section::Messages,
+                _ => Section::Other,
+            };
+        }
+        Ok(field)
+    }
+
+    fn begin(&mut self, field: Field) {
+        match field {
+            Field::Tool => {
+                self.facts.tools = self.facts.tools.saturating_add(1);
+                self.tool = ToolSoFar::default();
+            }
+            Field::McpServer => self.facts.mcp_servers = self.facts.mcp_servers.saturating_add(1),
+            Field::Message => self.facts.messages = self.facts.messages.saturating_add(1),
+            Field::Messages => self.has_messages = true,
+            Field::CacheControl => self.facts.cache_control = true,
+            Field::System => self.facts.system = true,
+            Field::Source => {
+                // Only a malformed request has a source within one that has data.
+                self.settle_source();
+                self.source = Some(Source::default());
+            }
+            _ => {}
+        }
+    }
+
+    fn settle_source(&mut self) {
+        let Some(source) = self.source.take() else { return };
+        let facts = &mut self.facts;
+        match source.settle() {
+            Sent::Image(size) => {
+                facts.images_sent = facts.images_sent.saturating_add(1);
+                if let Some(size) = size.filter(|_| facts.image_sizes.len() < IMAGE_SIZES_MAX) {
+                    facts.image_sizes.push(size);
+                }
+            }
+            Sent::Document(bytes) => {
+                facts.pdfs = facts.pdfs.saturating_add(1);
+                facts.pdf_bytes = facts.pdf_bytes.saturating_add(bytes);
+            }
+            Sent::Text(features) => facts.text.messages += features,
+            Sent::Remote => facts.remote_sources = facts.remote_sources.saturating_add(1),
+            Sent::Nothing => {}
+        }
+    }
+
+    /// Syntax that reaches the model as text.
+    fn syntax(&mut self, text: &[u8]) {
+        if self.frames.last().is_some_and(|frame| frame.field == Field::Json) {
+            self.text[self.section as usize].feed(text);
+        }
+    }
+
+    fn key(&mut self) -> Result<(), Invalid> {
+        let Some(frame) = self.frames.last_mut() else { return Ok(()) };
+        // No field that we act on has so long a name.
+        let name = if self.overflow { b"" } else { self.captured.as_slice() };
+        let field = frame.field.child(name);
+        self.next = Some(field);
+        let bit = 1 << field as u64;
+        let mut twice = field.once() && frame.seen & bit != 0;
+        frame.seen |= bit;
+        let top = frame.field == Field::Root;
+        if top && !field.once() {
+            let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(&self.captured);
+            twice |= self.top_keys.contains(&hash) && !self.overflow;
+            self.top_keys.push(hash);
+        }
+        if self.top_keys.len() > TOP_KEYS_MAX {
+            return Err(Invalid::field(
+                "body".into(),
+                "has too many fields. Remove those that the API does not have.",
+            ));
+        }
+        if twice {
+            let path = self.path_to(Some(field));
+            let path = if path.is_empty() { "body".into() } else { path };
+            return Err(Invalid::field(path, "a field is given twice. Send it once."));
+        }
+        Ok(())
+    }
+
+    fn capture(&mut self, field: Field) -> Result<(), Invalid> {
+        if self.overflow {
+            return Err(self.bad(field, &format!("is longer than {CAPTURE_BYTES_MAX} bytes.")));
+        }
+        let captured = std::mem::take(&mut self.captured);
+        let result = self.apply(field, &captured);
+        self.captured = captured;
+        result
+    }
+
+    fn apply(&mut self, field: Field, value: &[u8]) -> Result<(), Invalid> {
+        // Captured text is whole and was checked: it is UTF-8.
+        let text = || String::from_utf8_lossy(value).into_owned();
+        let facts = &mut self.facts;
+        match field {
+            Field::Model if value.is_empty() => {
+                return Err(self.bad(field, "must not be empty. Name a model."));
+            }
+            Field::Model => facts.model = text(),
+            Field::MaxTokens => self.max_tokens = Some(self.whole(field, value)?),
+            Field::Speed => {
+                facts.speed = match value {
+                    b"standard" => Speed::Standard,
+                    b"fast" => Speed::Fast,
+                    _ => return Err(self.bad(field, "must be \"standard\" or \"fast\".")),
+                };
+            }
+            Field::ThinkingType => {
+                self.thinking.kind = Some(match value {
+                    b"enabled" => Thinking::Enabled { budget: 0 },
+                    b"disabled" => Thinking::Disabled,
+                    _ => Thinking::Adaptive,
+                });
+            }
+            Field::Budget => self.thinking.budget = self.whole(field, value)?,
+            Field::ToolType => match runs(value) {
+                Runs::Custom => {}
+                Runs::Client => facts.defined_tools = facts.defined_tools.saturating_add(1),
+                Runs::Server => {
+                    facts.server_tools = facts.server_tools.saturating_add(1);
+                    self.tool.web_search = value.starts_with(b"web_search");
+                }
+            },
+            Field::MaxUses => self.tool.max_uses = Some(self.whole(field, value)?),
+            Field::ToolChoiceType => {
+                facts.tool_choice = match value {
+                    b"auto" => ToolChoice::Auto,
+                    b"any" => ToolChoice::Any,
+                    b"none" => ToolChoice::None,
+                    // The dearer overhead, also for a kind to come.
+                    _ => ToolChoice::Tool,
+                };
+            }
+            Field::BlockType => match value {
+                b"image" => facts.images = facts.images.saturating_add(1),
+                b"document" => facts.documents = facts.documents.saturating_add(1),
+                _ => {}
+            },
+            Field::SourceType => {
+                if let Some(source) = &mut self.source {
+                    source.kind = Kind::of(value);
+                }
+            }
+            Field::MediaType => {
+                if let Some(source) = &mut self.source {
+                    source.image = Some(value.starts_with(b"image/"));
+                }
+            }
+            Field::Ttl => facts.cache_1h |= value != b"5m",
+            Field::ServiceTier => facts.service_tier = Some(text()),
+            Field::InferenceGeo => facts.inference_geo = Some(text()),
+            Field::Beta if facts.betas.len() < BETAS_MAX => facts.betas.push(text()),
+            Field::Beta => return Err(self.bad(Field::Betas, "names too many betas.")),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// A whole number, 0 or more.
+    fn whole(&self, field: Field, value: &[u8]) -> Result<u64, Invalid> {
+        let number = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
+        number.ok_or_else(|| {
+            self.bad(field, "must be a whole number, 0 or more, without fraction or exponent.")
+        })
+    }
+
+    fn bad(&self, field: Field, problem: &str) -> Invalid {
+        Invalid::field(self.path_to(Some(field)), problem)
+    }
+}
+
+impl Handler for Reader {
+    type Refusal = Invalid;
+
+    fn open(&mut self, object: bool) -> Result<(), Invalid> {
+        let mut field = self.place(if object { OBJECT } else { ARRAY })?;
+        if !object && field == Field::Root {
+            return Err(Invalid::field("body".into(), "must be an object, not an array."));
+        }
+        if matches!(field, Field::Text | Field::Opaque | Field::Data) {
+            // Not what the API has there, but it may reach the model all the same.
+            field = Field::Json;
+        }
+        self.begin(field);
+        if object && matches!(field, Field::BlockContent) {
+            // A tool result's error, or whatever a content may be: read as a block.
+            field = Field::Block;
+        }
+        self.frames.push(Frame { field, object, index: 0, seen: 0 });
+        self.syntax(if object { b"{" } else { b"[" });
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<(), Invalid> {
+        let Some(frame) = self.frames.last() else { return Ok(()) };
+        let (field, object) = (frame.field, frame.object);
+        self.syntax(if object { b"}," } else { b"]," });
+        self.frames.pop();
+        match field {
+            Field::Source => self.settle_source(),
+            Field::Tool if self.tool.web_search => {
+                let uses = self.tool.max_uses.unwrap_or(WEB_SEARCHES_DEFAULT);
+                self.facts.web_searches_max = self.facts.web_searches_max.saturating_add(uses);
+            }
+            Field::Thinking => {
+                self.facts.thinking = match self.thinking.kind {
+                    Some(Thinking::Enabled { .. }) => {
+                        Thinking::Enabled { budget: self.thinking.budget }
+                    }
+                    Some(kind) => kind,
+                    None => Thinking::Adaptive,
+                };
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, token: Token) -> Result<(), Invalid> {
+        if token == Token::Key {
+            let json = self.frames.last().is_some_and(|frame| frame.field == Field::Json);
+            self.mode = if json { Mode::KeyText } else { Mode::Key };
+            self.captured.clear();
+            self.overflow = false;
+            self.syntax(b"\"");
+            return Ok(());
+        }
+        let field = self.place(field::kind_of(token))?;
+        let string = token == Token::String;
+        self.mode = match (field, token) {
+            (_, Token::Null) => Mode::Skip,
+            (Field::Stream, Token::True) => {
+                self.facts.stream = true;
+                Mode::Skip
+            }
+            (Field::Text | Field::MessageContent | Field::BlockContent, _) => Mode::Text,
+            (Field::System, _) => {
+                self.facts.system = true;
+                Mode::Text
+            }
+            // A search result's source is a string.
+            (Field::Source | Field::ToolChange, _) => Mode::Text,
+            (Field::Opaque, _) if string => Mode::Opaque,
+            (Field::Data, _) => Mode::Data,
+            (Field::Json | Field::Opaque, _) => Mode::JsonText,
+            (Field::FileId, _) => {
+                self.facts.file_ids = self.facts.file_ids.saturating_add(1);
+                Mode::Skip
+            }
+            (Field::UserId, _) => {
+                self.facts.user_id = true;
+                Mode::Skip
+            }
+            (Field::Stream | Field::Role | Field::Skip, _) => Mode::Skip,
+            (Field::McpServer, _) => Mode::Skip,
+            (field, _) => {
+                self.captured.clear();
+                self.overflow = false;
+                Mode::Capture(field)
+            }
+        };
+        match self.mode {
+            Mode::Text => self.text[self.section as usize].boundary(),
+            Mode::JsonText if string => self.text[self.section as usize].feed(b"\""),
+            Mode::JsonText if token == Token::True => {
+                self.text[self.section as usize].feed(b"true")
+            }
+            Mode::JsonText if token == Token::False => {
+                self.text[self.section as usize].feed(b"false");
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn piece(&mut self, text: &[u8]) {
+        match self.mode {
+            Mode::Text | Mode::JsonText | Mode::KeyText => {
+                self.text[self.section as usize].feed(text)
+            }
+            Mode::Key | Mode::Capture(_) => {
+                let room = CAPTURE_BYTES_MAX - self.captured.len();
+                let kept = text.len().min(room);
+                self.captured.extend_from_slice(&text[..kept]);
+                self.overflow |= kept < text.len();
+                // What is not kept is still counted.
+                self.facts.add_opaque(text.len() - kept);
+            }
+            Mode::Opaque => {
+                self.facts.add_opaque(text.len());
+            }
+            Mode::Data => {
+                self.source.get_or_insert_default().data(text);
+            }
+            Mode::Skip => {}
+        }
+    }
+
+    fn end(&mut self, token: Token) -> Result<(), Invalid> {
+        match self.mode {
+            Mode::Key => return self.key(),
+            Mode::KeyText => {
+                self.next = Some(Field::Json);
+                self.syntax(b"\":");
+            }
+            Mode::Capture(field) => return self.capture(field),
+            Mode::JsonText if token == Token::String => {
+                self.text[self.section as usize].feed(b"\",");
+            }
+            Mode::JsonText => self.text[self.section as usize].feed(b","),
+            _ => {}
+        }
+        Ok(())
+    }
+}
