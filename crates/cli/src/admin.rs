@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use keys::Role;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use ureq::http::Response;
@@ -21,8 +22,8 @@ pub(crate) struct Admin {
 
 impl Admin {
     /// The gate at `url`, which is https or loopback: the token must not travel
-    /// in the open.
-    pub(crate) fn new(url: &str) -> Result<Self, String> {
+    /// in the open. `role` is what a token has that is signed for this call.
+    pub(crate) fn new(url: &str, role: Role) -> Result<Self, String> {
         let url = url.trim_end_matches('/');
         let is_loopback = settings::is_loopback_http(url);
         if !url.starts_with("https://") && !is_loopback {
@@ -36,7 +37,7 @@ impl Admin {
             config = config.proxy(None);
         }
         let agent = config.build().new_agent();
-        Ok(Self { agent, url: url.into(), token: signing::token_for_call()? })
+        Ok(Self { agent, url: url.into(), token: signing::token_for_call(role)? })
     }
 
     /// POST of JSON.

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use limits::admin;
+use keys::Role;
+use limits::admin::Change;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::admin::{Admin, printable};
 use crate::tenants;
@@ -14,27 +15,15 @@ struct Applied {
     changes: Vec<Change>,
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Change {
-    /// A changed value.
-    Value(admin::Change),
-    /// A changed tenant.
-    Tenant {
-        tenant: String,
-        change: String,
-        #[serde(default)]
-        fields: Vec<String>,
-    },
-}
-
 pub(crate) fn apply(file: &Path, url: &str, prune: bool, dry_run: bool) -> Result<(), String> {
     let tenants = match tenants::read(file) {
         Ok(tenants) => tenants,
         Err(report) => return report.print(),
     };
     let body = json!({ "tenants": tenants.tenants, "prune": prune, "dry_run": dry_run });
-    let applied: Applied = Admin::new(url)?.put("/admin/tenants", &body)?;
+    // Removing tenants takes an owner.
+    let role = if prune { Role::Owner } else { Role::Operator };
+    let applied: Applied = Admin::new(url, role)?.put("/admin/tenants", &body)?;
     for change in &applied.changes {
         println!("{}", printable(&line(change)));
     }
@@ -43,32 +32,18 @@ pub(crate) fn apply(file: &Path, url: &str, prune: bool, dry_run: bool) -> Resul
         0 => {
             eprintln!("Nothing to change: {} tenants are as the file says.", tenants.tenants.len())
         }
-        1 => eprintln!("1 entry {done}."),
-        many => eprintln!("{many} entries {done}."),
+        1 => eprintln!("1 value {done}."),
+        many => eprintln!("{many} values {done}."),
     }
     Ok(())
 }
 
 /// `+` for what is new, `-` for what goes, `~` for what changes.
 fn line(change: &Change) -> String {
-    let short = |value: &Value| value.to_string();
-    match change {
-        Change::Value(admin::Change { path, from: None, to }) => {
-            format!("+ {path} = {}", to.as_ref().map(short).unwrap_or_default())
-        }
-        Change::Value(admin::Change { path, from: Some(_), to: None }) => format!("- {path}"),
-        Change::Value(admin::Change { path, from: Some(from), to: Some(to) }) => {
-            format!("~ {path}: {} -> {}", short(from), short(to))
-        }
-        Change::Tenant { tenant, change, fields } => {
-            let sign = match change.as_str() {
-                "added" => '+',
-                "removed" => '-',
-                _ => '~',
-            };
-            let fields =
-                if fields.is_empty() { String::new() } else { format!(": {}", fields.join(", ")) };
-            format!("{sign} {tenant}{fields}")
-        }
+    let Change { path, from, to } = change;
+    match (from, to) {
+        (None, Some(to)) => format!("+ {path} = {to}"),
+        (Some(from), Some(to)) => format!("~ {path}: {from} -> {to}"),
+        (_, None) => format!("- {path}"),
     }
 }

@@ -26,9 +26,6 @@ pub(crate) struct Request {
     /// How long it lives: 12h, 90d (for ever, until it is revoked)
     #[arg(long)]
     ttl: Option<Span>,
-    /// What it is for; listed beside its id
-    #[arg(long)]
-    note: Option<String>,
     #[command(flatten)]
     gate: GateArgs,
 }
@@ -40,7 +37,8 @@ struct Made {
 }
 
 pub(crate) fn make(request: &Request) -> Result<(), String> {
-    let made: Made = Admin::new(&request.gate.url)?.post("/admin/keys", &body(request))?;
+    let made: Made =
+        Admin::new(&request.gate.url, keys::Role::Operator)?.post("/admin/keys", &body(request))?;
     println!("{}", printable(&made.key));
     eprintln!(
         "The {} key {} of {}. It is shown this once; it is revoked by its id.",
@@ -58,7 +56,6 @@ fn body(request: &Request) -> Value {
         ("scope", request.scope.as_deref().map(Value::from)),
         ("priority", request.priority.as_deref().map(Value::from)),
         ("ttl_s", request.ttl.map(|ttl| ttl.seconds.into())),
-        ("note", request.note.as_deref().map(Value::from)),
     ];
     let set = fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
     Value::Object(set.collect::<Map<_, _>>())

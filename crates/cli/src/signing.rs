@@ -27,8 +27,8 @@ pub(crate) fn print_token(role: Role, ttl: Span) -> Result<(), String> {
     Ok(())
 }
 
-/// The token for a call: TOLLGATE_TOKEN, else one signed on the spot.
-pub(crate) fn token_for_call() -> Result<String, String> {
+/// The token for a call: TOLLGATE_TOKEN, else one of `role` signed on the spot.
+pub(crate) fn token_for_call(role: Role) -> Result<String, String> {
     if let Ok(token) = std::env::var("TOLLGATE_TOKEN") {
         return Ok(token.trim().to_owned());
     }
@@ -38,7 +38,7 @@ pub(crate) fn token_for_call() -> Result<String, String> {
              {SECRET} is known, or set {SECRET} here (environment or .dev.vars)"
         )
     })?;
-    sign(&secret, Role::Operator, ON_THE_SPOT)
+    sign(&secret, role, ON_THE_SPOT)
 }
 
 fn secret() -> Result<Option<String>, String> {

@@ -163,8 +163,6 @@ fn a_key_is_asked_for_and_printed_alone() {
         "normal",
         "--ttl",
         "2d",
-        "--note",
-        "ci",
         "--gate",
         &url,
     ];
@@ -175,7 +173,7 @@ fn a_key_is_asked_for_and_printed_alone() {
     assert_eq!(verify(&asked.token).role, Some(Role::Operator));
     let expected = json!({
         "tenant": "acme", "kind": "secret", "scope": "account", "priority": "normal",
-        "ttl_s": 172_800, "note": "ci",
+        "ttl_s": 172_800,
     });
     assert_eq!(asked.body, expected);
 }
@@ -214,6 +212,7 @@ fn what_is_applied_is_shown() {
     );
     let asked = asked.join().unwrap();
     assert_eq!(asked.line, "PUT /admin/tenants HTTP/1.1");
+    assert_eq!(verify(&asked.token).role, Some(Role::Owner), "pruning takes an owner");
     assert_eq!((&asked.body["prune"], &asked.body["dry_run"]), (&json!(true), &json!(false)));
     assert_eq!(asked.body["tenants"]["acme"]["limits"]["rpm"], 5);
     assert_eq!(asked.body["tenants"]["acme"]["budgets"][0]["usd"], "12.50");
@@ -233,6 +232,7 @@ fn a_thousand_tenants_arrive_in_one_call() {
     assert_eq!(asked.body["tenants"].as_object().unwrap().len(), 1_000);
     assert_eq!(asked.body["tenants"]["t0999"]["weight"], 1_000);
     assert_eq!(asked.body["dry_run"], true);
+    assert_eq!(verify(&asked.token).role, Some(Role::Operator));
 }
 
 /// What is in the file, and what is said of it.

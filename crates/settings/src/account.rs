@@ -96,6 +96,17 @@ pub enum Tier {
     Scale,
 }
 
+impl Tier {
+    /// As the settings and the providers' data spell it, e.g. `start`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Build => "build",
+            Self::Scale => "scale",
+        }
+    }
+}
+
 /// Limits a minute, each where it is set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -11,6 +11,7 @@ use crate::read;
 /// Paths as written in wrangler.toml; `*` stands for any name. An entry leaves
 /// with the change that builds it.
 const LATER: &[(&[&str], &str)] = &[
+    (&["TOLLGATE_ROUTES", "*", "model"], "asking for another model"),
     (&["TOLLGATE_ROUTES", "*", "targets"], "chains of targets"),
     (&["TOLLGATE_ROUTES", "*", "when"], "conditions of a route"),
     (&["TOLLGATE_ROUTES", "*", "conditions"], "conditions of a route"),

@@ -16,8 +16,6 @@ use crate::{Settings, read};
 pub struct Route {
     /// The account by name; none: the first by name.
     pub account: Option<String>,
-    /// The model asked of the provider; none: the one that the client named.
-    pub model: Option<String>,
     /// How long the provider may take.
     pub timeouts: Timeouts,
     /// Overrides of `TOLLGATE_CACHE`.
@@ -65,7 +63,7 @@ pub struct Target<'a> {
     pub account_name: &'a str,
     /// The account.
     pub account: &'a Account,
-    /// The model to ask of the provider.
+    /// The model to ask of the provider: the one asked for.
     pub model: &'a str,
     /// How long it may take.
     pub timeouts: Timeouts,
@@ -96,7 +94,7 @@ impl Settings {
         Target {
             account_name,
             account,
-            model: route.and_then(|route| route.model.as_deref()).unwrap_or(model),
+            model,
             timeouts: route.map(|route| route.timeouts).unwrap_or_default(),
             cache_enabled: cache.enabled.unwrap_or(self.cache.enabled),
             cache_ttl_s: cache.ttl_s.unwrap_or(self.cache.ttl_s),
@@ -125,9 +123,6 @@ pub(crate) fn contradictions(
                 format!("there is no account {name:?}"),
                 format!("name one of {}", names.join(", ")),
             ));
-        }
-        if route.model.as_ref().is_some_and(|model| model.contains('*') || !pattern_ok(model)) {
-            findings.push(Finding::new(at("model"), "not a model id", "write one model's id"));
         }
         let Timeouts { first_byte_s, between_bytes_s, total_s } = route.timeouts;
         if first_byte_s > total_s || between_bytes_s > total_s {

@@ -4,9 +4,14 @@ use std::collections::BTreeMap;
 
 use limits::settings::{self, AccountSettings, DayBudget, Durability, GateSettings, QueueSettings};
 
+use providers::models;
+
 use crate::Settings;
-use crate::account::{Account, ClassLimits, Fail, Headroom};
+use crate::account::{Account, ClassLimits, Fail, Headroom, Tier};
 use crate::gate::Gate;
+
+/// The class of token counting, as the Gate and the providers' data name it.
+const COUNT_TOKENS: &str = "count_tokens";
 
 impl Settings {
     /// What the Gate is told.
@@ -42,15 +47,35 @@ fn tell_account(account: &Account) -> AccountSettings {
     }
 }
 
-/// By class: what is set for it, else for `*`.
+/// By class: what is set for it, else for `*`, else what its tier is known for.
+/// Token counting has buckets of its own, and is no model's class: `*` passes it by.
 fn first_beliefs(account: &Account) -> BTreeMap<String, settings::ClassLimits> {
     let all = account.limits.get("*").copied().unwrap_or_default();
+    let all_of = |class: &str| if class == COUNT_TOKENS { ClassLimits::default() } else { all };
+    let mut beliefs: BTreeMap<&str, ClassLimits> =
+        BTreeMap::from([(COUNT_TOKENS, ClassLimits::default())]);
+    for (class, limits) in account.tier.iter().flat_map(|tier| published(*tier)) {
+        beliefs.insert(class, all_of(class).or(limits));
+    }
+    for (class, limits) in &account.limits {
+        let beneath = beliefs.get(class.as_str()).copied().unwrap_or_else(|| all_of(class));
+        beliefs.insert(class, limits.or(beneath));
+    }
     let tell = |limits: ClassLimits| settings::ClassLimits {
         rpm: limits.rpm,
         itpm: limits.itpm,
         otpm: limits.otpm,
     };
-    account.limits.iter().map(|(class, limits)| (class.clone(), tell(limits.or(all)))).collect()
+    beliefs.into_iter().map(|(class, limits)| (class.into(), tell(limits))).collect()
+}
+
+/// What a provider publishes of a tier, by class.
+fn published(tier: Tier) -> impl Iterator<Item = (&'static str, ClassLimits)> {
+    let classes = models::all().iter().map(|model| model.class).chain([COUNT_TOKENS]);
+    classes.filter_map(move |class| {
+        let limits = models::tier(tier.name(), class)?;
+        Some((class, ClassLimits { rpm: Some(limits.rpm), itpm: limits.itpm, otpm: limits.otpm }))
+    })
 }
 
 fn tell_queue(gate: &Gate) -> QueueSettings {

@@ -47,8 +47,6 @@ fn everything_that_can_be_set_arrives() {
         account = "main"
         timeouts = { first_byte_s = 5, between_bytes_s = 6, total_s = 7 }
         cache = { enabled = true }
-        [TOLLGATE_ROUTES."house"]
-        model = "claude-opus-5-5"
         [TOLLGATE_GATE]
         location_hint = "weur"
         jurisdiction = "eu"
@@ -69,8 +67,6 @@ fn everything_that_can_be_set_arrives() {
     assert_eq!(haiku.timeouts, Timeouts { first_byte_s: 5, between_bytes_s: 6, total_s: 7 });
     assert_eq!((haiku.cache_enabled, haiku.cache_ttl_s), (true, 60));
     assert_eq!(settings.target("claude-opus-5-5").account_name, "other");
-    let house = settings.target("house");
-    assert_eq!((house.account_name, house.model), ("main", "claude-opus-5-5"));
     assert_eq!(settings.target("unrouted").account_name, "main", "the first by name");
     assert_eq!(settings.accounts["main"].base_url.as_str(), "http://127.0.0.1:9999");
     assert!(!settings.gate.origin_allowed("https://evil.example"));
@@ -89,6 +85,32 @@ fn everything_that_can_be_set_arrives() {
     assert_eq!((gate.budget.microusd, gate.budget.requests), (Some(12_500_000), Some(5)));
     let chunk = (gate.durability.bucket_permille, gate.durability.budget_permille);
     assert_eq!((chunk, gate.durability.microusd_chunk), ((10, 5), 10_000));
+}
+
+#[test]
+fn first_beliefs_are_the_classes_then_the_stars_then_the_tiers() {
+    let class = |rpm, itpm, otpm| limits::settings::ClassLimits { rpm, itpm, otpm };
+    let told = |vars: &str| parse(vars).unwrap().gate_settings().accounts;
+
+    let start = &told("")["anthropic"].limits;
+    assert_eq!(start["sonnet-5-5"], class(Some(1_000), Some(2_000_000), Some(400_000)));
+    assert_eq!(start["fable-5"], class(Some(1_000), Some(500_000), Some(100_000)));
+    assert!(start["count_tokens"].rpm.is_some() && start["count_tokens"].itpm.is_none());
+    assert!(!start.contains_key("*"), "an unknown class is learned");
+
+    let set = &told(
+        "TOLLGATE_ACCOUNTS.a = { tier = 'scale', \
+         limits = { '*' = { rpm = 7 }, sonnet-5-5 = { otpm = 9 } } }",
+    )["a"]
+        .limits;
+    assert_eq!(set["opus-5-5"], class(Some(7), Some(10_000_000), Some(2_000_000)));
+    assert_eq!(set["sonnet-5-5"], class(Some(7), Some(10_000_000), Some(9)));
+    assert_eq!(set["*"], class(Some(7), None, None));
+    assert_ne!(set["count_tokens"].rpm, Some(7), "no model's class");
+
+    let learned = &told("TOLLGATE_ACCOUNTS.a = { limits.'*'.rpm = 7 }")["a"].limits;
+    assert_eq!(learned["count_tokens"], class(None, None, None));
+    assert_eq!(told("TOLLGATE_ACCOUNTS.a = {}")["a"].limits.get("sonnet-5-5"), None);
 }
 
 #[test]
@@ -220,7 +242,7 @@ const BAD: &[(&str, &str, &str)] = &[
     ("TOLLGATE_ACCOUNTS.a.pass_through = 'yes'", "TOLLGATE_ACCOUNTS.a.pass_through", "boolean"),
     ("TOLLGATE_ROUTES.x.account = 'nobody'", "TOLLGATE_ROUTES.x.account", "name one of anthropic"),
     ("TOLLGATE_ROUTES.'*-mini*' = {}", "TOLLGATE_ROUTES.\"*-mini*\"", "\"claude-*\""),
-    ("TOLLGATE_ROUTES.x.model = 'claude-*'", "TOLLGATE_ROUTES.x.model", "one model's id"),
+    ("TOLLGATE_ROUTES.x.model = 'y'", "TOLLGATE_ROUTES.x.model", "not built yet"),
     ("TOLLGATE_ROUTES.x.timeouts.total_s = 0", "TOLLGATE_ROUTES.x.timeouts.total_s", "1 to 86400"),
     (
         "TOLLGATE_ROUTES.x.timeouts.total_s = 60",
