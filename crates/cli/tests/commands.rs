@@ -326,3 +326,23 @@ fn the_repositorys_own_files_are_sound() {
     let output = folder.run(&args, &[]);
     assert!(output.status.success() && out(&output).contains("is sound"), "{output:?}");
 }
+
+#[test]
+fn the_examples_of_the_documentation_are_sound() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let text = std::fs::read_to_string(root.join("docs/configure.md")).unwrap();
+    let folder = Folder::new("docs");
+    let examples: Vec<&str> =
+        text.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert_eq!(examples.len(), 5);
+    for example in examples {
+        let of_tenants = example.starts_with("# tenants.toml\n");
+        assert!(of_tenants || example.starts_with("# wrangler.toml\n"), "{example}");
+        let config = folder.write("wrangler.toml", if of_tenants { "" } else { example });
+        let tenants = folder.write("tenants.toml", if of_tenants { example } else { "" });
+        let args =
+            ["check", "--config", config.to_str().unwrap(), "--tenants", tenants.to_str().unwrap()];
+        let output = folder.run(&args, &[]);
+        assert!(output.status.success(), "{example}: {}", err(&output));
+    }
+}

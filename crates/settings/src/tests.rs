@@ -353,3 +353,31 @@ fn loopback_and_https_are_the_only_base_urls() {
         assert_eq!(parse(&vars).expect(url).accounts["a"].base_url.as_str(), url);
     }
 }
+
+/// Names of accounts and routes apart, every key that can be set.
+fn keys_of(value: &Value, keys: &mut Vec<String>) {
+    for (key, value) in value.as_object().into_iter().flatten() {
+        keys.push(key.clone());
+        keys_of(value, keys);
+    }
+}
+
+#[test]
+fn every_key_is_in_the_documentation() {
+    let docs = include_str!("../../../docs/configure.md");
+    let settings = parse("TOLLGATE_ACCOUNTS.a.headroom.rpm = '1%'").unwrap();
+    let mut keys = Vec::new();
+    keys_of(&serde_json::to_value(&settings.accounts["a"]).unwrap(), &mut keys);
+    keys_of(&serde_json::to_value(Route::default()).unwrap(), &mut keys);
+    keys_of(&serde_json::to_value(&settings.gate).unwrap(), &mut keys);
+    keys_of(&serde_json::to_value(settings.cache).unwrap(), &mut keys);
+    assert!(keys.len() > 30, "{keys:?}");
+    let words: Vec<&str> = docs
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .flat_map(|code| code.split(|c: char| !c.is_alphanumeric() && c != '_'))
+        .collect();
+    let missing: Vec<_> = keys.iter().filter(|key| !words.contains(&key.as_str())).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
