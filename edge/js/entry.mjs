@@ -1,6 +1,7 @@
-import { DurableObject } from "cloudflare:workers";
-import { initSync, fetch as cold } from "../build/edge.js";
-import module from "../build/edge_bg.wasm";
-initSync({ module });
-export class Gate extends DurableObject {}
-export default { fetch: (request, env, ctx) => cold(request, env, ctx) };
+// The Worker's entry: the wasm module, the request carrier, the Durable Object.
+import { carry } from "./carry.mjs";
+export { Gate } from "./gate.mjs";
+
+export default {
+  fetch: carry,
+};

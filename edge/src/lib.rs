@@ -1,24 +1,14 @@
-//! probe
-use wasm_bindgen::prelude::*;
-use std::cell::Cell;
-thread_local!(static N: Cell<u32> = const { Cell::new(0) });
-/// count
-#[wasm_bindgen]
-pub fn count() -> u32 { N.with(|n| { n.set(n.get()+1); n.get() }) }
-/// boom
-#[wasm_bindgen]
-pub fn boom(s: &str) -> String { if s.len() > 2 { panic!("boom") } s.to_owned() }
-/// Gate
-#[wasm_bindgen]
-pub struct Core { state: worker::State }
-#[wasm_bindgen]
-impl Core {
-  /// new
-  #[wasm_bindgen(constructor)]
-  pub fn new(ctx: worker::worker_sys::DurableObjectState) -> Core { Core { state: worker::State::from(ctx) } }
-  /// x
-  pub fn rows(&self) -> u32 { self.state.storage().sql().exec("select 1 as x", None).map_or(0, |c| c.rows_read() as u32) }
-}
-/// cold
-#[worker::event(fetch)]
-pub async fn fetch(req: worker::Request, _env: worker::Env, _ctx: worker::Context) -> worker::Result<worker::Response> { worker::Response::ok(req.path()) }
+//! Tollgate's Worker: what every request passes before it costs anything.
+//!
+//! A thin shell over pure cores. `request` is the way of a request to the
+//! provider, `admin` everything else, `objects` the Durable Objects; all I/O is
+//! done by the JavaScript in `edge/js`, which calls the exports of `carrier`
+//! and `objects` synchronously. Nothing here awaits, so nothing can hang when
+//! the module is re-initialised.
+
+pub mod admin;
+pub mod carrier;
+pub mod isolate;
+pub mod journey;
+pub mod objects;
+pub mod request;

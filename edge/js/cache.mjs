@@ -1,0 +1,74 @@
+// The answer cache: the Cache API of this place in front of KV.
+//
+// An entry is the answer's bytes as the provider sent them; how to serve them
+// is KV metadata (and response headers in the Cache API). Keys are made by
+// edge/src/request/cache.rs and hold the tenant and the end user.
+
+/** KV keeps no value for less (Cloudflare KV limits, 2026-11). */
+const TTL_S_MIN = 60;
+/** Longest stream that is kept for replay: an isolate's memory is shared. */
+const COPY_BYTES_MAX = 1024 * 1024;
+/** Never routed: the Cache API wants a URL. */
+const ORIGIN = "https://cache.tollgate.invalid/";
+
+/** `[meta, body]` of a hit, or `[undefined, undefined]`. */
+export async function look(env, passage) {
+  const key = passage.cache_key();
+  try {
+    const near = await caches.default.match(ORIGIN + key);
+    if (near) return [near.headers.get("x-tollgate-meta"), new Uint8Array(await near.arrayBuffer())];
+  } catch {
+    // Without a near cache KV alone answers.
+  }
+  try {
+    const { value, metadata } = await env.CACHE.getWithMetadata(key, { type: "arrayBuffer" });
+    if (value !== null && metadata?.meta) return [metadata.meta, new Uint8Array(value)];
+  } catch (error) {
+    console.error(JSON.stringify({ event: "cache_unreadable", message: String(error?.message ?? error) }));
+  }
+  return [undefined, undefined];
+}
+
+/** Keeps a complete, successful answer (invariant 12). */
+export async function keep(env, passage, bytes) {
+  const key = passage.cache_key();
+  const meta = passage.cache_meta();
+  const ttl = Math.max(passage.cache_ttl_s(), TTL_S_MIN);
+  try {
+    await Promise.all([
+      caches.default.put(
+        ORIGIN + key,
+        new Response(bytes, { headers: { "cache-control": `max-age=${ttl}`, "x-tollgate-meta": meta } }),
+      ),
+      env.CACHE.put(key, bytes, { expirationTtl: ttl, metadata: { meta } }),
+    ]);
+  } catch (error) {
+    console.error(JSON.stringify({ event: "cache_unwritable", message: String(error?.message ?? error) }));
+  }
+}
+
+/** A stream's bytes for replay, up to a bound. */
+export class Copy {
+  chunks = [];
+  size = 0;
+
+  add(chunk) {
+    this.size += chunk.byteLength;
+    if (this.whole) this.chunks.push(chunk.slice());
+    else this.chunks = [];
+  }
+
+  get whole() {
+    return this.size <= COPY_BYTES_MAX;
+  }
+
+  bytes() {
+    const all = new Uint8Array(this.size);
+    let at = 0;
+    for (const chunk of this.chunks) {
+      all.set(chunk, at);
+      at += chunk.byteLength;
+    }
+    return all;
+  }
+}

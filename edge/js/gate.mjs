@@ -1,0 +1,108 @@
+// The Gate's shell: one Durable Object that holds every limit.
+//
+// All decisions are crates/limits; storage is edge/src/objects/gate.rs. This
+// side keeps what must outlive a re-initialised wasm module: the parked polls
+// and the one timer. Every method takes and returns text (JSON messages of
+// crates/limits/src/message.rs).
+import { DurableObject } from "cloudflare:workers";
+import { GateCore, epoch, trapped } from "./core.mjs";
+
+/** What is due later than this waits for the alarm: a timer keeps the object from sleeping. */
+const ALARM_MS = 10_000;
+/** To a poll that nobody decided: ask again. */
+const QUEUED = JSON.stringify({ v: 1, decision: { decision: "queued", wait_ms: 0 } });
+
+export class Gate extends DurableObject {
+  constructor(ctx, env) {
+    super(ctx, env);
+    this.parked = new Map();
+    this.alarmAt = 0;
+    this.timerAt = 0;
+  }
+
+  /** Decides at once. */
+  admit(text) {
+    return this.step((core, now) => core.call(text, now));
+  }
+
+  /** The same admit again, parked until it is decided or its slice is over. */
+  poll(text) {
+    const reply = this.step((core, now) => core.poll(text, now));
+    if (reply !== undefined) return reply;
+    const ticket = this.core.parked_ticket();
+    return new Promise((resolve) => {
+      // A client asks once at a time: an older call of its is over.
+      this.unpark(ticket, QUEUED);
+      const timer = setTimeout(() => {
+        this.step((core, now) => core.release(ticket, now));
+        this.unpark(ticket, QUEUED);
+      }, this.core.parks_ms());
+      this.parked.set(ticket, { resolve, timer });
+    });
+  }
+
+  unpark(ticket, reply) {
+    const waiter = this.parked.get(ticket);
+    if (waiter === undefined) return;
+    this.parked.delete(ticket);
+    clearTimeout(waiter.timer);
+    waiter.resolve(reply);
+  }
+
+  view(text) {
+    return this.step((core, now) => core.view(text, now));
+  }
+
+  admin(text) {
+    return this.step((core, now) => core.admin(text, now));
+  }
+
+  alarm() {
+    this.alarmAt = 0;
+    this.step((core, now) => core.wake(now));
+  }
+
+  /** One step of the core, and its effects. */
+  step(act) {
+    const now = Date.now();
+    try {
+      if (this.core === undefined || this.coreEpoch !== epoch()) {
+        this.core = new GateCore(this.ctx, this.env, now);
+        this.coreEpoch = epoch();
+      }
+      const reply = act(this.core, now);
+      this.effects(now);
+      return reply;
+    } catch (error) {
+      // What it holds may be ahead of what was stored: load it anew.
+      this.core = undefined;
+      trapped(error);
+      throw error;
+    }
+  }
+
+  effects(now) {
+    const { core } = this;
+    for (let ticket; (ticket = core.answered_ticket()) !== undefined; ) {
+      this.unpark(ticket, core.answered_reply());
+    }
+    const wakeAt = core.wake_at();
+    if (wakeAt === undefined) return;
+    if (wakeAt < now + ALARM_MS) {
+      if (this.timerAt === 0 || wakeAt < this.timerAt) this.arm(wakeAt, now);
+    } else if (this.alarmAt === 0) {
+      this.alarmAt = wakeAt;
+      this.ctx.storage.setAlarm(wakeAt);
+    }
+  }
+
+  /** The one timer that wakes waiters. */
+  arm(at, now) {
+    clearTimeout(this.timer);
+    this.timerAt = at;
+    this.timer = setTimeout(() => {
+      this.timerAt = 0;
+      this.step((core, at) => core.wake(at));
+    }, Math.max(at - now, 1));
+  }
+}

@@ -1,0 +1,52 @@
+// What is still to be told to the Gate: settlements, observations, cancels.
+//
+// They are kept as JSON texts on this side, so that a re-initialised wasm
+// module forgets none, ride on the next call of the isolate, and go by
+// themselves after RIDE_MS. A call that failed puts its reports back.
+
+/** Longest wait for a call to ride on (design: at most 50 ms). */
+const RIDE_MS = 50;
+/** Reports a call: the Gate handles them in one step, so a bound. */
+const PER_CALL = 64;
+/** Bound on what an unreachable Gate makes an isolate hold; the oldest go first, and their tickets expire as spent. */
+const KEPT = 20_000;
+/** A flush that another request armed is trusted this long: its request may have been ended. */
+const ARMED_MS = 1_000;
+
+let waiting = [];
+let armedUntil = 0;
+
+/** Keeps a report. */
+export function report(text) {
+  if (text === undefined) return;
+  if (waiting.length >= KEPT) waiting.shift();
+  waiting.push(text);
+}
+
+/** Takes the reports that ride on one call. */
+export function take() {
+  if (waiting.length === 0) return waiting;
+  if (waiting.length <= PER_CALL) {
+    const all = waiting;
+    waiting = [];
+    return all;
+  }
+  return waiting.splice(0, PER_CALL);
+}
+
+/** Puts back what a failed call carried. */
+export function putBack(reports) {
+  if (reports.length > 0) waiting = reports.concat(waiting).slice(-KEPT);
+}
+
+/** Sees to it that what waits goes soon. `send(reports)` makes one Gate call. */
+export async function flushSoon(send) {
+  const now = Date.now();
+  if (waiting.length === 0 || now < armedUntil) return;
+  armedUntil = now + ARMED_MS;
+  await new Promise((resolve) => setTimeout(resolve, RIDE_MS));
+  armedUntil = 0;
+  while (waiting.length > 0) {
+    if (!(await send(take()))) return;
+  }
+}

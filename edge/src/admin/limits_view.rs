@@ -1,0 +1,192 @@
+//! `/v1/limits`: what the caller may still use, from a snapshot of the isolate
+//! at most a second old.
+
+use std::collections::BTreeMap;
+
+use ::keys::Kind;
+use limits::message::{LimitView, Millis, Pool, View};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::isolate::Isolate;
+use crate::journey::Answer;
+use crate::request::Headers;
+use crate::request::admit::view_message;
+use crate::request::auth;
+use crate::request::errors::Problem;
+use crate::request::parse::Wishes;
+
+/// When to ask again: the snapshot's own age, while something waits or runs low;
+/// a browser's guard learns the rest from response headers.
+const NEXT_POLL_MS: Millis = 5_000;
+
+/// Who asks.
+pub(super) struct Caller {
+    tenant: String,
+    user: Option<String>,
+    account_scope: bool,
+    key: String,
+}
+
+pub(super) fn caller(isolate: &Isolate, headers: &Headers, now: Millis) -> Result<Caller, Problem> {
+    let wishes = Wishes::parse(headers)?;
+    let caller = auth::caller(isolate, headers, &wishes, now)?;
+    debug_assert!(caller.claims.kind != Kind::Admin, "auth::caller refuses admins");
+    Ok(Caller {
+        tenant: caller.tenant,
+        user: caller.user,
+        account_scope: caller.claims.scope_account,
+        key: caller.claims.id,
+    })
+}
+
+impl Caller {
+    pub(super) fn message(&self) -> String {
+        view_message(&self.tenant, self.user.as_deref(), self.account_scope)
+    }
+
+    /// The answer from the isolate's memory, where that is fresh.
+    pub(super) fn remembered(
+        &self,
+        isolate: &Isolate,
+        headers: &Headers,
+        now: Millis,
+    ) -> Option<Answer> {
+        let (view, at) =
+            isolate.view(&self.tenant, self.user.as_deref(), self.account_scope, now)?;
+        self.tell(isolate, headers, view, *at).ok()
+    }
+
+    /// The answer from the Gate's.
+    pub(super) fn answer(
+        &self,
+        isolate: &mut Isolate,
+        headers: &Headers,
+        text: &str,
+        now: Millis,
+    ) -> Result<Answer, Problem> {
+        let view: View = serde_json::from_str(text).map_err(|_| super::gate_unreachable())?;
+        isolate.learn_view(
+            &self.tenant,
+            self.user.as_deref(),
+            self.account_scope,
+            view.clone(),
+            now,
+        );
+        self.tell(isolate, headers, &view, now)
+    }
+
+    fn tell(
+        &self,
+        isolate: &Isolate,
+        headers: &Headers,
+        view: &View,
+        at_ms: Millis,
+    ) -> Result<Answer, Problem> {
+        let lives = view.policy.known && view.policy.keys.contains(&self.key);
+        if !lives {
+            let (reason, known) = (limits::message::Reason::KeyRevoked, view.policy.known);
+            let reason = if known { reason } else { limits::message::Reason::UnknownTenant };
+            return Err(Problem::refused(&limits::message::Refusal {
+                reason,
+                retry_after_ms: None,
+                limit: None,
+            }));
+        }
+        let told = Told {
+            version: view.v,
+            models: models(isolate, view),
+            limits: view
+                .limits
+                .iter()
+                .chain(view.account_limits.iter().flat_map(|account| &account.limits))
+                .collect(),
+            queue: Queue {
+                critical_ms: view.queue_ms[0],
+                normal_ms: view.queue_ms[1],
+                background_ms: view.queue_ms[2],
+            },
+            next_poll_ms: NEXT_POLL_MS,
+        };
+        let body = serde_json::to_string(&told).map_err(|_| super::gate_unreachable())?;
+        // Of what is told, without the time of telling: equal levels, equal tag.
+        let digest = Sha256::digest(body.as_bytes());
+        let etag: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let etag = format!("\"{etag}\"");
+        let mut answer = Answer::default();
+        answer.headers.add("etag", &etag);
+        answer.headers.add("cache-control", "private, no-cache");
+        if headers.get("if-none-match") == Some(&etag) {
+            answer.status = 304;
+            return Ok(answer);
+        }
+        answer.status = 200;
+        answer.headers.add("content-type", "application/json");
+        let rest = body.strip_prefix('{').unwrap_or_default();
+        answer.body = format!("{{\"at_ms\":{at_ms},{rest}").into_bytes();
+        Ok(answer)
+    }
+}
+
+#[derive(Serialize)]
+struct Told<'a> {
+    version: u32,
+    models: BTreeMap<&'a str, Model<'a>>,
+    limits: Vec<&'a LimitView>,
+    queue: Queue,
+    next_poll_ms: Millis,
+}
+
+#[derive(Serialize)]
+struct Model<'a> {
+    class: &'a str,
+    max_input_tokens: u64,
+    /// What the caller could use now, over all limits; none while the gate has
+    /// not yet learned the pool's limits.
+    available: Option<Amounts>,
+}
+
+#[derive(Serialize)]
+struct Amounts {
+    requests: u64,
+    input_tokens: u64,
+    output_tokens: u64,
+}
+
+#[derive(Serialize)]
+struct Queue {
+    critical_ms: Millis,
+    normal_ms: Millis,
+    background_ms: Millis,
+}
+
+/// The models that this caller may use.
+fn models<'a>(isolate: &'a Isolate, view: &View) -> BTreeMap<&'a str, Model<'a>> {
+    let Some(settings) = isolate.settings() else { return BTreeMap::new() };
+    let allowed = &view.policy.models;
+    let may = |id: &str| {
+        allowed.is_empty()
+            || allowed.iter().any(|pattern| match pattern.strip_suffix('*') {
+                Some(prefix) => id.starts_with(prefix),
+                None => id == pattern,
+            })
+    };
+    providers::models::all()
+        .iter()
+        .filter(|model| may(model.id))
+        .map(|model| {
+            let account = settings.target(model.id).account_name.to_owned();
+            let pool = Pool { account, class: model.class.into(), speed: "standard".into() };
+            let available = view.available.iter().find(|available| available.pool == pool);
+            let available = available.map(|a| Amounts {
+                requests: a.requests,
+                input_tokens: a.input_tokens,
+                output_tokens: a.output_tokens,
+            });
+            (
+                model.id,
+                Model { class: model.class, max_input_tokens: model.context_tokens, available },
+            )
+        })
+        .collect()
+}

@@ -1,0 +1,320 @@
+//! Everything that is not a request to the provider: health, what the caller
+//! may still use, and the operators' API. At most one Gate call each, and no
+//! decision about limits.
+
+mod config;
+mod key_calls;
+mod limits_view;
+mod ready;
+mod tenants;
+
+use ::keys::{Claims, Kind, Role};
+use limits::admin::{AdminInput, AdminReply};
+use limits::message::Millis;
+use serde::{Deserialize, Serialize};
+
+use crate::isolate::Isolate;
+use crate::journey::{Answer, Head, Journey, Step, Unread};
+use crate::request::errors::Problem;
+use crate::request::{Headers, auth, cors};
+
+/// Largest body of the operators' API: 1,000 tenants take some 300 KB.
+const BODY_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// One such request.
+pub struct Errand {
+    head: Head,
+    task: Task,
+    step: Step,
+    body: Vec<u8>,
+    answer: Answer,
+}
+
+/// What it is about.
+enum Task {
+    /// Answered already.
+    Answered,
+    /// `/readyz`.
+    Ready {
+        /// A viewer's token was sent: tell in words.
+        in_words: bool,
+    },
+    /// `/v1/limits`.
+    Limits(limits_view::Caller),
+    /// `/admin/…`, for this admin.
+    Admin { admin: Claims, call: Call },
+}
+
+/// One call of the operators' API.
+enum Call {
+    GetTenants,
+    PutTenants,
+    ListKeys { tenant: Option<String> },
+    CreateKey(Option<key_calls::Created>),
+    RevokeKey { id: String },
+    Config,
+}
+
+/// What the Gate's `admin` takes.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct AdminAsk {
+    /// The admin token's id: it may have been denied.
+    pub by: String,
+    /// What is asked.
+    pub input: AdminInput,
+}
+
+/// What it answers: none where the token is denied.
+pub type AdminAnswer = Option<AdminReply>;
+
+impl Errand {
+    /// The errand of a path, or the 404.
+    pub fn begin(isolate: &Isolate, head: Head, now: Millis) -> Self {
+        let mut errand = Self {
+            head,
+            task: Task::Answered,
+            step: Step::Answer,
+            body: Vec::new(),
+            answer: Answer::default(),
+        };
+        match errand.understand(isolate, now) {
+            Ok((task, step)) => (errand.task, errand.step) = (task, step),
+            Err(problem) => errand.answer = problem.answer(&errand.head.id),
+        }
+        errand
+    }
+
+    /// An errand that only says what is wrong.
+    pub fn problem(head: Head, problem: &Problem) -> Self {
+        let answer = problem.answer(&head.id);
+        Self { head, task: Task::Answered, step: Step::Answer, body: Vec::new(), answer }
+    }
+
+    fn understand(&mut self, isolate: &Isolate, now: Millis) -> Result<(Task, Step), Problem> {
+        let Head { method, path, .. } = &self.head;
+        match (method.as_str(), path.as_str()) {
+            ("OPTIONS", _) => {
+                let headers = cors::preflight(&self.head.headers, isolate.origins());
+                self.answer = Answer { status: 204, headers, body: Vec::new() };
+                Ok((Task::Answered, Step::Answer))
+            }
+            ("GET" | "HEAD", "/healthz") => {
+                self.answer = json(
+                    200,
+                    &serde_json::json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }),
+                );
+                Ok((Task::Answered, Step::Answer))
+            }
+            ("GET" | "HEAD", "/readyz") => {
+                let admin = auth::claims(isolate, &self.head.headers, now);
+                let in_words = admin.is_ok_and(|claims| claims.kind == Kind::Admin);
+                Ok((Task::Ready { in_words }, Step::Ask))
+            }
+            ("GET" | "HEAD", "/v1/limits") => {
+                let caller = limits_view::caller(isolate, &self.head.headers, now)?;
+                if let Some(answer) = caller.remembered(isolate, &self.head.headers, now) {
+                    self.answer = answer;
+                    return Ok((Task::Answered, Step::Answer));
+                }
+                Ok((Task::Limits(caller), Step::Ask))
+            }
+            (_, path) if path.starts_with("/admin/") => self.admin(isolate, now),
+            (_, path) => Err(unknown(path)),
+        }
+    }
+
+    fn admin(&self, isolate: &Isolate, now: Millis) -> Result<(Task, Step), Problem> {
+        let Head { method, path, headers, .. } = &self.head;
+        if isolate.keyring().is_err() {
+            // Without a secret there is no operator, and so no such place.
+            return Err(unknown(path));
+        }
+        let (call, role, step) = match (method.as_str(), path.as_str()) {
+            ("GET", "/admin/tenants") => (Call::GetTenants, Role::Viewer, Step::Ask),
+            ("PUT", "/admin/tenants") => (Call::PutTenants, Role::Operator, Step::Read),
+            ("GET", "/admin/keys") => {
+                let tenant = tenants::of_query(&self.head.query)?;
+                (Call::ListKeys { tenant }, Role::Viewer, Step::Ask)
+            }
+            ("POST", "/admin/keys") => (Call::CreateKey(None), Role::Operator, Step::Read),
+            ("GET", "/admin/config") => (Call::Config, Role::Viewer, Step::Ask),
+            ("DELETE", path) => match path.strip_prefix("/admin/keys/") {
+                Some(id) if key_calls::id_ok(id) => {
+                    (Call::RevokeKey { id: id.into() }, Role::Operator, Step::Ask)
+                }
+                _ => return Err(unknown(path)),
+            },
+            (_, path) => return Err(unknown(path)),
+        };
+        let admin = auth::claims(isolate, headers, now)?;
+        let has = admin.role.filter(|_| admin.kind == Kind::Admin);
+        if has.is_none_or(|has| has < role) {
+            return Err(Problem::forbidden(
+                "tollgate_role",
+                format!(
+                    "authorization: {method} {path} takes an admin token of role {} or higher. `make token ROLE={}` signs one.",
+                    role.name(),
+                    role.name()
+                ),
+            ));
+        }
+        Ok((Task::Admin { admin, call }, step))
+    }
+
+    fn fill(&mut self, result: Result<Answer, Problem>) {
+        self.step = Step::Answer;
+        self.answer = result.unwrap_or_else(|problem| problem.answer(&self.head.id));
+    }
+}
+
+impl Journey for Errand {
+    fn head(&self) -> &Head {
+        &self.head
+    }
+
+    fn step(&self) -> Step {
+        self.step
+    }
+
+    fn answer(&mut self) -> &mut Answer {
+        &mut self.answer
+    }
+
+    fn body_bytes_max(&self) -> u64 {
+        BODY_BYTES_MAX
+    }
+
+    fn unread(&mut self, why: Unread) {
+        let problem = match why {
+            Unread::TooLarge => Problem::new(
+                413,
+                "request_too_large",
+                "tollgate_request_too_large",
+                "The body is larger than 8 MB.",
+            ),
+            Unread::NoRoom => {
+                Problem::unavailable("tollgate_no_room", "Busy. Retry in 2 seconds.").after(2_000)
+            }
+            Unread::Broken => Problem::bad(
+                "tollgate_body_incomplete",
+                "The body ended before its content-length.",
+            ),
+        };
+        self.fill(Err(problem));
+    }
+
+    fn read(&mut self, window: &[u8]) {
+        self.body.extend_from_slice(window);
+    }
+
+    fn parsed(&mut self, _: &mut Isolate, _: Millis) {
+        self.step = Step::Ask;
+    }
+
+    fn gate_method(&self) -> &'static str {
+        if let Task::Admin { .. } = self.task { "admin" } else { "view" }
+    }
+
+    fn gate_message(&mut self, isolate: &mut Isolate, _: &str, now: Millis) -> String {
+        match &mut self.task {
+            Task::Limits(caller) => caller.message(),
+            Task::Admin { admin, call } => {
+                let input = match call {
+                    Call::GetTenants => Ok(AdminInput::Export),
+                    Call::PutTenants => tenants::put(&self.body, admin),
+                    Call::ListKeys { tenant } => {
+                        Ok(AdminInput::ListKeys { tenant: tenant.clone() })
+                    }
+                    Call::CreateKey(created) => {
+                        key_calls::create(isolate, &self.body, created, now)
+                    }
+                    Call::RevokeKey { id } => Ok(AdminInput::RevokeKey { id: id.clone() }),
+                    Call::Config => Ok(AdminInput::State),
+                };
+                match input {
+                    // Plain data: serialisation cannot fail.
+                    Ok(input) => serde_json::to_string(&AdminAsk { by: admin.id.clone(), input })
+                        .unwrap_or_default(),
+                    Err(problem) => {
+                        self.fill(Err(problem));
+                        String::new()
+                    }
+                }
+            }
+            Task::Ready { .. } | Task::Answered => {
+                crate::request::admit::view_message("", None, false)
+            }
+        }
+    }
+
+    fn replied(&mut self, isolate: &mut Isolate, text: &str, now: Millis) {
+        let result = match &mut self.task {
+            Task::Answered => return,
+            Task::Ready { in_words } => Ok(ready::answer(isolate, *in_words, None)),
+            Task::Limits(caller) => caller.answer(isolate, &self.head.headers, text, now),
+            Task::Admin { call, .. } => match serde_json::from_str::<AdminAnswer>(text) {
+                Err(_) => Err(gate_unreachable()),
+                Ok(None) => Err(Problem::unauthorized(
+                    "tollgate_key_revoked",
+                    "authorization: this admin token was denied. `make token` signs another.",
+                )),
+                Ok(Some(reply)) => replied(isolate, call, reply),
+            },
+        };
+        self.fill(result);
+    }
+
+    fn gate_failed(&mut self, isolate: &Isolate, overloaded: bool) {
+        let result = match &self.task {
+            Task::Ready { in_words } => {
+                Ok(ready::answer_unreachable(isolate, *in_words, overloaded))
+            }
+            _ => Err(gate_unreachable()),
+        };
+        self.fill(result);
+    }
+}
+
+fn replied(isolate: &Isolate, call: &mut Call, reply: AdminReply) -> Result<Answer, Problem> {
+    match (call, reply) {
+        (_, AdminReply::Unsound { errors }) => Err(tenants::unsound(&errors)),
+        (_, AdminReply::NotFound { message }) => Err(Problem::not_found(message)),
+        (_, AdminReply::Rejected { message }) => Err(Problem::bad("tollgate_rejected", message)),
+        (Call::CreateKey(Some(created)), AdminReply::Key(key)) => {
+            Ok(json(201, &created.answer(&key)))
+        }
+        (Call::Config, AdminReply::State(state)) => Ok(json(200, &config::answer(isolate, &state))),
+        (_, AdminReply::Tenants(tenants)) => Ok(json(200, &tenants)),
+        (_, AdminReply::Key(key)) => Ok(json(200, &key)),
+        (_, reply) => Ok(json(200, &reply)),
+    }
+}
+
+fn gate_unreachable() -> Problem {
+    Problem::unavailable(
+        "tollgate_gate_unreachable",
+        "The Gate did not answer. Retry in 2 seconds.",
+    )
+    .after(2_000)
+}
+
+fn unknown(path: &str) -> Problem {
+    if path.starts_with("/v1/messages/batches") {
+        return Problem::not_found(
+            "Message Batches are not built yet on this gate; call the provider directly for them.",
+        );
+    }
+    if path.starts_with("/v1/") {
+        return Problem::not_found(
+            "This gate does not serve this path. Its operator can pass it on unmetered by the account's setting `pass_through = true`.",
+        );
+    }
+    Problem::not_found("Nothing is here. The API is under /v1, the page at /.")
+}
+
+fn json(status: u16, value: &impl Serialize) -> Answer {
+    let mut headers = Headers::default();
+    headers.add("content-type", "application/json");
+    headers.add("cache-control", "no-store");
+    Answer { status, headers, body: serde_json::to_vec(value).unwrap_or_default() }
+}

@@ -1,0 +1,56 @@
+//! `/admin/tenants`: the tenants' file, brought in force and exported.
+
+use ::keys::{Claims, Role};
+use limits::admin::AdminInput;
+use limits::policy::{PolicyError, Tenants};
+use serde::Deserialize;
+
+use crate::request::errors::Problem;
+
+/// Findings told at once: a reader mends the first, and asks again.
+const TOLD: usize = 20;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Put {
+    tenants: serde_json::Value,
+    #[serde(default)]
+    prune: bool,
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// `PUT`: `{ "tenants": { NAME: … }, "prune": bool, "dry_run": bool }`.
+pub(super) fn put(body: &[u8], admin: &Claims) -> Result<AdminInput, Problem> {
+    let put: Put = serde_json::from_slice(body)
+        .map_err(|error| Problem::bad("tollgate_bad_request", format!("body: {error}.")))?;
+    if put.prune && admin.role < Some(Role::Owner) {
+        return Err(Problem::forbidden(
+            "tollgate_role",
+            "prune: removing tenants takes an admin token of role owner.",
+        ));
+    }
+    let file = serde_json::json!({ "tenants": put.tenants });
+    let tenants: Tenants = serde_path_to_error::deserialize(file).map_err(|error| {
+        Problem::bad("tollgate_bad_request", format!("{}: {}.", error.path(), error.inner()))
+    })?;
+    Ok(AdminInput::Apply { tenants, prune: put.prune, dry_run: put.dry_run })
+}
+
+/// What is unsound, each with path and remedy.
+pub(super) fn unsound(errors: &[PolicyError]) -> Problem {
+    let told: Vec<String> =
+        errors.iter().take(TOLD).map(|error| format!("{}: {}", error.path, error.remedy)).collect();
+    let more = errors.len().saturating_sub(TOLD);
+    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+    Problem::bad("tollgate_bad_request", format!("{}{more}", told.join("; ")))
+}
+
+/// `?tenant=NAME`.
+pub(super) fn of_query(query: &str) -> Result<Option<String>, Problem> {
+    match query.split('&').find_map(|pair| pair.strip_prefix("tenant=")) {
+        None => Ok(None),
+        Some(name) if ::keys::tenant_name_ok(name) => Ok(Some(name.to_owned())),
+        Some(_) => Err(Problem::bad("tollgate_bad_request", "tenant: not a tenant's name.")),
+    }
+}

@@ -1,0 +1,291 @@
+//! What one isolate remembers between requests: settings, secrets, tenants'
+//! policies, and refusals that still hold. All of it can be rebuilt; what must
+//! not be lost is kept elsewhere (`edge/js/reports.mjs`, the Gate).
+
+use std::collections::{BTreeMap, HashMap};
+
+use keys::Keyring;
+use limits::message::{Millis, PolicyView, Pool, Refusal, View};
+use serde_json::Value;
+use settings::Settings;
+
+/// A policy is used for at most this long (design §4: revocations bind within 10 s).
+const POLICY_MS: Millis = 10_000;
+/// `/v1/limits` is answered from a view at most this old (design §4).
+const VIEW_MS: Millis = 1_000;
+/// Tenants, views and marks remembered at most: forgotten all at once beyond,
+/// as each can be asked for again.
+const REMEMBERED: usize = 2_000;
+
+/// One isolate's memory.
+#[derive(Default)]
+pub struct Isolate {
+    /// The deployment, once configured.
+    pub deployment: Option<Deployment>,
+    policies: HashMap<String, (PolicyView, Millis)>,
+    views: HashMap<(String, Option<String>, bool), (View, Millis)>,
+    marks: HashMap<Mark, Vec<NotBefore>>,
+    ids: Ids,
+}
+
+/// Settings and secrets, or what is wrong with them.
+pub struct Deployment {
+    /// The settings in effect.
+    pub settings: Result<Settings, Vec<settings::Finding>>,
+    /// Their hash, for the messages to the Gate.
+    pub hash: u32,
+    keyring: Result<Keyring, String>,
+    provider_keys: BTreeMap<String, String>,
+    /// Bindings that the Worker needs, and whether they are there.
+    pub bindings: [(&'static str, bool); 3],
+}
+
+impl Deployment {
+    /// From the environment's text bindings: variables as JSON, secrets by name.
+    pub fn new(
+        variables: &BTreeMap<String, Value>,
+        secret: impl Fn(&str) -> Option<String>,
+        bindings: [(&'static str, bool); 3],
+    ) -> Self {
+        let parsed = Settings::parse(variables);
+        let hash = parsed.as_ref().map_or(0, Settings::hash);
+        let previous = secret("TOLLGATE_SECRET_PREVIOUS");
+        let keyring = match secret("TOLLGATE_SECRET") {
+            None => Err("TOLLGATE_SECRET is not set: run `wrangler secret put TOLLGATE_SECRET` (`openssl rand -hex 32` makes one)".into()),
+            Some(current) => {
+                let previous: Vec<&[u8]> = previous.as_deref().map(str::as_bytes).into_iter().collect();
+                Keyring::new(current.as_bytes(), &previous).map_err(|weak| format!("TOLLGATE_SECRET: {weak}"))
+            }
+        };
+        let names =
+            parsed.iter().flat_map(|s| s.accounts.values()).map(|account| account.secret.clone());
+        let provider_keys = names.filter_map(|name| secret(&name).map(|key| (name, key))).collect();
+        Self { settings: parsed, hash, keyring, provider_keys, bindings }
+    }
+
+    /// Signs and verifies; or the sentence that says what is missing.
+    fn keyring(&self) -> Result<&Keyring, &str> {
+        self.keyring.as_ref().map_err(String::as_str)
+    }
+
+    /// The provider's key that this secret holds, unless it is unset.
+    pub fn provider_key(&self, secret: &str) -> Option<&str> {
+        self.provider_keys.get(secret).map(String::as_str).filter(|key| !key.is_empty())
+    }
+}
+
+/// What a remembered refusal is about.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Mark {
+    tenant: String,
+    user: Option<String>,
+    pool: Pool,
+}
+
+/// "Not before": holds for requests at least as large and no more patient.
+#[derive(Clone, Debug)]
+struct NotBefore {
+    until_ms: Millis,
+    input_tokens: u64,
+    max_tokens: u64,
+    patience_ms: Millis,
+    priority: u8,
+    refusal: Refusal,
+}
+
+/// What decides whether a remembered refusal holds for a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Size {
+    /// Estimated input tokens.
+    pub input_tokens: u64,
+    /// The limit on the output.
+    pub max_tokens: u64,
+    /// How long it would wait.
+    pub patience_ms: Millis,
+    /// 0 is the highest.
+    pub priority: u8,
+}
+
+impl Isolate {
+    /// The settings in effect, where they are sound.
+    pub fn settings(&self) -> Option<&Settings> {
+        self.deployment.as_ref()?.settings.as_ref().ok()
+    }
+
+    /// Their hash, for the messages to the Gate.
+    pub fn hash(&self) -> u32 {
+        self.deployment.as_ref().map_or(0, |deployment| deployment.hash)
+    }
+
+    /// Signs and verifies keys; or what is missing.
+    pub fn keyring(&self) -> Result<&Keyring, &str> {
+        self.deployment.as_ref().map_or(Err("the gate is not configured"), Deployment::keyring)
+    }
+
+    /// Origins whose pages may read responses.
+    pub fn origins(&self) -> &[String] {
+        self.settings().map_or(&[], |settings| &settings.gate.origins)
+    }
+
+    /// A fresh request id, unique in the world: the isolate's random name and a count.
+    pub fn request_id(&mut self) -> String {
+        self.ids.next()
+    }
+
+    /// The policy of a tenant, where it is fresh enough.
+    pub fn policy(&self, tenant: &str, now: Millis) -> Option<&PolicyView> {
+        let (policy, at) = self.policies.get(tenant)?;
+        (now.saturating_sub(*at) < POLICY_MS).then_some(policy)
+    }
+
+    /// The version to name in a call: none where the policy is due for renewal.
+    pub fn policy_version(&self, tenant: &str, now: Millis) -> Option<u64> {
+        self.policy(tenant, now).map(|policy| policy.version)
+    }
+
+    /// Remembers a policy that the Gate sent at `now`.
+    pub fn learn_policy(&mut self, tenant: &str, policy: PolicyView, now: Millis) {
+        bounded(&mut self.policies);
+        self.policies.insert(tenant.to_owned(), (policy, now));
+    }
+
+    /// A view for this caller, where it is fresh enough.
+    pub fn view(
+        &self,
+        tenant: &str,
+        user: Option<&str>,
+        account: bool,
+        now: Millis,
+    ) -> Option<&(View, Millis)> {
+        let found = self.views.get(&(tenant.to_owned(), user.map(str::to_owned), account))?;
+        (now.saturating_sub(found.1) < VIEW_MS).then_some(found)
+    }
+
+    /// Remembers a view that the Gate sent at `now`.
+    pub fn learn_view(
+        &mut self,
+        tenant: &str,
+        user: Option<&str>,
+        account: bool,
+        view: View,
+        now: Millis,
+    ) {
+        bounded(&mut self.views);
+        self.learn_policy(tenant, view.policy.clone(), now);
+        self.views.insert((tenant.to_owned(), user.map(str::to_owned), account), (view, now));
+    }
+
+    /// A refusal that still holds for such a request: nothing needs to be asked.
+    pub fn refused(
+        &self,
+        tenant: &str,
+        user: Option<&str>,
+        pool: &Pool,
+        size: Size,
+        now: Millis,
+    ) -> Option<Refusal> {
+        if self.marks.is_empty() {
+            return None;
+        }
+        let mark = Mark { tenant: tenant.into(), user: user.map(Into::into), pool: pool.clone() };
+        let holds = |m: &&NotBefore| {
+            now < m.until_ms
+                && size.input_tokens >= m.input_tokens
+                && size.max_tokens >= m.max_tokens
+                && size.patience_ms <= m.patience_ms
+                // More patient than the refusal lasts: it may wait in the queue.
+                && now + size.patience_ms < m.until_ms
+                && size.priority >= m.priority
+        };
+        let found = self.marks.get(&mark)?.iter().find(holds)?;
+        Some(Refusal { retry_after_ms: Some(found.until_ms - now), ..found.refusal.clone() })
+    }
+
+    /// Remembers a refusal of the Gate until it ends.
+    pub fn learn_refusal(
+        &mut self,
+        tenant: &str,
+        user: Option<&str>,
+        pool: &Pool,
+        size: Size,
+        refusal: &Refusal,
+        now: Millis,
+    ) {
+        let Some(after) = refusal.retry_after_ms else { return };
+        bounded(&mut self.marks);
+        let mark = Mark { tenant: tenant.into(), user: user.map(Into::into), pool: pool.clone() };
+        let list = self.marks.entry(mark).or_default();
+        list.retain(|m| now < m.until_ms);
+        // A few sizes and priorities; more would make the look-up a search.
+        list.truncate(7);
+        let Size { input_tokens, max_tokens, patience_ms, priority } = size;
+        let refusal = refusal.clone();
+        list.insert(
+            0,
+            NotBefore {
+                until_ms: now + after,
+                input_tokens,
+                max_tokens,
+                patience_ms,
+                priority,
+                refusal,
+            },
+        );
+    }
+}
+
+fn bounded<K, V>(map: &mut HashMap<K, V>) {
+    if map.len() >= REMEMBERED {
+        map.clear();
+    }
+}
+
+/// Request ids: `tgr_`, 16 hex digits of the isolate, a count.
+#[derive(Default)]
+struct Ids {
+    isolate: Option<u64>,
+    count: u64,
+}
+
+impl Ids {
+    fn next(&mut self) -> String {
+        // Drawn at the first request: workerd forbids randomness before. Should
+        // it fail, the count alone still tells an isolate's requests apart.
+        let isolate = *self.isolate.get_or_insert_with(|| getrandom::u64().unwrap_or_default());
+        self.count += 1;
+        format!("tgr_{isolate:016x}{:06x}", self.count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use limits::message::Reason;
+
+    #[test]
+    fn a_refusal_holds_for_the_larger_and_no_more_patient_until_its_time() {
+        let mut isolate = Isolate::default();
+        let pool = Pool { account: "a".into(), class: "c".into(), speed: "standard".into() };
+        let size = Size { input_tokens: 100, max_tokens: 50, patience_ms: 1_000, priority: 1 };
+        let refusal =
+            Refusal { reason: Reason::TenantLimit, retry_after_ms: Some(9_000), limit: None };
+        isolate.learn_refusal("t", None, &pool, size, &refusal, 0);
+        let at = |size: Size, now| {
+            isolate.refused("t", None, &pool, size, now).map(|r| r.retry_after_ms)
+        };
+        assert_eq!(at(size, 1_000), Some(Some(8_000)));
+        assert_eq!(at(Size { input_tokens: 99, ..size }, 1_000), None, "smaller may fit");
+        assert_eq!(at(Size { patience_ms: 2_000, ..size }, 1_000), None, "more patient may queue");
+        assert_eq!(at(Size { priority: 0, ..size }, 1_000), None, "critical may go");
+        assert_eq!(at(size, 8_500), None, "patient enough by now");
+        assert_eq!(at(size, 9_000), None, "over");
+        assert!(isolate.refused("u", None, &pool, size, 1_000).is_none(), "another tenant");
+        assert!(isolate.refused("t", Some("x"), &pool, size, 1_000).is_none(), "another user");
+    }
+
+    #[test]
+    fn ids_differ() {
+        let mut ids = Ids::default();
+        assert_ne!(ids.next(), ids.next());
+    }
+}

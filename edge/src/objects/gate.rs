@@ -1,0 +1,191 @@
+//! The Gate's storage around its core: rows in, one step, rows out.
+//!
+//! `edge/js/gate.mjs` is the object itself; it holds the parked calls and the
+//! timer, and rebuilds this from SQL whenever it was lost. Every write of a step
+//! is made in that step, without an await: workerd then commits all or none of
+//! them before anything that the step answered leaves (output gate).
+
+use std::collections::{BTreeSet, VecDeque};
+
+use limits::admin::{AdminInput, AdminReply};
+use limits::message::{Call, Reply, TicketId};
+use limits::{Answer, Gate, Input, Output};
+use serde::Deserialize;
+use wasm_bindgen::prelude::*;
+use worker::worker_sys::DurableObjectState;
+use worker::{SqlStorage, SqlStorageValue, State};
+
+use crate::admin::{AdminAnswer, AdminAsk};
+use crate::carrier::deployment;
+use crate::request::admit::{ViewAsk, slice_ms};
+
+/// Denied admin tokens remembered; they expire by themselves.
+const DENIED_MAX: usize = 10_000;
+/// Rows of denied admin tokens, beside the core's own.
+const DENIED: &str = "denied/";
+
+/// The core and its storage.
+#[wasm_bindgen]
+pub struct GateCore {
+    gate: Gate,
+    sql: SqlStorage,
+    denied: BTreeSet<String>,
+    answers: VecDeque<(TicketId, Reply)>,
+    wake_at: Option<u64>,
+    parked: Option<(TicketId, u64)>,
+}
+
+#[derive(Deserialize)]
+struct Row {
+    key: String,
+    value: String,
+}
+
+#[wasm_bindgen]
+impl GateCore {
+    /// Loads the Gate. The schema is readable by the version before: rows are
+    /// only ever added by name.
+    #[wasm_bindgen(constructor)]
+    pub fn new(ctx: DurableObjectState, env: &JsValue, now: f64) -> Result<GateCore, JsError> {
+        let sql = State::from(ctx).storage().sql();
+        sql.exec("CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID", None)?;
+        let rows: Vec<Row> = sql.exec("SELECT key, value FROM state", None)?.to_array()?;
+        let settings =
+            deployment(env).settings.map(|settings| settings.gate_settings()).unwrap_or_default();
+        let mut gate = Gate::new(settings, now as u64);
+        let mut denied = BTreeSet::new();
+        for row in &rows {
+            match row.key.strip_prefix(DENIED) {
+                Some(id) => {
+                    denied.insert(id.to_owned());
+                }
+                None => gate.restore(&row.key, &row.value),
+            }
+        }
+        Ok(Self { gate, sql, denied, answers: VecDeque::new(), wake_at: None, parked: None })
+    }
+
+    /// Answers a call at once.
+    pub fn call(&mut self, text: &str, now: f64) -> Result<String, JsError> {
+        let call: Call = serde_json::from_str(text)?;
+        match self.step(Input::Call(call), now)? {
+            Answer::Reply(reply) => Ok(serde_json::to_string(&reply)?),
+            _ => Err(JsError::new("a call was not answered")),
+        }
+    }
+
+    /// Answers a poll, or parks it: then `parked_ticket` names it.
+    pub fn poll(&mut self, text: &str, now: f64) -> Result<Option<String>, JsError> {
+        let call: Call = serde_json::from_str(text)?;
+        let ticket =
+            call.admit.as_ref().map(|admit| (admit.ticket.clone(), slice_ms(admit.patience_ms)));
+        match self.step(Input::Poll(call), now)? {
+            Answer::Reply(reply) => Ok(Some(serde_json::to_string(&reply)?)),
+            Answer::Parked => {
+                self.parked = ticket;
+                Ok(None)
+            }
+            _ => Err(JsError::new("a poll was not answered")),
+        }
+    }
+
+    /// The ticket parked last.
+    pub fn parked_ticket(&self) -> Option<String> {
+        self.parked.as_ref().map(|(ticket, _)| ticket.clone())
+    }
+
+    /// How long it may stay parked.
+    pub fn parks_ms(&self) -> f64 {
+        self.parked.as_ref().map_or(0.0, |(_, ms)| *ms as f64)
+    }
+
+    /// A parked call's slice is over: its answer is among the answers.
+    pub fn release(&mut self, ticket: String, now: f64) -> Result<(), JsError> {
+        self.step(Input::Release { ticket }, now).map(drop)
+    }
+
+    /// The timer or the alarm rang.
+    pub fn wake(&mut self, now: f64) -> Result<(), JsError> {
+        self.step(Input::Wake, now).map(drop)
+    }
+
+    /// What one caller may still use.
+    pub fn view(&mut self, text: &str, now: f64) -> Result<String, JsError> {
+        let ViewAsk { tenant, user, account_scope } = serde_json::from_str(text)?;
+        match self.step(Input::View { tenant, user, account_scope }, now)? {
+            Answer::View(view) => Ok(serde_json::to_string(&view)?),
+            _ => Err(JsError::new("a view was not answered")),
+        }
+    }
+
+    /// An operator's request.
+    pub fn admin(&mut self, text: &str, now: f64) -> Result<String, JsError> {
+        let AdminAsk { by, input } = serde_json::from_str(text)?;
+        if self.denied.contains(&by) {
+            return Ok(serde_json::to_string(&AdminAnswer::None)?);
+        }
+        let revoked = match &input {
+            AdminInput::RevokeKey { id } => Some(id.clone()),
+            _ => None,
+        };
+        let mut reply = match self.step(Input::Admin(input), now)? {
+            Answer::Admin(reply) => reply,
+            _ => return Err(JsError::new("an operator was not answered")),
+        };
+        if let (Some(id), AdminReply::NotFound { .. }) = (revoked, &reply) {
+            // Not a registered key: an admin token, which is denied by its id.
+            reply = self.deny(id)?;
+        }
+        Ok(serde_json::to_string(&Some(reply))?)
+    }
+
+    /// Moves to the next answer for a parked call; its ticket.
+    pub fn answered_ticket(&mut self) -> Option<String> {
+        self.answers.front().map(|(ticket, _)| ticket.clone())
+    }
+
+    /// That answer, which is taken.
+    pub fn answered_reply(&mut self) -> Option<String> {
+        let (_, reply) = self.answers.pop_front()?;
+        serde_json::to_string(&reply).ok()
+    }
+
+    /// When to wake it, milliseconds since the Unix epoch.
+    pub fn wake_at(&self) -> Option<f64> {
+        self.wake_at.map(|at| at as f64)
+    }
+}
+
+impl GateCore {
+    fn step(&mut self, input: Input, now: f64) -> Result<Answer, JsError> {
+        let Output { reply, answers, writes, wake_at } = self.gate.handle(now as u64, input);
+        for write in writes {
+            match write.value {
+                Some(value) => self.put(&write.key, value)?,
+                None => {
+                    self.sql.exec("DELETE FROM state WHERE key = ?", vec![write.key.into()])?;
+                }
+            }
+        }
+        self.answers.extend(answers);
+        self.wake_at = wake_at;
+        Ok(reply)
+    }
+
+    fn put(&self, key: &str, value: String) -> Result<(), JsError> {
+        let values: Vec<SqlStorageValue> = vec![key.to_owned().into(), value.into()];
+        self.sql.exec("INSERT INTO state (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", values)?;
+        Ok(())
+    }
+
+    fn deny(&mut self, id: String) -> Result<AdminReply, JsError> {
+        if self.denied.len() >= DENIED_MAX {
+            let message =
+                "10,000 admin tokens are denied already: rotate TOLLGATE_SECRET instead.".into();
+            return Ok(AdminReply::Rejected { message });
+        }
+        self.put(&format!("{DENIED}{id}"), String::new())?;
+        self.denied.insert(id);
+        Ok(AdminReply::Done)
+    }
+}

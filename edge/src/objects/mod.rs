@@ -1,0 +1,3 @@
+//! The Durable Objects: load, step the core, save, wake.
+
+pub mod gate;

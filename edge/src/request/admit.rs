@@ -1,0 +1,365 @@
+//! Step 6: the Gate decides. Asked once; while queued, polled with the same
+//! admit; after a refusal by the provider, asked again for the same place.
+
+use limits::message::{
+    Admit, Decision, Event, Millis, Pool, Priority, Progress, Reason, Refusal, Reply, VERSION, View,
+};
+use serde::{Deserialize, Serialize};
+
+use super::Passage;
+use super::auth::{self, Caller};
+use super::errors::Problem;
+use super::parse::{Endpoint, Wishes};
+use crate::isolate::{Isolate, Size};
+use crate::journey::Step;
+
+/// A parked call's slice: 10 s, or a fortieth of the patience where that is
+/// more, as the free plan allows 50 calls a request (Workers limits, 2026-11).
+pub fn slice_ms(patience_ms: Millis) -> Millis {
+    (patience_ms / 40).max(10_000)
+}
+
+/// Where the asking stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Admission {
+    stage: Stage,
+    /// Whether the provider's answer needs the Gate's leave at all.
+    needs_leave: bool,
+    /// Looks into the cache before it asks for leave.
+    looks: bool,
+    priority: Priority,
+    asked_ms: Millis,
+    deadline_ms: Millis,
+    /// Refusals by the provider so far.
+    pub attempt: u32,
+    /// What the Gate told of the wait.
+    pub waited_ms: Millis,
+    /// The Gate never said yes: it is recorded afterwards (`fail = "open"`).
+    pub unasked: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// The tenant's policy is needed first.
+    Policy,
+    /// The first question.
+    Admit,
+    /// It has a place in the queue.
+    Queued,
+}
+
+impl Admission {
+    /// Before anything was asked.
+    pub fn new(
+        isolate: &Isolate,
+        endpoint: &Endpoint,
+        caller: &Caller,
+        wishes: &Wishes,
+        looks: bool,
+        now: Millis,
+    ) -> Self {
+        let policy = isolate.policy(&caller.tenant, now);
+        let default = policy.map_or(Priority::Normal, |policy| policy.priority_default);
+        let priority = auth::priority(caller, wishes, default);
+        let needs_leave = matches!(endpoint, Endpoint::Post(_));
+        // The default priority of a tenant that this isolate never saw is not known.
+        let needs_policy = policy.is_none() && (looks || !needs_leave || wishes.priority.is_none());
+        let wait_ms = wishes.wait_ms(priority);
+        Self {
+            stage: if needs_policy { Stage::Policy } else { Stage::Admit },
+            needs_leave,
+            looks,
+            priority,
+            asked_ms: now,
+            deadline_ms: now + wait_ms,
+            attempt: 0,
+            waited_ms: 0,
+            unasked: false,
+        }
+    }
+
+    /// The first step.
+    pub fn next(&self) -> Step {
+        match self.stage {
+            Stage::Admit if self.looks => Step::Look,
+            _ => Step::Ask,
+        }
+    }
+
+    /// Whether to look into the cache first.
+    pub fn look(&mut self, looks: bool) {
+        self.looks = looks;
+    }
+
+    /// The cache had nothing.
+    pub fn missed(&mut self) {
+        self.looks = false;
+    }
+
+    /// The Gate's method for this stage.
+    pub fn method(&self) -> &'static str {
+        match self.stage {
+            Stage::Policy => "view",
+            Stage::Admit => "admit",
+            Stage::Queued => "poll",
+        }
+    }
+
+    /// How long the next call may be parked, at most.
+    pub fn parks_ms(&self) -> Millis {
+        match self.stage {
+            Stage::Queued => slice_ms(self.deadline_ms - self.asked_ms),
+            _ => 0,
+        }
+    }
+
+    fn patience_ms(&self, now: Millis) -> Millis {
+        self.deadline_ms.saturating_sub(now)
+    }
+}
+
+/// The message of this stage, as JSON; `events` are JSON already.
+pub(super) fn message(
+    passage: &mut Passage,
+    isolate: &Isolate,
+    events: &str,
+    now: Millis,
+) -> String {
+    let Caller { tenant, user, .. } = &passage.caller;
+    if passage.call.as_ref().is_none_or(|call| call.admission.stage == Stage::Policy) {
+        return view_message(tenant, user.as_deref(), false);
+    }
+    let admit = admit(passage, now, None);
+    wrap(isolate, admit.as_ref(), events, isolate.policy_version(tenant, now))
+}
+
+/// The admit of this request as of now.
+pub(super) fn admit(passage: &Passage, now: Millis, running: Option<Progress>) -> Option<Admit> {
+    let call = passage.call.as_ref()?;
+    let Admission { priority, asked_ms, attempt, .. } = call.admission;
+    Some(Admit {
+        ticket: passage.head.id.clone(),
+        attempt,
+        asked_ms,
+        tenant: passage.caller.tenant.clone(),
+        user: passage.caller.user.clone(),
+        key: passage.caller.claims.id.clone(),
+        pool: call.route.pool.clone(),
+        model: call.ticket.model.clone(),
+        priority,
+        input_tokens: call.size.input_tokens,
+        max_tokens: call.size.max_tokens,
+        microusd_max: call.size.microusd_max,
+        patience_ms: call.admission.patience_ms(now),
+        bytes: call.facts.bytes,
+        running,
+    })
+}
+
+/// A call as JSON text. Events are spliced in as they are.
+pub(super) fn wrap(
+    isolate: &Isolate,
+    admit: Option<&Admit>,
+    events: &str,
+    policy_version: Option<u64>,
+) -> String {
+    let mut text = format!("{{\"v\":{VERSION},\"config\":{}", isolate.hash());
+    if let Some(admit) = admit.and_then(|admit| serde_json::to_string(admit).ok()) {
+        text.push_str(",\"admit\":");
+        text.push_str(&admit);
+    }
+    if let Some(version) = policy_version {
+        text.push_str(&format!(",\"policy_version\":{version}"));
+    }
+    text.push_str(",\"events\":[");
+    text.push_str(events);
+    text.push_str("]}");
+    text
+}
+
+/// Asks for what one caller may see.
+pub fn view_message(tenant: &str, user: Option<&str>, account_scope: bool) -> String {
+    let ask = ViewAsk { tenant: tenant.to_owned(), user: user.map(str::to_owned), account_scope };
+    // Strings and a bool: serialisation cannot fail.
+    serde_json::to_string(&ask).unwrap_or_default()
+}
+
+/// The message to the Gate's `view`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ViewAsk {
+    /// Whose limits.
+    pub tenant: String,
+    /// Its end user.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// Whether the caller may see the accounts' levels.
+    #[serde(default)]
+    pub account_scope: bool,
+}
+
+/// The Gate replied.
+pub(super) fn replied(
+    passage: &mut Passage,
+    isolate: &mut Isolate,
+    text: &str,
+    now: Millis,
+) -> Result<(), Problem> {
+    if passage.call()?.admission.stage == Stage::Policy {
+        let view: View = serde_json::from_str(text).map_err(|_| not_understood())?;
+        isolate.learn_policy(&passage.caller.tenant, view.policy, now);
+        return policy_known(passage, isolate, now);
+    }
+    let reply: Reply = serde_json::from_str(text).map_err(|_| not_understood())?;
+    if let Some(policy) = reply.policy {
+        isolate.learn_policy(&passage.caller.tenant, policy, now);
+    }
+    match reply.decision {
+        Some(Decision::Granted { waited_ms }) => {
+            let admission = &mut passage.call()?.admission;
+            admission.waited_ms = waited_ms.max(now.saturating_sub(admission.asked_ms));
+            if passage.client_left {
+                let event = passage.call()?.ticket.nothing(now);
+                passage.tell_some(event);
+            }
+            passage.step = Step::Send;
+        }
+        Some(Decision::Queued { .. }) => {
+            passage.call()?.admission.stage = Stage::Queued;
+            passage.step = Step::Ask;
+        }
+        Some(Decision::Refused(refusal)) => return Err(refused(passage, isolate, &refusal, now)),
+        None => {
+            return Err(not_understood());
+        }
+    }
+    Ok(())
+}
+
+fn not_understood() -> Problem {
+    Problem::unavailable(
+        "tollgate_gate_unreachable",
+        "The Gate's reply was not understood; a deploy may be under way. Retry in 2 seconds.",
+    )
+    .after(2_000)
+}
+
+/// The policy came: on to the cache, to the question, or to the provider.
+fn policy_known(passage: &mut Passage, isolate: &Isolate, now: Millis) -> Result<(), Problem> {
+    let policy = isolate.policy(&passage.caller.tenant, now);
+    let (known, lives) = policy.map_or((false, false), |policy| {
+        (policy.known, policy.keys.contains(&passage.caller.claims.id))
+    });
+    let reason = match (known, lives) {
+        (false, _) => Some(Reason::UnknownTenant),
+        (true, false) => Some(Reason::KeyRevoked),
+        (true, true) => None,
+    };
+    if let Some(reason) = reason {
+        return Err(Problem::refused(&Refusal { reason, retry_after_ms: None, limit: None }));
+    }
+    let default = policy.map_or(Priority::Normal, |policy| policy.priority_default);
+    let priority = auth::priority(&passage.caller, &passage.wishes, default);
+    let wait_ms = passage.wishes.wait_ms(priority);
+    let admission = &mut passage.call()?.admission;
+    admission.priority = priority;
+    admission.deadline_ms = admission.asked_ms + wait_ms;
+    admission.stage = Stage::Admit;
+    let needs_leave = admission.needs_leave;
+    if needs_leave {
+        passage.find_cache_entry(isolate, now);
+        passage.step = passage.call()?.admission.next();
+    } else {
+        passage.step = Step::Send;
+    }
+    Ok(())
+}
+
+/// A refusal: remembered until it ends, told in words.
+fn refused(
+    passage: &mut Passage,
+    isolate: &mut Isolate,
+    refusal: &Refusal,
+    now: Millis,
+) -> Problem {
+    if let Some((pool, size)) = sized(passage, now) {
+        isolate.learn_refusal(
+            &passage.caller.tenant,
+            passage.caller.user.as_deref(),
+            &pool,
+            size,
+            refusal,
+            now,
+        );
+    }
+    Problem::refused(refusal)
+}
+
+/// A refusal that this isolate remembers holds for this request, too.
+pub(super) fn remembered(passage: &Passage, isolate: &Isolate, now: Millis) -> Option<Refusal> {
+    let (pool, size) = sized(passage, now)?;
+    isolate.refused(&passage.caller.tenant, passage.caller.user.as_deref(), &pool, size, now)
+}
+
+fn sized(passage: &Passage, now: Millis) -> Option<(Pool, Size)> {
+    let call = passage.call.as_ref()?;
+    let size = Size {
+        input_tokens: call.size.input_tokens,
+        max_tokens: call.size.max_tokens,
+        patience_ms: call.admission.patience_ms(now),
+        priority: call.admission.priority as u8,
+    };
+    Some((call.route.pool.clone(), size))
+}
+
+/// The Gate did not reply in 2 s, or threw (invariant 11).
+pub(super) fn gate_failed(passage: &mut Passage, overloaded: bool) -> Result<(), Problem> {
+    let left = passage.client_left;
+    let call = passage.call()?;
+    if call.route.fail_open && !left {
+        call.admission.unasked = true;
+        passage.step = Step::Send;
+        return Ok(());
+    }
+    // It may have granted, or queued, what this side never heard of.
+    cancel(passage);
+    Err(if overloaded {
+        // Never retried at once (platform: overloaded objects).
+        Problem::unavailable(
+            "tollgate_gate_overloaded",
+            "The Gate is overloaded. Retry in 5 seconds.",
+        )
+        .after(5_000)
+    } else {
+        Problem::unavailable(
+            "tollgate_gate_unreachable",
+            "The Gate did not answer within 2 seconds. Retry in 2 seconds.",
+        )
+        .after(2_000)
+    })
+}
+
+/// The client left while it waited.
+pub(super) fn left(passage: &mut Passage) {
+    if passage.step == Step::Ask {
+        cancel(passage);
+    }
+}
+
+fn cancel(passage: &mut Passage) {
+    let asked = passage.call.as_ref().is_some_and(|call| call.admission.stage != Stage::Policy);
+    if asked {
+        let ticket = passage.head.id.clone();
+        passage.tell(Event::Cancelled { ticket });
+    }
+}
+
+/// The provider refused this attempt by a rate limit: back to its place.
+pub(super) fn again(passage: &mut Passage) -> Result<(), Problem> {
+    let call = passage.call()?;
+    call.admission.attempt += 1;
+    call.admission.stage = Stage::Admit;
+    call.ticket.attempt = call.admission.attempt;
+    call.ticket.settled = false;
+    passage.step = Step::Ask;
+    Ok(())
+}

@@ -1,0 +1,188 @@
+//! Tollgate's own answers to what cannot go: one table of reasons, one sentence
+//! each, in the provider's JSON.
+//!
+//! Refusals are data until here; the sentence that the user reads is written in
+//! this file and nowhere else. Each code has its row in docs/errors.md (a test
+//! compares).
+
+use limits::message::{LimitView, Millis, Reason, Refusal};
+use providers::anthropic::errors::body;
+
+use super::{Answer, Headers};
+
+/// Where the rows are.
+const DOCS: &str = "docs/errors.md#";
+
+/// A request that gets no provider's answer, and why.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Problem {
+    /// The HTTP status.
+    pub status: u16,
+    /// `error.type`, in the provider's words.
+    pub kind: &'static str,
+    /// `error.details.error_code`.
+    pub code: &'static str,
+    /// What is wrong and what to do: never a key, never the prompt.
+    pub message: String,
+    /// When to come back, where that helps.
+    pub retry_after_ms: Option<Millis>,
+    /// The limit that refused, for the RateLimit headers.
+    pub limit: Option<LimitView>,
+}
+
+impl Problem {
+    /// The client's fault, with the field that is.
+    pub fn bad(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(400, "invalid_request_error", code, message)
+    }
+
+    /// A credential that does not open this door.
+    pub fn unauthorized(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(401, "authentication_error", code, message)
+    }
+
+    /// A known caller who may not.
+    pub fn forbidden(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(403, "permission_error", code, message)
+    }
+
+    /// Nothing is here.
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(404, "not_found_error", "tollgate_not_found", message)
+    }
+
+    /// Ours or our operator's fault.
+    pub fn unavailable(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(503, "api_error", code, message)
+    }
+
+    /// Any other.
+    pub fn new(
+        status: u16,
+        kind: &'static str,
+        code: &'static str,
+        message: impl Into<String>,
+    ) -> Self {
+        let message = message.into();
+        Self { status, kind, code, message, retry_after_ms: None, limit: None }
+    }
+
+    /// Says when to come back.
+    #[must_use]
+    pub fn after(mut self, ms: Millis) -> Self {
+        self.retry_after_ms = Some(ms);
+        self
+    }
+
+    /// What the Gate refused, in words.
+    pub fn refused(refusal: &Refusal) -> Self {
+        let limit = refusal.limit.as_ref();
+        let what = limit.map_or_else(|| "a limit".to_owned(), described);
+        let when = match refusal.retry_after_ms {
+            Some(ms) => format!(" Retry in {}.", span(ms)),
+            None => String::new(),
+        };
+        let rate = |code, sentence: String| {
+            Self::new(429, "rate_limit_error", code, format!("{sentence}{when}"))
+        };
+        let problem = match refusal.reason {
+            Reason::UnknownTenant => Self::unauthorized(
+                "tollgate_unknown_tenant",
+                "This key's tenant does not exist on this gate. Create it with `make apply FILE=tenants.toml`, then a key with `make key TENANT=NAME`.",
+            ),
+            Reason::KeyRevoked => Self::unauthorized(
+                "tollgate_key_revoked",
+                "This key was revoked or is not registered on this gate. Create one with `make key TENANT=NAME`.",
+            ),
+            Reason::ModelNotAllowed => Self::forbidden(
+                "tollgate_model_not_allowed",
+                "model: this tenant may not use it. Choose one of the tenant's `models`, or let the operator add it.",
+            ),
+            Reason::PriorityNotAllowed => Self::forbidden(
+                "tollgate_priority_not_allowed",
+                "x-tollgate-priority: above the highest that this tenant or key may ask for. Lower it, or let the operator raise `priority.highest`.",
+            ),
+            Reason::ProviderLimit => rate(
+                "tollgate_provider_limit",
+                format!(
+                    "The provider account's {} allows this request only after its x-tollgate-max-wait.",
+                    limit.map_or("rate limit".into(), |l| kind_words(&l.kind))
+                ),
+            ),
+            Reason::TenantLimit => rate("tollgate_tenant_limit", format!("This tenant's own rate limit is reached: {what}.")),
+            Reason::UserLimit => rate("tollgate_user_limit", format!("This end user's own rate limit is reached: {what}.")),
+            Reason::BudgetSpent => rate("tollgate_budget_spent", format!("The budget is spent: {what}.")),
+            Reason::DeploymentBudgetSpent => rate(
+                "tollgate_deployment_budget_spent",
+                "The deployment's budget for this day is spent.".into(),
+            ),
+            Reason::TooLarge => Self::bad(
+                "tollgate_larger_than_limit",
+                format!("This request alone is larger than {what}: it can never be admitted. Make it smaller, or let the operator raise the limit."),
+            ),
+            Reason::QueueFull => Self::unavailable(
+                "tollgate_queue_full",
+                format!("The queue is full.{when}"),
+            ),
+            Reason::Deadline => rate("tollgate_deadline", "The request's x-tollgate-max-wait ran out in the queue.".into()),
+            Reason::ProviderSpendCap => rate(
+                "tollgate_provider_spend_cap",
+                "The provider account reached its spend cap: nothing goes before it resumes or is raised at the provider.".into(),
+            ),
+            _ => rate("tollgate_refused", "The gate refused this request.".into()),
+        };
+        Self { retry_after_ms: refusal.retry_after_ms, limit: refusal.limit.clone(), ..problem }
+    }
+
+    /// The answer that says so.
+    pub fn answer(&self, request_id: &str) -> Answer {
+        let mut headers = Headers::default();
+        headers.add("content-type", "application/json");
+        headers.add("request-id", request_id);
+        headers.add("x-tollgate-request-id", request_id);
+        headers.add("x-should-retry", if self.retry_after_ms.is_some() { "true" } else { "false" });
+        if let Some(ms) = self.retry_after_ms {
+            headers.add("retry-after", &ms.div_ceil(1000).max(1).to_string());
+            headers.add("retry-after-ms", &ms.max(1).to_string());
+        }
+        if let Some(limit) = &self.limit {
+            let name = format!("\"{}-{}\"", limit.scope, limit.kind.replace('_', "-"));
+            let (left, reset) = (limit.level.max(0), limit.resets_ms.div_ceil(1000));
+            headers.add("ratelimit", &format!("{name};r={left};t={reset}"));
+            headers.add(
+                "ratelimit-policy",
+                &format!("{name};q={};w={}", limit.capacity, window_s(limit)),
+            );
+        }
+        let message = format!("{} ({DOCS}{})", self.message, self.code);
+        let body = body(self.kind, &message, Some(self.code), Some(request_id));
+        Answer { status: self.status, headers, body: body.into_bytes() }
+    }
+}
+
+/// A bucket holds a minute, a budget its day.
+fn window_s(limit: &LimitView) -> u64 {
+    if limit.kind.ends_with("_day") { 86_400 } else { 60 }
+}
+
+fn kind_words(kind: &str) -> String {
+    kind.replace('_', " ")
+}
+
+fn described(limit: &LimitView) -> String {
+    let (left, kind) = (limit.level.max(0), kind_words(&limit.kind));
+    if limit.scope == "account" {
+        // An account's level is not the caller's to know.
+        return format!("the provider account's {kind}");
+    }
+    format!("{} of {} {kind} left ({})", left, limit.capacity, limit.scope)
+}
+
+fn span(ms: Millis) -> String {
+    match ms.div_ceil(1000) {
+        0 | 1 => "1 second".into(),
+        s if s < 120 => format!("{s} seconds"),
+        s if s < 7_200 => format!("{} minutes", s.div_ceil(60)),
+        s => format!("{} hours", s.div_ceil(3600)),
+    }
+}

@@ -1,0 +1,62 @@
+//! Step 4: what the request will take, before anything is asked.
+
+use limits::message::{MicroUsd, Millis, Tokens};
+use providers::anthropic::request::{Api, Facts};
+use providers::price::{self, CacheWrites, Terms};
+
+use super::errors::Problem;
+use super::parse::Endpoint;
+
+/// A request's size.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Size {
+    /// Best guess of its input, for rate limits; the Gate corrects it by what
+    /// it learned of the model.
+    pub input_tokens: Tokens,
+    /// Upper bound of its input, for settling what is unknown.
+    pub input_upper: Tokens,
+    /// Its own limit on the output.
+    pub max_tokens: Tokens,
+    /// The most that it can cost.
+    pub microusd_max: MicroUsd,
+}
+
+/// Sizes a request; refuses what cannot fit its model's context window.
+pub fn size(endpoint: &Endpoint, facts: &Facts, now: Millis) -> Result<Size, Problem> {
+    let Endpoint::Post(api) = endpoint else { return Ok(Size::default()) };
+    let input = facts.input();
+    if let Some(model) = providers::models::class_of(&facts.model) {
+        if input.lower > model.context_tokens {
+            return Err(Problem::new(
+                413,
+                "request_too_large",
+                "tollgate_context_window",
+                format!(
+                    "messages: the prompt has at least {} tokens, and {} takes {} at most. Shorten it.",
+                    input.lower, facts.model, model.context_tokens
+                ),
+            ));
+        }
+    }
+    if *api == Api::CountTokens {
+        // Counting is free and limited by requests alone (facts: docs of 2026-09).
+        return Ok(Size { input_upper: input.upper, ..Size::default() });
+    }
+    let cache = match (facts.cache_control, facts.cache_1h) {
+        (false, _) => CacheWrites::No,
+        (true, false) => CacheWrites::FiveMinutes,
+        (true, true) => CacheWrites::Hour,
+    };
+    let terms = Terms {
+        speed: facts.speed,
+        not_us: facts.inference_geo.as_deref().is_some_and(|geo| geo != "us"),
+        cache,
+        web_searches: facts.web_searches_max.into(),
+    };
+    Ok(Size {
+        input_tokens: input.estimate,
+        input_upper: input.upper,
+        max_tokens: facts.max_tokens,
+        microusd_max: price::most(&facts.model, input.upper, facts.max_tokens, terms, now).microusd,
+    })
+}

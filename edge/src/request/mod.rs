@@ -1,0 +1,356 @@
+//! The way of a request to the provider, a file a step:
+//!
+//! | step | file | what |
+//! |---|---|---|
+//! | 1 | parse | head and body become typed values |
+//! | 2 | auth | signed key → caller, without a look-up |
+//! | 3 | route | model → account, pool, time-outs |
+//! | 4 | estimate | input tokens and the most that it can cost |
+//! | 5 | cache | a scoped key, where an answer may be kept |
+//! | 6 | admit | the Gate's decision |
+//! | 7 | upstream | what is sent, what came back |
+//! | 8 | meter | a stream as it flows by |
+//! | 9 | settle | what was used goes to the Gate |
+//!
+//! No I/O here: [`Passage`] decides what comes next, synchronously, and
+//! `edge/js/carry.mjs` does it and tells what came of it.
+
+pub mod admit;
+pub mod auth;
+pub mod cache;
+pub mod cors;
+pub mod errors;
+pub mod estimate;
+pub mod headers;
+pub mod meter;
+pub mod parse;
+pub mod route;
+pub mod settle;
+pub mod upstream;
+
+use std::collections::VecDeque;
+
+use limits::message::Millis;
+use providers::anthropic::request::{Api, Facts, Scanner};
+
+use crate::isolate::Isolate;
+use crate::journey::{Answer, Close, Head, Journey, Step, Unread};
+use admit::Admission;
+use auth::Caller;
+use errors::Problem;
+pub use headers::Headers;
+use parse::{Endpoint, Wishes};
+use settle::Ticket;
+use upstream::Attempt;
+
+/// One request to the provider, from its head to its settlement.
+pub struct Passage {
+    head: Head,
+    endpoint: Endpoint,
+    wishes: Wishes,
+    caller: Caller,
+    step: Step,
+    body: Body,
+    /// From step 3 on.
+    call: Option<Call>,
+    attempt: Option<Attempt>,
+    answer: Answer,
+    /// The answer's body is the response's own, which the carrier holds.
+    passes_body: bool,
+    reports: VecDeque<String>,
+    client_left: bool,
+}
+
+/// What is known once the body was read.
+pub struct Call {
+    facts: Facts,
+    route: route::Chosen,
+    size: estimate::Size,
+    canonical: Option<cache::Canonical>,
+    cache: Option<cache::Entry>,
+    admission: Admission,
+    ticket: Ticket,
+}
+
+enum Body {
+    /// Understood as it is read.
+    Scanned(Box<Scanner>, Option<cache::Canonical>),
+    /// Passed on unread.
+    Opaque,
+    /// Refused; the rest is not looked at.
+    Invalid(Problem),
+    Done,
+}
+
+impl Passage {
+    /// Steps 1 and 2, as far as the head goes.
+    pub fn begin(
+        isolate: &mut Isolate,
+        head: Head,
+        endpoint: Endpoint,
+        now: Millis,
+    ) -> Result<Self, (Head, Problem)> {
+        let begun = Wishes::parse(&head.headers)
+            .and_then(|wishes| Ok((auth::caller(isolate, &head.headers, &wishes, now)?, wishes)));
+        let (caller, wishes) = match begun {
+            Ok(begun) => begun,
+            Err(problem) => return Err((head, problem)),
+        };
+        let body = match &endpoint {
+            Endpoint::Post(api) => {
+                let caches = *api == Api::Messages;
+                let wanted = || cache::Canonical::wanted(isolate, &caller, &wishes, now);
+                Body::Scanned(Box::new(Scanner::new(*api)), if caches { wanted() } else { None })
+            }
+            Endpoint::Unmetered(_) => Body::Opaque,
+        };
+        let bodiless = matches!(head.method.as_str(), "GET" | "HEAD");
+        let mut passage = Self {
+            head,
+            endpoint,
+            wishes,
+            caller,
+            step: Step::Read,
+            body,
+            call: None,
+            attempt: None,
+            answer: Answer::default(),
+            passes_body: false,
+            reports: VecDeque::new(),
+            client_left: false,
+        };
+        if bodiless {
+            passage.parsed(isolate, now);
+        }
+        Ok(passage)
+    }
+
+    /// Steps 3 to 5: the body is read, the request is understood.
+    fn prepare(
+        &mut self,
+        isolate: &mut Isolate,
+        facts: Facts,
+        canonical: Option<cache::Canonical>,
+        now: Millis,
+    ) -> Result<(), Problem> {
+        let route = route::choose(isolate, &self.endpoint, &facts)?;
+        let size = estimate::size(&self.endpoint, &facts, now)?;
+        let caches = canonical.is_some();
+        let admission =
+            Admission::new(isolate, &self.endpoint, &self.caller, &self.wishes, caches, now);
+        let ticket = Ticket::new(&self.head.id, &self.caller, &route, &facts, &size);
+        self.call = Some(Call { facts, route, size, canonical, cache: None, admission, ticket });
+        if isolate.policy(&self.caller.tenant, now).is_some() {
+            self.find_cache_entry(isolate, now);
+        }
+        if let Some(refusal) = admit::remembered(self, isolate, now) {
+            return Err(Problem::refused(&refusal));
+        }
+        self.step = self.call()?.admission.next();
+        Ok(())
+    }
+
+    /// The cache's key, once the tenant's policy is known.
+    fn find_cache_entry(&mut self, isolate: &Isolate, now: Millis) {
+        let Some(call) = self.call.as_mut() else { return };
+        let policy = isolate.policy(&self.caller.tenant, now);
+        let canonical = call.canonical.take();
+        call.cache = canonical.and_then(|c| {
+            c.entry(&self.caller, &self.wishes, &self.head.headers, &call.route, policy)
+        });
+        call.admission.look(call.cache.as_ref().is_some_and(|entry| entry.read));
+    }
+
+    /// Keeps an event for the Gate.
+    fn tell(&mut self, event: limits::message::Event) {
+        if let Endpoint::Unmetered(_) = self.endpoint {
+            return;
+        }
+        // Plain data: serialisation cannot fail.
+        self.reports.extend(serde_json::to_string(&event).ok());
+    }
+
+    fn tell_some(&mut self, event: Option<limits::message::Event>) {
+        if let Some(event) = event {
+            self.tell(event);
+        }
+    }
+
+    fn forget_cache_entry(&mut self) {
+        if let Some(call) = &mut self.call {
+            call.cache = None;
+        }
+    }
+
+    fn refuse(&mut self, problem: &Problem) {
+        self.answer = problem.answer(&self.head.id);
+        self.passes_body = false;
+        self.step = Step::Answer;
+    }
+
+    /// The call; every step that uses it comes after `prepare`.
+    fn call(&mut self) -> Result<&mut Call, Problem> {
+        self.call.as_mut().ok_or_else(|| {
+            Problem::new(500, "api_error", "tollgate_internal", "A step came before its time.")
+        })
+    }
+
+    fn attempt_to(&mut self, act: impl FnOnce(&mut Self) -> Result<(), Problem>) {
+        if let Err(problem) = act(self) {
+            self.refuse(&problem);
+        }
+    }
+}
+
+impl Journey for Passage {
+    fn head(&self) -> &Head {
+        &self.head
+    }
+
+    fn step(&self) -> Step {
+        self.step
+    }
+
+    fn body_bytes_max(&self) -> u64 {
+        parse::BODY_BYTES_MAX
+    }
+
+    fn unread(&mut self, why: Unread) {
+        let problem = match why {
+            Unread::TooLarge => Problem::new(
+                413,
+                "request_too_large",
+                "tollgate_request_too_large",
+                "The body is larger than 32 MB, the provider's own bound. Send less, or use its Files API by id.",
+            ),
+            Unread::NoRoom => Problem::unavailable(
+                "tollgate_no_room",
+                "This place holds as many waiting request bodies as it has memory for. Retry in 2 seconds.",
+            )
+            .after(2_000),
+            Unread::Broken => Problem::bad("tollgate_body_incomplete", "The body ended before its content-length. Send it again."),
+        };
+        self.refuse(&problem);
+    }
+
+    fn read(&mut self, window: &[u8]) {
+        let Body::Scanned(scanner, canonical) = &mut self.body else { return };
+        if let Some(canonical) = canonical {
+            canonical.feed(window);
+        }
+        if let Err(invalid) = scanner.feed(window) {
+            self.body = Body::Invalid(invalid.into());
+        }
+    }
+
+    fn parsed(&mut self, isolate: &mut Isolate, now: Millis) {
+        let prepared = match std::mem::replace(&mut self.body, Body::Done) {
+            Body::Done => Ok(()),
+            Body::Invalid(problem) => Err(problem),
+            Body::Opaque => self.prepare(isolate, Facts::default(), None, now),
+            Body::Scanned(scanner, canonical) => scanner
+                .finish()
+                .map_err(Problem::from)
+                .and_then(|facts| self.prepare(isolate, facts, canonical, now)),
+        };
+        if let Err(problem) = prepared {
+            self.refuse(&problem);
+        }
+    }
+
+    fn cache(&self) -> Option<&cache::Entry> {
+        self.call.as_ref()?.cache.as_ref()
+    }
+
+    fn looked(&mut self, meta: Option<String>, body: Vec<u8>) {
+        self.attempt_to(|p| cache::looked(p, meta, body));
+    }
+
+    fn gate_method(&self) -> &'static str {
+        self.call.as_ref().map_or("admit", |call| call.admission.method())
+    }
+
+    fn gate_parks_ms(&self) -> Millis {
+        self.call.as_ref().map_or(0, |call| call.admission.parks_ms())
+    }
+
+    fn gate_message(&mut self, isolate: &mut Isolate, events: &str, now: Millis) -> String {
+        admit::message(self, isolate, events, now)
+    }
+
+    fn replied(&mut self, isolate: &mut Isolate, text: &str, now: Millis) {
+        self.attempt_to(|p| admit::replied(p, isolate, text, now));
+    }
+
+    fn gate_failed(&mut self, _: &Isolate, overloaded: bool) {
+        self.attempt_to(|p| admit::gate_failed(p, overloaded));
+    }
+
+    fn upstream(&mut self, isolate: &Isolate, now: Millis) -> upstream::Outgoing {
+        upstream::outgoing(self, isolate, now)
+    }
+
+    fn unanswered(&mut self, error: &str, now: Millis) {
+        self.attempt_to(|p| upstream::unanswered(p, error, now));
+    }
+
+    fn response(&mut self, status: u16, headers: Headers, now: Millis) {
+        self.attempt_to(|p| upstream::response(p, status, &headers, now));
+    }
+
+    fn whole(&mut self, bytes: &[u8], now: Millis) {
+        self.attempt_to(|p| upstream::whole(p, bytes, now));
+    }
+
+    fn broke(&mut self, now: Millis) {
+        self.attempt_to(|p| upstream::broke(p, now));
+    }
+
+    fn passes_body(&self) -> bool {
+        self.passes_body
+    }
+
+    fn chunk(&mut self, bytes: &[u8]) {
+        meter::chunk(self, bytes);
+    }
+
+    fn renewal_due(&self, now: Millis) -> bool {
+        self.attempt.as_ref().is_some_and(|attempt| attempt.renewal_due(now))
+    }
+
+    fn renewal(&mut self, isolate: &Isolate, now: Millis) -> String {
+        meter::renewal(self, isolate, now)
+    }
+
+    fn ended(&mut self, why: Close, now: Millis) -> String {
+        meter::ended(self, why, now)
+    }
+
+    fn left(&mut self) {
+        self.client_left = true;
+        admit::left(self);
+    }
+
+    fn answer(&mut self) -> &mut Answer {
+        &mut self.answer
+    }
+
+    fn take_report(&mut self) -> Option<String> {
+        self.reports.pop_front()
+    }
+}
+
+impl From<providers::anthropic::request::Invalid> for Problem {
+    fn from(invalid: providers::anthropic::request::Invalid) -> Self {
+        let message = match invalid.field {
+            Some(field) if !invalid.message.starts_with(&field) => {
+                format!("{field}: {}", invalid.message)
+            }
+            _ => invalid.message,
+        };
+        match invalid.status {
+            413 => Self::new(413, "request_too_large", "tollgate_request_too_large", message),
+            _ => Self::bad("tollgate_bad_request", message),
+        }
+    }
+}
