@@ -3,8 +3,8 @@
 //! Source: pip anthropic 2.13.0 (`_error_classes.py`, `types/shared`) and the
 //! errors page of platform.claude.com, read 2026-11-24.
 
+use crate::ordered::{json, object};
 use crate::pool::{Kind, Refused};
-use serde_json::{Value, json};
 
 /// One error answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,13 +68,17 @@ impl ApiError {
         }
     }
 
-    /// The body.
-    pub fn body(&self, request_id: &str) -> Value {
-        let mut error = json!({ "type": self.kind, "message": self.message });
+    /// The body, JSON.
+    pub fn body(&self, request_id: &str) -> String {
+        let mut fields = vec![("type", json(self.kind)), ("message", json(&self.message))];
         if let Some(code) = self.code {
-            error["details"] = json!({ "error_code": code });
+            fields.push(("details", object! { "error_code": json(code) }));
         }
-        json!({ "type": "error", "error": error, "request_id": request_id })
+        object! {
+            "type": json("error"),
+            "error": crate::ordered::join(&fields),
+            "request_id": json(request_id),
+        }
     }
 }
 
@@ -84,14 +88,9 @@ mod tests {
 
     #[test]
     fn details_are_absent_without_a_code() {
-        let body = ApiError::invalid("no").body("req_1");
         assert_eq!(
-            body,
-            json!({
-                "type": "error",
-                "error": { "type": "invalid_request_error", "message": "no" },
-                "request_id": "req_1"
-            })
+            ApiError::invalid("no").body("req_1"),
+            r#"{"type":"error","error":{"type":"invalid_request_error","message":"no"},"request_id":"req_1"}"#
         );
     }
 

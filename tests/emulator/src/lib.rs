@@ -14,6 +14,7 @@ pub mod count;
 pub mod error;
 pub mod fault;
 pub mod http;
+mod ordered;
 pub mod pool;
 pub mod prompt;
 pub mod request;

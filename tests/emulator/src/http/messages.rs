@@ -1,18 +1,18 @@
 //! `POST /v1/messages` and `/v1/messages/count_tokens`: check, admit, generate.
 
 use super::send::{self, Generation};
-use super::{COUNTED_INLINE_BYTES_MAX, Exchange, Refusal, headers, json_response};
+use super::{COUNTED_INLINE_BYTES_MAX, Exchange, Refusal, headers};
 use crate::answer::Answer;
 use crate::catalog::COUNT_TOKENS;
 use crate::error::ApiError;
 use crate::fault::Fault;
+use crate::ordered::{json, object};
 use crate::pool::{Kind, Levels, Pool};
 use crate::request::{Request, Version};
 use crate::sse::Envelope;
 use crate::state::{Organisation, lock};
 use axum::http::HeaderMap;
 use axum::response::Response;
-use serde_json::json;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -92,9 +92,8 @@ pub(super) async fn count(
         Err(refused) => Err(Refusal { error: ApiError::rate_limited(&refused), headers }),
         Ok(()) => {
             pool.end(false);
-            let answer = json!({ "input_tokens": request.prompt.tokens() });
-            let mut response = json_response(200, &answer);
-            exchange.handed_over(answer.to_string().as_bytes());
+            let counted = object! { "input_tokens": json(request.prompt.tokens()) };
+            let mut response = exchange.ok(counted);
             response.headers_mut().extend(headers);
             Ok(response)
         }

@@ -278,7 +278,7 @@ impl Exchange {
 
     fn refuse(&self, refusal: Refusal) -> Response {
         let Refusal { error, headers } = refusal;
-        let mut response = json_response(error.status, &error.body(&self.request_id));
+        let mut response = json_response(error.status, error.body(&self.request_id));
         response.headers_mut().extend(headers);
         if let Some(seconds) = error.retry_after_s {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
@@ -319,8 +319,8 @@ fn put(headers: &mut HeaderMap, name: &'static str, value: &str) {
     }
 }
 
-fn json_response(status: u16, body: &Value) -> Response {
-    let mut response = Response::new(Body::from(body.to_string()));
+fn json_response(status: u16, body: String) -> Response {
+    let mut response = Response::new(Body::from(body));
     if let Ok(status) = axum::http::StatusCode::from_u16(status) {
         *response.status_mut() = status;
     }

@@ -1,11 +1,11 @@
 //! `GET /v1/models` and `/v1/models/{id}`.
 
-use super::{Exchange, json_response};
+use super::Exchange;
 use crate::catalog::Model;
 use crate::error::ApiError;
+use crate::ordered::{json, list as json_list, object};
 use crate::request::Version;
 use axum::response::Response;
-use serde_json::{Value, json};
 
 /// The documented bounds of `limit`.
 const LIMIT_MAX: usize = 1_000;
@@ -38,14 +38,13 @@ pub(super) fn list(exchange: &Exchange) -> Result<Response, ApiError> {
     }
     let has_more = models.len() > limit || earlier > 0;
     models.truncate(limit);
-    let page = json!({
-        "data": models.iter().map(|model| describe(model)).collect::<Vec<_>>(),
-        "has_more": has_more,
-        "first_id": models.first().map(|model| &model.id),
-        "last_id": models.last().map(|model| &model.id),
-    });
-    exchange.handed_over(page.to_string().as_bytes());
-    Ok(json_response(200, &page))
+    let page = object! {
+        "data": json_list(models.iter().map(|model| describe(model))),
+        "has_more": json(has_more),
+        "first_id": json(models.first().map(|model| &model.id)),
+        "last_id": json(models.last().map(|model| &model.id)),
+    };
+    Ok(exchange.ok(page))
 }
 
 /// One model, by id or alias.
@@ -53,28 +52,26 @@ pub(super) fn one(exchange: &Exchange, id: &str) -> Result<Response, ApiError> {
     version(exchange)?;
     let known = exchange.state.catalog.model(id);
     let (model, _) = known.ok_or_else(|| ApiError::not_found(format!("model: {id}")))?;
-    let model = describe(model);
-    exchange.handed_over(model.to_string().as_bytes());
-    Ok(json_response(200, &model))
+    Ok(exchange.ok(describe(model)))
 }
 
 fn version(exchange: &Exchange) -> Result<Version, ApiError> {
     Version::read(exchange.headers.get("anthropic-version").and_then(|v| v.to_str().ok()))
 }
 
-fn describe(model: &Model) -> Value {
+fn describe(model: &Model) -> String {
     let midnight = |day: &String| format!("{day}T00:00:00Z");
     // "May be set to an epoch value if the release date is unknown" (docs).
     let created = model.created.as_ref().map(midnight);
-    json!({
-        "type": "model",
-        "id": model.id,
-        "display_name": model.name,
-        "created_at": created.unwrap_or_else(|| "1970-01-01T00:00:00Z".to_owned()),
-        "line": model.line,
-        "lifecycle": model.lifecycle,
-        "retires_at": model.retires.as_ref().map(midnight),
-        "max_input_tokens": model.max_input_tokens,
-        "max_tokens": model.max_tokens,
-    })
+    object! {
+        "type": json("model"),
+        "id": json(&model.id),
+        "display_name": json(&model.name),
+        "created_at": json(created.unwrap_or_else(|| "1970-01-01T00:00:00Z".to_owned())),
+        "line": json(&model.line),
+        "lifecycle": json(model.lifecycle),
+        "retires_at": json(model.retires.as_ref().map(midnight)),
+        "max_input_tokens": json(model.max_input_tokens),
+        "max_tokens": json(model.max_tokens),
+    }
 }

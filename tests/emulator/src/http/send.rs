@@ -59,12 +59,14 @@ pub(super) struct Generation {
 }
 
 impl Exchange {
-    /// Remembers a whole answer.
-    pub(super) fn handed_over(&self, body: &[u8]) {
+    /// A whole answer, remembered. 200.
+    pub(super) fn ok(&self, body: String) -> Response {
         let mut seen = lock(&self.seen);
         seen.answer_bytes = body.len() as u64;
-        seen.answer_sha256 = Some(sha256(body));
+        seen.answer_sha256 = Some(sha256(body.as_bytes()));
         seen.complete = true;
+        drop(seen);
+        json_response(200, body)
     }
 }
 
@@ -90,28 +92,24 @@ pub(super) async fn whole(
         generated = upto.max(generated);
     }
     let body = sse::message(&answer, &envelope);
-    let bytes = Bytes::from(body.to_string());
-    let half = bytes.slice(..bytes.len() / 2);
+    let half = body.floor_char_boundary(body.len() / 2);
+    let (first, rest) = body.split_at(half);
+    let (first, rest) = (first.to_owned(), rest.to_owned());
     let what = fault.map(|fault| fault.what);
     let broken: Vec<Part> = match what {
         Some(What::ErrorMidStream) => {
             running.complete = true;
             return Err(ApiError::new(500, "api_error", "Internal server error").into());
         }
-        Some(What::Cut | What::CutMidEvent) => vec![Part::Bytes(half), Part::Cut],
-        Some(What::EndEarly) => vec![Part::Bytes(half)],
+        Some(What::Cut | What::CutMidEvent) => vec![Part::Bytes(first.into()), Part::Cut],
+        Some(What::EndEarly) => vec![Part::Bytes(first.into())],
         Some(What::Stall) => {
             let span = fault.and_then(|fault| fault.ms);
-            vec![
-                Part::Bytes(half.clone()),
-                Part::Wait(span),
-                Part::Bytes(bytes.slice(half.len()..)),
-            ]
+            vec![Part::Bytes(first.into()), Part::Wait(span), Part::Bytes(rest.into())]
         }
         _ => {
             running.complete = true;
-            exchange.handed_over(&bytes);
-            return Ok(json_response(200, &body));
+            return Ok(exchange.ok(body));
         }
     };
     let parts = Parts { parts: broken.into(), record: Record::new(exchange), running };
@@ -261,8 +259,7 @@ impl Sending {
                 None
             }
             What::UnknownEvent => {
-                let data = serde_json::json!({ "type": "novelty", "novel": { "field": 1 } });
-                Some(sse::event("novelty", &data))
+                Some(sse::event("novelty", r#"{"type":"novelty","novel":{"field":1}}"#))
             }
             _ => None,
         }
