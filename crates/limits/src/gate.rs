@@ -1,12 +1,32 @@
 //! The Gate: one machine that holds every limit and the queue.
 //!
-//! `handle(now, input)` decides and returns what the shell must do: store the
+//! [`Gate::handle`] decides and returns what the shell must do: store the
 //! writes atomically *before* anything else leaves, then send the reply and the
 //! answers, then set its one timer. Called from the Durable Object
-//! (`edge/src/objects/gate.rs`) and the simulator.
+//! (`edge/src/objects/gate.rs`) and the simulator. How a request is admitted is
+//! in `admit`, how it ends in `settle`, what operators do in `manage`.
 
-use crate::admin::{AdminInput, AdminReply};
-use crate::message::{Call, Millis, Reply, TicketId, View};
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::admin::{AdminInput, AdminReply, Key};
+use crate::lengths::Lengths;
+use crate::message::{Call, Event, Millis, Pool, Reply, TicketId, VERSION, View};
+use crate::mirror::Mirror;
+use crate::policy::Tenant;
+use crate::queue::Queue;
+use crate::scope::Scope;
+use crate::settings::{AccountSettings, GateSettings};
+use crate::ticket::{Map, Over, Tickets, Waiter};
+
+/// Pools remembered. A dozen model classes, two speeds, some accounts: far
+/// below; beyond, an idle one is forgotten.
+pub(crate) const POOLS_MAX: usize = 256;
+/// End users remembered, about 400 bytes each. Beyond, idle ones without spend
+/// today are forgotten.
+pub(crate) const USERS_MAX: usize = 50_000;
+/// With no admit for this long the Gate is quiet: ceilings are written exactly,
+/// because the platform may end it any time after 10 s (platform docs, 2026-11).
+const QUIET_MS: Millis = 5_000;
 
 /// What the shell hands in.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,4 +93,267 @@ pub struct Write {
     pub key: String,
     /// Its value; none: delete the row.
     pub value: Option<String>,
+}
+
+/// The machine.
+#[derive(Clone, Debug)]
+pub struct Gate {
+    pub(crate) settings: GateSettings,
+    pub(crate) now: Millis,
+    pub(crate) started: Millis,
+    /// Grows with every change of a tenant or key.
+    pub(crate) version: u64,
+    pub(crate) deployment: Scope,
+    pub(crate) tenants: Vec<TenantState>,
+    pub(crate) tenant_index: Map<String, usize>,
+    pub(crate) users: Vec<UserState>,
+    pub(crate) user_index: Map<String, usize>,
+    pub(crate) users_hand: usize,
+    pub(crate) pools: Vec<PoolState>,
+    pub(crate) pool_index: Map<Pool, usize>,
+    pub(crate) keys: BTreeMap<String, Key>,
+    /// Accounts that a spend cap stopped, and until when.
+    pub(crate) stopped: BTreeMap<String, Millis>,
+    pub(crate) lengths: Lengths,
+    pub(crate) lengths_at: Millis,
+    pub(crate) tickets: Tickets,
+    pub(crate) over: Over,
+    pub(crate) waiting: Map<u64, Waiter>,
+    pub(crate) waiting_ids: Map<TicketId, u64>,
+    /// When to look at a waiter: (time, number).
+    pub(crate) timers: BTreeSet<(Millis, u64)>,
+    pub(crate) waiting_bytes: u64,
+    pub(crate) numbers: u64,
+    /// Stored rows whose owner was not met since the start.
+    pub(crate) saved: BTreeMap<String, String>,
+    pub(crate) step: Step,
+    /// Scopes whose stored ceiling lies above what they use.
+    pub(crate) loose: BTreeSet<ScopeId>,
+    pub(crate) admitted_at: Millis,
+}
+
+/// What one step touched and gives out.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Step {
+    pub(crate) answers: Vec<(TicketId, Reply)>,
+    pub(crate) writes: Vec<Write>,
+    pub(crate) scopes: Vec<ScopeId>,
+    /// Pools whose queues may move.
+    pub(crate) pools: Vec<usize>,
+    /// Pools whose levels changed.
+    pub(crate) touched: Vec<usize>,
+}
+
+/// One payer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum ScopeId {
+    Deployment,
+    Tenant(usize),
+    User(usize),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct TenantState {
+    pub(crate) name: String,
+    /// None: removed, while its open tickets end.
+    pub(crate) policy: Option<Tenant>,
+    pub(crate) version: u64,
+    pub(crate) scope: Scope,
+    /// False until its limits and what was stored of it are in `scope`.
+    pub(crate) configured: bool,
+    pub(crate) keys: BTreeSet<String>,
+    pub(crate) waiting: usize,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct UserState {
+    /// Its row's key.
+    pub(crate) key: String,
+    pub(crate) version: u64,
+    pub(crate) scope: Scope,
+    pub(crate) touched: Millis,
+    pub(crate) waiting: usize,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct PoolState {
+    pub(crate) pool: Pool,
+    pub(crate) mirror: Mirror,
+    pub(crate) queue: Queue,
+    /// When the first in line fits, unless something happens before.
+    pub(crate) retry_at: Option<Millis>,
+    pub(crate) touched: Millis,
+}
+
+impl Gate {
+    /// An empty Gate. Rows of an earlier one are given to [`Gate::restore`]
+    /// before the first [`Gate::handle`].
+    pub fn new(settings: GateSettings, now: Millis) -> Self {
+        let mut deployment = Scope::new(None, now);
+        deployment.day.set_limits(settings.budget.limits());
+        Self {
+            settings,
+            now,
+            started: now,
+            version: 0,
+            deployment,
+            tenants: Vec::new(),
+            tenant_index: Map::default(),
+            users: Vec::new(),
+            user_index: Map::default(),
+            users_hand: 0,
+            pools: Vec::new(),
+            pool_index: Map::default(),
+            keys: BTreeMap::new(),
+            stopped: BTreeMap::new(),
+            lengths: Lengths::default(),
+            lengths_at: now,
+            tickets: Tickets::default(),
+            over: Over::default(),
+            waiting: Map::default(),
+            waiting_ids: Map::default(),
+            timers: BTreeSet::new(),
+            waiting_bytes: 0,
+            numbers: 0,
+            saved: BTreeMap::new(),
+            step: Step::default(),
+            loose: BTreeSet::new(),
+            admitted_at: 0,
+        }
+    }
+
+    /// Decides. `now` in ms since the epoch; a clock that steps back stands
+    /// still. Never fails: a wrong input is answered with a refusal.
+    pub fn handle(&mut self, now: Millis, input: Input) -> Output {
+        self.now = self.now.max(now);
+        let reply = match input {
+            Input::Call(call) => Answer::Reply(self.call(call, false).unwrap_or_else(reply)),
+            Input::Poll(call) => self.call(call, true).map_or(Answer::Parked, Answer::Reply),
+            Input::Release { ticket } => {
+                self.release(&ticket);
+                Answer::None
+            }
+            Input::Wake => {
+                self.wake_all();
+                Answer::None
+            }
+            Input::View { tenant, user, account_scope } => {
+                Answer::View(self.view(&tenant, user.as_deref(), account_scope))
+            }
+            Input::Admin(input) => Answer::Admin(self.manage(input)),
+        };
+        self.expire();
+        self.serve();
+        self.flush();
+        let wake_at = self.wake_at();
+        let Step { answers, writes, .. } = std::mem::take(&mut self.step);
+        Output { reply, answers, writes, wake_at }
+    }
+
+    /// A call's events, then its admit. None: parked.
+    fn call(&mut self, call: Call, may_park: bool) -> Option<Reply> {
+        for event in &call.events {
+            match event {
+                Event::Settled(settle) => self.settle(settle),
+                Event::Observed(observation) => self.observe(observation),
+                Event::Cancelled { ticket } => self.cancel(ticket),
+            }
+        }
+        let Some(admit) = call.admit else { return Some(reply()) };
+        let tenant = admit.tenant.clone();
+        if !call.events.is_empty() {
+            // What the events freed goes to those who wait before a newcomer.
+            self.serve();
+        }
+        let decision = self.admit(admit, may_park)?;
+        let is_news = call.policy_version != Some(self.version_of(&tenant));
+        let policy = is_news.then(|| self.policy_view(&tenant));
+        Some(Reply { decision: Some(decision), policy, ..reply() })
+    }
+
+    /// When time alone changes something.
+    fn wake_at(&self) -> Option<Millis> {
+        let pools = self.pools.iter().filter(|pool| pool.queue.len > 0);
+        let queues = pools.flat_map(|pool| [pool.retry_at, pool.queue.wakes_at()]).flatten();
+        let waiters = self.timers.first().map(|(at, _)| *at);
+        // Expiry is coarse: nobody waits for it to the second.
+        let tickets = self.tickets.expiries.front().map(|(at, ..)| at.div_ceil(10_000) * 10_000);
+        let unclaimed = self.tickets.unclaimed.first().map(|(at, ..)| *at);
+        let quiet = (!self.loose.is_empty()).then_some(self.admitted_at + QUIET_MS);
+        let first = queues.chain(waiters).chain(tickets).chain(unclaimed).chain(quiet).min()?;
+        Some(first.max(self.now + 1))
+    }
+
+    /// The timer rang: pools whose time has come are served.
+    fn wake_all(&mut self) {
+        let waiting = (0..self.pools.len()).filter(|index| self.pools[*index].queue.len > 0);
+        self.step.pools.extend(waiting);
+        if self.now >= self.admitted_at + QUIET_MS {
+            self.tighten();
+        }
+    }
+
+    pub(crate) fn scope_mut(&mut self, id: ScopeId) -> &mut Scope {
+        match id {
+            ScopeId::Deployment => &mut self.deployment,
+            ScopeId::Tenant(index) => &mut self.tenants[index].scope,
+            ScopeId::User(index) => &mut self.users[index].scope,
+        }
+    }
+
+    /// The payers of a request: deployment, tenant, end user.
+    pub(crate) fn payers(tenant: usize, user: Option<usize>) -> impl Iterator<Item = ScopeId> {
+        [ScopeId::Deployment, ScopeId::Tenant(tenant)].into_iter().chain(user.map(ScopeId::User))
+    }
+
+    /// The pool's state, made when it is first met.
+    pub(crate) fn pool(&mut self, pool: &Pool) -> usize {
+        if let Some(index) = self.pool_index.get(pool) {
+            self.pools[*index].touched = self.now;
+            return *index;
+        }
+        let account = self.settings.accounts.get(&pool.account);
+        let default = AccountSettings::default();
+        let mut mirror = Mirror::new(account.unwrap_or(&default), &pool.class, self.now);
+        if let Some(row) = self.saved.remove(&pool_key(pool))
+            && let Ok(saved) = serde_json::from_str(&row)
+        {
+            mirror.restore(&saved, self.now);
+        }
+        let state = PoolState {
+            pool: pool.clone(),
+            mirror,
+            queue: Queue::default(),
+            retry_at: None,
+            touched: self.now,
+        };
+        let idle = |pool: &&PoolState| pool.queue.len == 0 && pool.mirror.running.count == 0;
+        let oldest = || self.pools.iter().filter(idle).min_by_key(|pool| pool.touched);
+        let index = match (self.pools.len() >= POOLS_MAX).then(oldest).flatten() {
+            Some(oldest) => {
+                let index = self.pool_index[&oldest.pool];
+                let key = pool_key(&oldest.pool);
+                self.pool_index.remove(&self.pools[index].pool);
+                self.step.writes.push(Write { key, value: None });
+                self.pools[index] = state;
+                index
+            }
+            None => {
+                self.pools.push(state);
+                self.pools.len() - 1
+            }
+        };
+        self.pool_index.insert(pool.clone(), index);
+        index
+    }
+}
+
+/// The row's key of a pool.
+pub(crate) fn pool_key(pool: &Pool) -> String {
+    format!("pool/{}/{}/{}", pool.account, pool.class, pool.speed)
+}
+
+/// A reply without a decision.
+pub(crate) fn reply() -> Reply {
+    Reply { v: VERSION, decision: None, policy: None, lease: None }
 }

@@ -7,9 +7,25 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+mod admit;
+mod bucket;
+mod day;
+mod demand;
 mod gate;
+mod history;
+mod lengths;
+mod manage;
 pub mod message;
+mod mirror;
+mod observe;
 pub mod policy;
+mod queue;
+mod scope;
 pub mod settings;
+mod settle;
+mod store;
+mod ticket;
+mod users;
+mod view;
 
-pub use gate::{Answer, Input, Output, Write};
+pub use gate::{Answer, Gate, Input, Output, Write};

@@ -1,0 +1,567 @@
+//! How a request is admitted: every limit at once or none (invariant 1), or a
+//! place in the queue, or a refusal that knows when.
+
+use crate::gate::{Gate, PoolState, ScopeId, reply};
+use crate::message::{
+    Admit, Decision, LimitView, Millis, Priority, Reason, Refusal, Reply, TicketId,
+};
+use crate::queue::Spot;
+use crate::scope::{Block, Need, Until};
+use crate::ticket::{Ticket, Waiter};
+
+/// The longest ticket, key or model id, in bytes.
+const ID_MAX: usize = 256;
+/// A poll that does not come back within this many slices is lost.
+const SLICES_LOST: u64 = 3;
+/// A held limit is looked at again after this, if no ticket ends before.
+const HELD_MS: Millis = 1_000;
+
+/// What is in a request's way.
+#[derive(Clone, Copy, Debug)]
+enum Obstacle {
+    /// The account's spend cap.
+    Stopped,
+    /// A limit of a payer.
+    Scope(ScopeId, Block),
+    /// The pool has no room for this span.
+    Pool(Millis),
+}
+
+impl Gate {
+    /// Decides on one admit. None: parked, its answer comes later.
+    pub(crate) fn admit(&mut self, admit: Admit, may_park: bool) -> Option<Decision> {
+        self.admitted_at = self.now;
+        let (id, attempt) = (admit.ticket.clone(), admit.attempt);
+        let tenant = match self.entitled(&admit) {
+            Ok(tenant) => tenant,
+            Err(reason) => {
+                self.drop_waiter(&id);
+                return Some(refused(reason, None, None));
+            }
+        };
+        if let Some(decision) = self.known(&admit) {
+            return Some(decision);
+        }
+        let user = match self.user(tenant, admit.user.as_deref()) {
+            Ok(user) => user,
+            Err(retry) => return Some(refused(Reason::UserLimit, Some(retry), None)),
+        };
+        let pool = self.pool(&admit.pool);
+        let need = self.need(&admit);
+        if let Some(progress) = admit.running {
+            // Runs already: a restart forgot it, or the Gate could not be asked.
+            self.drop_waiter(&id);
+            self.open(&admit, tenant, user, pool, need, 0, true);
+            self.renew(&id, attempt, progress.output_tokens);
+            return Some(Decision::Granted { waited_ms: 0 });
+        }
+        if !self.waiting_ids.contains_key(&id)
+            && let Some(decision) = self.arrive(&admit, tenant, user, pool, need)
+        {
+            return Some(decision);
+        }
+        self.waits(&id, admit.patience_ms, may_park)
+    }
+
+    /// Whether the key, tenant, model and priority may ask at all.
+    fn entitled(&self, admit: &Admit) -> Result<usize, Reason> {
+        let index = *self.tenant_index.get(&admit.tenant).ok_or(Reason::UnknownTenant)?;
+        let state = &self.tenants[index];
+        let policy = state.policy.as_ref().ok_or(Reason::UnknownTenant)?;
+        let key = self.keys.get(&admit.key).filter(|key| key.tenant == admit.tenant);
+        let lives = |key: &&crate::admin::Key| {
+            key.revoked_ms.is_none() && key.expires_ms.is_none_or(|end| end > self.now)
+        };
+        key.filter(lives).ok_or(Reason::KeyRevoked)?;
+        let ids = [&admit.ticket, &admit.model, &admit.pool.account, &admit.pool.class];
+        if ids.into_iter().chain([&admit.pool.speed]).any(|id| id.len() > ID_MAX) {
+            return Err(Reason::ModelNotAllowed);
+        }
+        let allows = |model: &String| match model.strip_suffix('*') {
+            Some(prefix) => admit.model.starts_with(prefix),
+            None => *model == admit.model,
+        };
+        if !policy.models.is_empty() && !policy.models.iter().any(allows) {
+            return Err(Reason::ModelNotAllowed);
+        }
+        if admit.priority < policy.priority.highest {
+            return Err(Reason::PriorityNotAllowed);
+        }
+        Ok(index)
+    }
+
+    /// The answer to an attempt that was met before: admit is idempotent.
+    fn known(&mut self, admit: &Admit) -> Option<Decision> {
+        let (id, attempt) = (&admit.ticket, admit.attempt);
+        if let Some(ticket) = self.tickets.get_mut(id, attempt) {
+            ticket.unclaimed = false;
+            let waited_ms = ticket.waited;
+            let generated = admit.running.map_or(0, |progress| progress.output_tokens);
+            self.renew(id, attempt, generated);
+            return Some(Decision::Granted { waited_ms });
+        }
+        // Over: whoever still asks gets the answer it was given, and nothing.
+        self.over.contains(id, attempt).then_some(Decision::Granted { waited_ms: 0 })
+    }
+
+    /// What a request needs, by what was learned.
+    fn need(&self, admit: &Admit) -> Need {
+        let input = self.lengths.input(&admit.model, admit.input_tokens);
+        let output = self.lengths.output(&admit.tenant, &admit.model, admit.max_tokens);
+        Need {
+            input,
+            input_max: input.max(admit.input_tokens),
+            output,
+            output_max: admit.max_tokens,
+            microusd_max: admit.microusd_max,
+        }
+    }
+
+    /// A request asks for the first time: granted, refused, or none: it waits.
+    fn arrive(
+        &mut self,
+        admit: &Admit,
+        tenant: usize,
+        user: Option<usize>,
+        pool: usize,
+        need: Need,
+    ) -> Option<Decision> {
+        let class = class_of(admit.priority);
+        let state = &mut self.pools[pool];
+        state.mirror.refill(self.now);
+        if admit.attempt == 0 {
+            state.mirror.arrived(class, &need, self.now);
+        }
+        if state.mirror.is_too_large(admit.input_tokens) {
+            let limit = withheld("account", "input_tokens", 0);
+            return Some(refused(Reason::TooLarge, None, Some(limit)));
+        }
+        for payer in Self::payers(tenant, user) {
+            let now = self.now;
+            self.scope_mut(payer).refill(now);
+        }
+        let obstacle = self.obstacle(tenant, user, pool, &need, class, false);
+        let must_queue = self.pools[pool].queue.is_before(class, tenant);
+        match obstacle {
+            None if !must_queue => {
+                self.open(admit, tenant, user, pool, need, 0, false);
+                self.turn(pool, class, tenant, &need);
+                return Some(Decision::Granted { waited_ms: 0 });
+            }
+            Some(obstacle) => {
+                if let Some(refusal) = self.shut(obstacle) {
+                    return Some(Decision::Refused(refusal));
+                }
+            }
+            None => {}
+        }
+        let (wait, refusal) = self.expect(tenant, user, pool, &need, class);
+        // A provider refusal puts a request back, whatever is expected
+        // (invariant 4); its deadline still holds.
+        if wait > admit.patience_ms && (admit.attempt == 0 || admit.patience_ms == 0) {
+            return Some(Decision::Refused(refusal));
+        }
+        let full = self.waiting.len() >= self.settings.queue.length_max
+            || self.waiting_bytes.saturating_add(admit.bytes) > self.settings.queue.bytes_max;
+        if full {
+            return Some(refused(Reason::QueueFull, Some(wait.max(1_000)), None));
+        }
+        self.enqueue(admit, tenant, user, pool, need, wait);
+        self.serve();
+        let granted = self.tickets.get_mut(&admit.ticket, admit.attempt);
+        granted.map(|ticket| {
+            ticket.unclaimed = false;
+            Decision::Granted { waited_ms: 0 }
+        })
+    }
+
+    fn enqueue(
+        &mut self,
+        admit: &Admit,
+        tenant: usize,
+        user: Option<usize>,
+        pool: usize,
+        need: Need,
+        wait: Millis,
+    ) {
+        self.numbers += 1;
+        let number = self.numbers;
+        let waiter = Waiter {
+            tenant,
+            user,
+            pool,
+            need,
+            queued: self.now,
+            expected: self.now.saturating_add(wait),
+            deadline: self.deadline(admit.patience_ms),
+            lost: self.now + lost_after(admit.patience_ms),
+            parked: false,
+            admit: admit.clone(),
+        };
+        self.timers.insert((waiter.due(), number));
+        self.waiting_bytes += admit.bytes;
+        self.tenants[tenant].waiting += 1;
+        if let Some(user) = user {
+            self.users[user].waiting += 1;
+        }
+        let weight = self.weight(tenant);
+        self.pools[pool].queue.insert(spot(&waiter, number), weight, &need.rates());
+        self.step.pools.push(pool);
+        self.waiting_ids.insert(admit.ticket.clone(), number);
+        self.waiting.insert(number, waiter);
+    }
+
+    /// A waiter's call came: parked, or told how long.
+    fn waits(&mut self, id: &str, patience: Millis, may_park: bool) -> Option<Decision> {
+        let deadline = self.deadline(patience);
+        let now = self.now;
+        let number = self.waiting_ids.get(id)?;
+        let waiter = self.waiting.get_mut(number)?;
+        self.timers.remove(&(waiter.due(), *number));
+        waiter.deadline = deadline;
+        waiter.lost = now + lost_after(patience);
+        waiter.parked = may_park;
+        self.timers.insert((waiter.due(), *number));
+        let wait_ms = waiter.expected.saturating_sub(now).max(1);
+        (!may_park).then_some(Decision::Queued { wait_ms })
+    }
+
+    fn deadline(&self, patience: Millis) -> Millis {
+        self.now + patience.min(self.settings.queue.patience_max_ms)
+    }
+
+    /// A parked call's slice is over.
+    pub(crate) fn release(&mut self, id: &str) {
+        let Some(number) = self.waiting_ids.get(id) else { return };
+        let Some(waiter) = self.waiting.get_mut(number).filter(|waiter| waiter.parked) else {
+            return;
+        };
+        self.timers.remove(&(waiter.due(), *number));
+        waiter.parked = false;
+        waiter.lost = self.now + lost_after(waiter.deadline.saturating_sub(self.now));
+        self.timers.insert((waiter.due(), *number));
+        let wait_ms = waiter.expected.saturating_sub(self.now).max(1);
+        let id = waiter.admit.ticket.clone();
+        self.answer(id, Decision::Queued { wait_ms });
+    }
+
+    /// The first thing in the way, if any. Takes nothing. Payers and pool were
+    /// brought to now.
+    fn obstacle(
+        &self,
+        tenant: usize,
+        user: Option<usize>,
+        pool: usize,
+        need: &Need,
+        class: usize,
+        is_aged: bool,
+    ) -> Option<Obstacle> {
+        let state = &self.pools[pool];
+        if self.stopped.get(&state.pool.account).is_some_and(|until| *until > self.now) {
+            return Some(Obstacle::Stopped);
+        }
+        for payer in Self::payers(tenant, user) {
+            let scope = match payer {
+                ScopeId::Deployment => &self.deployment,
+                ScopeId::Tenant(index) => &self.tenants[index].scope,
+                ScopeId::User(index) => &self.users[index].scope,
+            };
+            if let Some(block) = scope.blocks(need, self.now) {
+                return Some(Obstacle::Scope(payer, block));
+            }
+        }
+        let room = if is_aged { [0; 3] } else { state.mirror.room(class, self.now) };
+        let wait = state.mirror.wait_ms(need, &room, self.now);
+        (wait > 0).then_some(Obstacle::Pool(wait))
+    }
+
+    /// The refusal, where waiting does not help.
+    fn shut(&self, obstacle: Obstacle) -> Option<Refusal> {
+        match obstacle {
+            Obstacle::Stopped => Some(Refusal {
+                reason: Reason::ProviderSpendCap,
+                retry_after_ms: None,
+                limit: None,
+            }),
+            Obstacle::Scope(payer, block) => match block.until {
+                Until::Never => Some(self.refusal(payer, block.kind, Reason::TooLarge, None)),
+                Until::DayEnd(span) => {
+                    let reason = match payer {
+                        ScopeId::Deployment => Reason::DeploymentBudgetSpent,
+                        _ => Reason::BudgetSpent,
+                    };
+                    Some(self.refusal(payer, block.kind, reason, Some(span)))
+                }
+                Until::Refill(_) | Until::Release => None,
+            },
+            Obstacle::Pool(_) => None,
+        }
+    }
+
+    fn refusal(
+        &self,
+        payer: ScopeId,
+        kind: &str,
+        reason: Reason,
+        retry_after_ms: Option<Millis>,
+    ) -> Refusal {
+        let view = |views: Vec<LimitView>| views.into_iter().find(|view| view.kind == kind);
+        let limit = match payer {
+            // The deployment's numbers are no tenant's business.
+            ScopeId::Deployment => {
+                Some(withheld("deployment", kind, retry_after_ms.unwrap_or_default()))
+            }
+            ScopeId::Tenant(index) => view(self.tenants[index].scope.views("tenant", self.now)),
+            ScopeId::User(index) => view(self.users[index].scope.views("user", self.now)),
+        };
+        Refusal { reason, retry_after_ms, limit }
+    }
+
+    /// How long a request that came now would wait, and the refusal that says
+    /// so: the longest of the pool's, the tenant's and the end user's.
+    pub(crate) fn expect(
+        &self,
+        tenant: usize,
+        user: Option<usize>,
+        pool: usize,
+        need: &Need,
+        class: usize,
+    ) -> (Millis, Refusal) {
+        let state = &self.pools[pool];
+        let weight = self.weight(tenant);
+        let ahead = state.queue.ahead(class, tenant, weight);
+        let (mut wait, kind) = state.mirror.wait_behind(need, &ahead, class, self.now);
+        let mut refusal = Refusal {
+            reason: Reason::ProviderLimit,
+            retry_after_ms: None,
+            limit: Some(withheld("account", kind, wait)),
+        };
+        let own = state.queue.waiting_of(class, tenant);
+        let service = state.mirror.running.service_ms(need.output);
+        for payer in Self::payers(tenant, user).skip(1) {
+            let (scope, reason) = match payer {
+                ScopeId::User(index) => (&self.users[index].scope, Reason::UserLimit),
+                ScopeId::Tenant(index) => (&self.tenants[index].scope, Reason::TenantLimit),
+                ScopeId::Deployment => continue,
+            };
+            // A tenant's waiters stand before its newcomer; how many of them
+            // are this user's is not counted.
+            let ahead = if matches!(payer, ScopeId::Tenant(_)) { own } else { [0; 3] };
+            let mut longest = scope.wait_ms(need, &ahead);
+            if let Some(most) = scope.concurrent() {
+                let over = (scope.open + ahead[0] + 1).saturating_sub(most);
+                longest = longest.max(over.saturating_mul(service) / most);
+            }
+            if longest > wait {
+                wait = longest;
+                let kind = scope.blocks(need, self.now).map_or("requests", |block| block.kind);
+                refusal = self.refusal(payer, kind, reason, None);
+            }
+        }
+        refusal.retry_after_ms = Some(wait.max(1));
+        (wait, refusal)
+    }
+
+    /// Grants who can go in the pools that this step touched, in order.
+    pub(crate) fn serve(&mut self) {
+        while let Some(pool) = self.step.pools.pop() {
+            self.pools[pool].retry_at = None;
+            self.pools[pool].queue.wake(self.now);
+            while self.pools[pool].queue.has_ready() && self.serve_one(pool) {}
+        }
+    }
+
+    /// Grants or refuses the next one, or puts its line to sleep. False: the
+    /// pool has no room now.
+    fn serve_one(&mut self, pool: usize) -> bool {
+        let now = self.now;
+        let PoolState { queue, mirror, retry_at, .. } = &mut self.pools[pool];
+        mirror.refill(now);
+        let waiting = &self.waiting;
+        let price = |place: (Millis, u64)| {
+            waiting.get(&place.1).map_or(0, |waiter| mirror.cost(&waiter.need))
+        };
+        let Some((spot, is_aged)) = queue.next(price) else { return false };
+        let Some(waiter) = self.waiting.get(&spot.place.1) else {
+            debug_assert!(false, "every place in a queue has its waiter");
+            queue.remove(spot, &[0; 3]);
+            return true;
+        };
+        let (tenant, user, id) = (waiter.tenant, waiter.user, waiter.admit.ticket.clone());
+        let need = waiter.need;
+        *retry_at = None;
+        for payer in Self::payers(tenant, user) {
+            self.scope_mut(payer).refill(now);
+        }
+        let obstacle = self.obstacle(tenant, user, pool, &need, spot.class, is_aged);
+        let Some(obstacle) = obstacle else {
+            self.grant_waiter(&id);
+            return true;
+        };
+        if let Some(refusal) = self.shut(obstacle) {
+            self.refuse_waiter(&id, refusal);
+            return true;
+        }
+        let PoolState { queue, retry_at, .. } = &mut self.pools[pool];
+        match obstacle {
+            Obstacle::Pool(wait) => {
+                *retry_at = Some(now + wait);
+                return false;
+            }
+            Obstacle::Scope(payer, block) => {
+                let until = match block.until {
+                    Until::Refill(span) => now + span.max(1),
+                    _ => now + HELD_MS,
+                };
+                match payer {
+                    ScopeId::User(_) => queue.sleep_user(spot, until),
+                    _ => queue.sleep_tenant(spot.class, spot.tenant, until),
+                }
+            }
+            Obstacle::Stopped => debug_assert!(false, "a spend cap refuses"),
+        }
+        true
+    }
+
+    fn grant_waiter(&mut self, id: &str) {
+        let Some(waiter) = self.drop_waiter(id) else { return };
+        let class = class_of(waiter.admit.priority);
+        let waited = self.now.saturating_sub(waiter.queued);
+        self.open(
+            &waiter.admit,
+            waiter.tenant,
+            waiter.user,
+            waiter.pool,
+            waiter.need,
+            waited,
+            false,
+        );
+        self.turn(waiter.pool, class, waiter.tenant, &waiter.need);
+        if waiter.parked {
+            let decision = Decision::Granted { waited_ms: waited };
+            self.answer(id.to_owned(), decision);
+        } else if let Some(ticket) = self.tickets.get_mut(id, waiter.admit.attempt) {
+            ticket.unclaimed = true;
+            let again = (waiter.lost, id.to_owned(), waiter.admit.attempt);
+            self.tickets.unclaimed.insert(again);
+        }
+    }
+
+    /// Ends a wait with a refusal. One that is not parked just loses its place:
+    /// its poll carries the whole admit and is refused on its own.
+    pub(crate) fn refuse_waiter(&mut self, id: &str, refusal: Refusal) {
+        let Some(waiter) = self.drop_waiter(id) else { return };
+        if waiter.parked {
+            self.answer(id.to_owned(), Decision::Refused(refusal));
+        }
+    }
+
+    /// Takes a waiter out of queue, timers and sums.
+    pub(crate) fn drop_waiter(&mut self, id: &str) -> Option<Waiter> {
+        let number = self.waiting_ids.remove(id)?;
+        let waiter = self.waiting.remove(&number)?;
+        self.timers.remove(&(waiter.due(), number));
+        self.waiting_bytes = self.waiting_bytes.saturating_sub(waiter.admit.bytes);
+        self.tenants[waiter.tenant].waiting -= 1;
+        if let Some(user) = waiter.user {
+            self.users[user].waiting -= 1;
+        }
+        let queue = &mut self.pools[waiter.pool].queue;
+        queue.remove(spot(&waiter, number), &waiter.need.rates());
+        self.step.pools.push(waiter.pool);
+        Some(waiter)
+    }
+
+    /// Opens a ticket: every limit takes its part.
+    #[allow(clippy::too_many_arguments)] // One admission has these parts; a struct would name them twice.
+    fn open(
+        &mut self,
+        admit: &Admit,
+        tenant: usize,
+        user: Option<usize>,
+        pool: usize,
+        need: Need,
+        waited: Millis,
+        covered: bool,
+    ) {
+        for payer in Self::payers(tenant, user) {
+            self.scope_mut(payer).take(&need, covered);
+            self.step.scopes.push(payer);
+        }
+        let ticket = Ticket {
+            attempt: admit.attempt,
+            class: class_of(admit.priority),
+            tenant,
+            user,
+            pool,
+            need,
+            generated: 0,
+            granted: self.now,
+            heard: self.now,
+            expires: self.now + self.settings.ticket_ttl_ms,
+            waited,
+            covered,
+            unclaimed: false,
+            observed: false,
+        };
+        let mirror = &mut self.pools[pool].mirror;
+        if covered {
+            mirror.start(&ticket.part());
+        } else {
+            mirror.take(&need, self.now);
+        }
+        self.tickets.insert(&admit.ticket, ticket);
+        self.step.touched.push(pool);
+    }
+
+    /// Counts a grant as its tenant's turn.
+    fn turn(&mut self, pool: usize, class: usize, tenant: usize, need: &Need) {
+        let weight = self.weight(tenant);
+        let state = &mut self.pools[pool];
+        let cost = state.mirror.cost(need);
+        state.queue.served(class, tenant, weight, cost);
+    }
+
+    fn answer(&mut self, id: TicketId, decision: Decision) {
+        self.step.answers.push((id, Reply { decision: Some(decision), ..reply() }));
+    }
+
+    pub(crate) fn weight(&self, tenant: usize) -> u32 {
+        self.tenants[tenant].policy.as_ref().map_or(1, |policy| policy.weight)
+    }
+}
+
+fn spot(waiter: &Waiter, number: u64) -> Spot {
+    Spot {
+        class: class_of(waiter.admit.priority),
+        tenant: waiter.tenant,
+        user: waiter.user,
+        place: (waiter.admit.asked_ms, number),
+    }
+}
+
+pub(crate) fn class_of(priority: Priority) -> usize {
+    priority as usize
+}
+
+/// Three slices of the long poll: 10 s, or a fortieth of the patience
+/// (design.md, calls).
+fn lost_after(patience: Millis) -> Millis {
+    SLICES_LOST * (patience / 40).max(10_000)
+}
+
+fn refused(reason: Reason, retry_after_ms: Option<Millis>, limit: Option<LimitView>) -> Decision {
+    Decision::Refused(Refusal { reason, retry_after_ms, limit })
+}
+
+/// A limit whose numbers its callers may not see.
+pub(crate) fn withheld(scope: &str, kind: &str, resets_ms: Millis) -> LimitView {
+    LimitView {
+        scope: scope.to_owned(),
+        kind: kind.to_owned(),
+        level: 0,
+        capacity: 0,
+        per_s: 0,
+        resets_ms,
+    }
+}

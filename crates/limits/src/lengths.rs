@@ -1,0 +1,211 @@
+//! What was learned of requests: output lengths by kind, and how far the
+//! Worker's input estimates are off, by model.
+//!
+//! A kind is (tenant, model, band of `max_tokens`); a new one borrows the mean
+//! of (model, band), then of the band. Kinds are hashes: a collision blends two
+//! means, which is harmless, and no name is kept.
+
+use std::collections::BTreeMap;
+
+use crate::message::Tokens;
+
+/// Kinds remembered: 40 bytes each.
+const KINDS_MAX: usize = 16_384;
+/// Coarse kinds written to storage: about 60 bytes each, far below the row's
+/// limit of 2 MB (platform limits, 2026-11).
+const SAVED_MAX: usize = 2_048;
+/// Samples after which a kind is trusted over a coarser one.
+const TRUSTED: u32 = 8;
+/// Weight of a new sample: a sixteenth, so that a change of use shows within
+/// some twenty requests and one long answer moves little.
+const WEIGHT: u32 = 16;
+/// Mean length of a kind that nobody has seen: a page of text.
+const PRIOR: Tokens = 1_000;
+
+/// A running mean in thousandths.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Mean {
+    milli: u64,
+    samples: u32,
+}
+
+impl Mean {
+    fn learn(&mut self, milli: u64) {
+        self.samples = self.samples.saturating_add(1);
+        let weight = i128::from(self.samples.min(WEIGHT));
+        let step = (i128::from(milli) - i128::from(self.milli)) / weight;
+        self.milli = (i128::from(self.milli) + step).clamp(0, i128::from(u64::MAX)) as u64;
+    }
+}
+
+/// All that was learned.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Lengths {
+    fine: BTreeMap<u64, Mean>,
+    coarse: BTreeMap<u64, Mean>,
+    changed: bool,
+}
+
+impl Lengths {
+    /// The expected output of a request: at least 1, at most `max_tokens`.
+    pub(crate) fn output(&self, tenant: &str, model: &str, max_tokens: Tokens) -> Tokens {
+        let [fine, coarse, band] = kinds(tenant, model, max_tokens);
+        let trusted = |mean: Option<&Mean>| mean.filter(|m| m.samples >= TRUSTED).copied();
+        let mean = trusted(self.fine.get(&fine))
+            .or_else(|| trusted(self.coarse.get(&coarse)))
+            .or_else(|| trusted(self.coarse.get(&band)))
+            .map_or(PRIOR, |mean| mean.milli.div_ceil(1_000));
+        mean.clamp(1, max_tokens.max(1))
+    }
+
+    /// The input that `estimate` will turn out to be: the learned ratio, a
+    /// little above its mean so that the input bucket is not overrun.
+    pub(crate) fn input(&self, model: &str, estimate: Tokens) -> Tokens {
+        let Some(ratio) = self.coarse.get(&key(&["ratio", model])) else { return estimate };
+        let spread = self.coarse.get(&key(&["spread", model])).map_or(0, |mean| mean.milli);
+        // Between a quarter and four times: beyond, the estimate is broken and
+        // a bound keeps one odd request from blocking all others.
+        let ratio = ratio.milli.saturating_add(spread / 2).clamp(250_000, 4_000_000);
+        let tokens = u128::from(estimate) * u128::from(ratio) / 1_000_000;
+        u64::try_from(tokens).unwrap_or(u64::MAX)
+    }
+
+    /// Learns from a settled request with the provider's own figures.
+    pub(crate) fn learn(
+        &mut self,
+        tenant: &str,
+        model: &str,
+        max_tokens: Tokens,
+        output: Tokens,
+        input: Option<(Tokens, Tokens)>,
+    ) {
+        let [fine, coarse, band] = kinds(tenant, model, max_tokens);
+        let milli = output.min(max_tokens.max(1)).saturating_mul(1_000);
+        insert(&mut self.fine, fine).learn(milli);
+        insert(&mut self.coarse, coarse).learn(milli);
+        insert(&mut self.coarse, band).learn(milli);
+        if let Some((estimate, real)) = input.filter(|(estimate, real)| *estimate > 0 && *real > 0)
+        {
+            // In thousandths of a permille, so that the mean does not stick.
+            let ratio =
+                (u128::from(real) * 1_000_000 / u128::from(estimate)).min(16_000_000) as u64;
+            let mean = insert(&mut self.coarse, key(&["ratio", model]));
+            let off = mean.milli.abs_diff(ratio);
+            let first = mean.samples == 0;
+            mean.learn(ratio);
+            insert(&mut self.coarse, key(&["spread", model])).learn(if first { 0 } else { off });
+        }
+        self.changed = true;
+    }
+
+    /// The row to store, if something was learned since the last one.
+    pub(crate) fn save(&mut self) -> Option<String> {
+        if !std::mem::take(&mut self.changed) {
+            return None;
+        }
+        let rows: Vec<(u64, u64, u32)> = self
+            .coarse
+            .iter()
+            .take(SAVED_MAX)
+            .map(|(key, mean)| (*key, mean.milli, mean.samples.min(WEIGHT)))
+            .collect();
+        serde_json::to_string(&rows).ok()
+    }
+
+    /// Takes a stored row back; one that cannot be read is learned anew.
+    pub(crate) fn restore(&mut self, value: &str) {
+        let rows: Vec<(u64, u64, u32)> = serde_json::from_str(value).unwrap_or_default();
+        self.coarse = rows
+            .into_iter()
+            .take(SAVED_MAX)
+            .map(|(key, milli, samples)| (key, Mean { milli, samples }))
+            .collect();
+    }
+}
+
+/// Fine, coarse, band. Bands are powers of two: 1,000 and 1,024 differ little,
+/// 1,000 and 32,000 are different uses.
+fn kinds(tenant: &str, model: &str, max_tokens: Tokens) -> [u64; 3] {
+    let band = [max_tokens.max(1).ilog2() as u8];
+    let band = std::str::from_utf8(&band).unwrap_or("");
+    [key(&["kind", tenant, model, band]), key(&["model", model, band]), key(&["band", band])]
+}
+
+fn insert(means: &mut BTreeMap<u64, Mean>, key: u64) -> &mut Mean {
+    if means.len() >= KINDS_MAX && !means.contains_key(&key) {
+        // Full: what is still untrusted goes; if all is trusted, all goes and
+        // is learned again from the coarser kinds in a few requests.
+        means.retain(|_, mean| mean.samples >= TRUSTED);
+        if means.len() >= KINDS_MAX {
+            means.clear();
+        }
+    }
+    means.entry(key).or_default()
+}
+
+/// FNV-1a over the parts, each closed by a byte that UTF-8 never has. Not the
+/// standard hasher: the value is stored, and must mean the same in every build.
+fn key(parts: &[&str]) -> u64 {
+    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+    for part in parts {
+        for byte in part.bytes().chain([0xff]) {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+    hash
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_kind_borrows_from_coarser_ones() {
+        let mut lengths = Lengths::default();
+        assert_eq!(lengths.output("a", "m", 4_096), PRIOR);
+        assert_eq!(lengths.output("a", "m", 100), 100);
+        for _ in 0..TRUSTED {
+            lengths.learn("a", "m", 4_096, 300, None);
+        }
+        assert_eq!(lengths.output("a", "m", 4_096), 300);
+        assert_eq!(lengths.output("b", "m", 4_096), 300, "same model");
+        assert_eq!(lengths.output("b", "other", 5_000), 300, "same band");
+        assert_eq!(lengths.output("a", "m", 64_000), PRIOR, "another band");
+        for _ in 0..TRUSTED {
+            lengths.learn("b", "m", 4_096, 50, None);
+        }
+        assert_eq!(lengths.output("b", "m", 4_096), 50);
+        assert_eq!(lengths.output("a", "m", 4_096), 300, "a tenant's own lengths stay its own");
+    }
+
+    #[test]
+    fn input_estimates_follow_the_real_ratio_from_above() {
+        let mut lengths = Lengths::default();
+        assert_eq!(lengths.input("m", 1_000), 1_000);
+        for real in [1_280, 1_320].repeat(50) {
+            lengths.learn("a", "m", 100, 1, Some((1_000, real)));
+        }
+        let corrected = lengths.input("m", 1_000);
+        assert!((1_300..=1_340).contains(&corrected), "{corrected}");
+        for _ in 0..100 {
+            lengths.learn("a", "m", 100, 1, Some((1, u64::MAX)));
+        }
+        assert_eq!(lengths.input("m", 1_000), 4_000, "bounded");
+    }
+
+    #[test]
+    fn memory_is_bounded_and_the_saved_part_comes_back() {
+        let mut lengths = Lengths::default();
+        for n in 0..(KINDS_MAX + 10) {
+            lengths.learn(&n.to_string(), "m", 1_000, 200, None);
+        }
+        assert!(lengths.fine.len() <= KINDS_MAX);
+        let row = lengths.save().expect("changed");
+        assert_eq!(lengths.save(), None);
+        let mut again = Lengths::default();
+        again.restore(&row);
+        assert_eq!(again.output("new", "m", 1_000), 200);
+        again.restore("not a row");
+        assert_eq!(again.output("new", "m", 1_000), PRIOR);
+    }
+}

@@ -1,0 +1,258 @@
+//! What operators do: tenants, keys, accounts; and what they see.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::admin::{AdminInput, AdminReply, Change, Key, PoolState, Spend, State, Totals};
+use crate::gate::{Gate, ScopeId};
+use crate::message::PolicyView;
+use crate::policy::{Tenant, Tenants, is_name};
+use crate::scope::Scope;
+
+/// Keys that live, of one tenant: its policy view carries them all.
+const KEYS_MAX: usize = 200;
+/// Revoked keys remembered for the list, of one tenant.
+const REVOKED_MAX: usize = 200;
+
+impl Gate {
+    pub(crate) fn manage(&mut self, input: AdminInput) -> AdminReply {
+        match input {
+            AdminInput::Apply { tenants, prune, dry_run } => self.apply(tenants, prune, dry_run),
+            AdminInput::Export => AdminReply::Tenants(self.export()),
+            AdminInput::AddKey(key) => self.add_key(key),
+            AdminInput::RevokeKey { id } => self.revoke_key(&id),
+            AdminInput::ListKeys { tenant } => {
+                let of = |key: &&Key| tenant.as_ref().is_none_or(|tenant| key.tenant == *tenant);
+                AdminReply::Keys { keys: self.keys.values().filter(of).cloned().collect() }
+            }
+            AdminInput::Resume { account } => match self.stopped.remove(&account) {
+                Some(_) => {
+                    self.write_stop(&account, None);
+                    AdminReply::Done
+                }
+                None => not_found(format!("no account \"{account}\" is stopped")),
+            },
+            AdminInput::State => AdminReply::State(self.state()),
+            AdminInput::Totals => AdminReply::Totals(self.totals()),
+        }
+    }
+
+    /// Brings a file in force, whole or not at all. Idempotent: a tenant that
+    /// does not change keeps its version.
+    fn apply(&mut self, file: Tenants, prune: bool, dry_run: bool) -> AdminReply {
+        let errors = file.validate();
+        if !errors.is_empty() {
+            return AdminReply::Unsound { errors };
+        }
+        let mut changes = Vec::new();
+        let mut after: BTreeMap<String, Option<Tenant>> = BTreeMap::new();
+        let before = self.export().tenants;
+        for (name, tenant) in file.tenants {
+            let old = before.get(&name);
+            if old != Some(&tenant) {
+                let path = format!("tenants.{name}");
+                differ(&path, old.map(json), Some(json(&tenant)), &mut changes);
+                after.insert(name, Some(tenant));
+            } else {
+                after.insert(name, None);
+            }
+        }
+        let removed: Vec<&String> =
+            before.keys().filter(|name| prune && !after.contains_key(*name)).collect();
+        for name in &removed {
+            differ(&format!("tenants.{name}"), before.get(*name).map(json), None, &mut changes);
+        }
+        if dry_run {
+            return AdminReply::Applied { changes, dry_run };
+        }
+        let changed = after.into_iter().filter_map(|(name, tenant)| Some((name, Some(tenant?))));
+        for (name, tenant) in changed.chain(removed.into_iter().map(|name| (name.clone(), None))) {
+            let index = self.tenant(&name);
+            self.version += 1;
+            self.tenants[index].version = self.version;
+            self.tenants[index].policy = tenant;
+            self.configure(index);
+            self.write_tenant(index);
+            self.wake_tenant(index);
+        }
+        AdminReply::Applied { changes, dry_run }
+    }
+
+    fn export(&self) -> Tenants {
+        let of = |state: &crate::gate::TenantState| {
+            state.policy.clone().map(|policy| (state.name.clone(), policy))
+        };
+        Tenants { tenants: self.tenants.iter().filter_map(of).collect() }
+    }
+
+    fn add_key(&mut self, key: Key) -> AdminReply {
+        if !is_name(&key.id) {
+            return rejected("a key's id has 1 to 64 of the characters A-Z a-z 0-9 _ . -");
+        }
+        if let Some(known) = self.keys.get(&key.id) {
+            return if known.tenant == key.tenant && known.kind == key.kind {
+                AdminReply::Key(known.clone())
+            } else {
+                rejected("another key has this id: make a new one")
+            };
+        }
+        let index = match self.tenant_index.get(&key.tenant) {
+            Some(index) if self.tenants[*index].policy.is_some() => *index,
+            _ => return not_found(format!("no tenant \"{}\": apply it first", key.tenant)),
+        };
+        let live = |id: &&String| self.keys.get(*id).is_some_and(|key| key.revoked_ms.is_none());
+        if self.tenants[index].keys.iter().filter(live).count() >= KEYS_MAX {
+            return rejected("a tenant has at most 200 keys: revoke one");
+        }
+        self.tenants[index].keys.insert(key.id.clone());
+        self.keys.insert(key.id.clone(), key.clone());
+        self.write_key(&key.id);
+        self.touch_tenant(index);
+        AdminReply::Key(key)
+    }
+
+    fn revoke_key(&mut self, id: &str) -> AdminReply {
+        let now = self.now;
+        let Some(key) = self.keys.get_mut(id) else {
+            return not_found(format!("no key \"{id}\""));
+        };
+        let is_new = key.revoked_ms.is_none();
+        key.revoked_ms.get_or_insert(now);
+        let key = key.clone();
+        if is_new {
+            self.write_key(id);
+            if let Some(index) = self.tenant_index.get(&key.tenant).copied() {
+                self.forget_revoked(index);
+                self.touch_tenant(index);
+            }
+        }
+        AdminReply::Key(key)
+    }
+
+    /// A key that is not listed is as good as revoked: the oldest may go.
+    fn forget_revoked(&mut self, index: usize) {
+        let revoked = |id: &String| Some((self.keys.get(id)?.revoked_ms?, id.clone()));
+        let revoked: BTreeSet<_> = self.tenants[index].keys.iter().filter_map(revoked).collect();
+        let surplus = revoked.len().saturating_sub(REVOKED_MAX);
+        for (_, id) in revoked.into_iter().take(surplus) {
+            self.keys.remove(&id);
+            self.tenants[index].keys.remove(&id);
+            self.write_key(&id);
+        }
+    }
+
+    fn touch_tenant(&mut self, index: usize) {
+        self.version += 1;
+        self.tenants[index].version = self.version;
+        self.write_tenant(index);
+    }
+
+    /// The version of a tenant's policy; of an unknown one, the Gate's own.
+    pub(crate) fn version_of(&self, tenant: &str) -> u64 {
+        self.tenant_index.get(tenant).map_or(self.version, |index| self.tenants[*index].version)
+    }
+
+    /// What an isolate keeps of a tenant.
+    pub(crate) fn policy_view(&self, tenant: &str) -> PolicyView {
+        let state = self.tenant_index.get(tenant).map(|index| &self.tenants[*index]);
+        let policy = state.and_then(|state| state.policy.as_ref());
+        let lives = |id: &&String| {
+            self.keys.get(*id).is_some_and(|key| {
+                key.revoked_ms.is_none() && key.expires_ms.is_none_or(|end| end > self.now)
+            })
+        };
+        let keys = state.filter(|_| policy.is_some()).map(|state| state.keys.iter().filter(lives));
+        PolicyView {
+            version: self.version_of(tenant),
+            known: policy.is_some(),
+            keys: keys.into_iter().flatten().cloned().collect(),
+            models: policy.map(|policy| policy.models.clone()).unwrap_or_default(),
+            cache: policy.and_then(|policy| policy.cache),
+            priority_default: policy.map(|policy| policy.priority.default).unwrap_or_default(),
+            priority_highest: policy.map(|policy| policy.priority.highest).unwrap_or_default(),
+        }
+    }
+
+    fn state(&mut self) -> State {
+        let now = self.now;
+        let pools = self.pools.iter_mut().map(|state| {
+            state.mirror.refill(now);
+            PoolState {
+                pool: state.pool.clone(),
+                limits: state.mirror.views(now),
+                open: state.mirror.running.count,
+                waiting: state.queue.len,
+                held_until_ms: state.mirror.held_until,
+                headroom_permille: state.mirror.margin_permille(),
+                refused_upstream: state.mirror.refused_upstream,
+            }
+        });
+        let pools = pools.collect();
+        let mut waiting = [0; 3];
+        for waiter in self.waiting.values() {
+            waiting[crate::admit::class_of(waiter.admit.priority)] += 1;
+        }
+        State {
+            at_ms: now,
+            pools,
+            waiting,
+            waiting_bytes: self.waiting_bytes,
+            open: self.tickets.len(),
+            stopped: self.stopped.clone(),
+            tenants: self.tenants.iter().filter(|state| state.policy.is_some()).count(),
+            keys: self.keys.len(),
+        }
+    }
+
+    fn totals(&mut self) -> Totals {
+        for index in 0..self.tenants.len() {
+            if !self.tenants[index].configured {
+                self.configure(index);
+            }
+        }
+        let now = self.now;
+        let spend = |scope: &mut Scope| {
+            scope.day.roll(now);
+            let [spent, reserved, ceiling] = scope.day.amounts();
+            Spend { spent, reserved, ceiling, open: scope.open }
+        };
+        let mut scopes = BTreeMap::new();
+        scopes.insert("deployment".to_owned(), spend(self.scope_mut(ScopeId::Deployment)));
+        for state in &mut self.tenants {
+            scopes.insert(format!("tenant/{}", state.name), spend(&mut state.scope));
+        }
+        for user in self.users.iter_mut().filter(|user| !user.key.is_empty()) {
+            let name = user.key.trim_start_matches("scope/").to_owned();
+            scopes.insert(name, spend(&mut user.scope));
+        }
+        Totals { scopes }
+    }
+}
+
+fn json(tenant: &Tenant) -> Value {
+    // Plain data: it always serialises.
+    serde_json::to_value(tenant).unwrap_or(Value::Null)
+}
+
+/// One change a value that differs, objects entered.
+fn differ(path: &str, from: Option<Value>, to: Option<Value>, changes: &mut Vec<Change>) {
+    match (from, to) {
+        (Some(Value::Object(mut from)), Some(Value::Object(mut to))) => {
+            let names: BTreeSet<String> = from.keys().chain(to.keys()).cloned().collect();
+            for name in names {
+                differ(&format!("{path}.{name}"), from.remove(&name), to.remove(&name), changes);
+            }
+        }
+        (from, to) if from == to => {}
+        (from, to) => changes.push(Change { path: path.to_owned(), from, to }),
+    }
+}
+
+fn not_found(message: String) -> AdminReply {
+    AdminReply::NotFound { message }
+}
+
+fn rejected(message: &str) -> AdminReply {
+    AdminReply::Rejected { message: message.to_owned() }
+}

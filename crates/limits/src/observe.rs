@@ -1,0 +1,170 @@
+//! How a response's rate-limit headers correct the mirror.
+//!
+//! An observation says what a bucket held at some moment between the grant of
+//! its request and now. Since then it refilled at most for that whole span, and
+//! was drawn at most by all that was granted since. That makes an interval; the
+//! mirror moves only when it lies outside. Only the Gate's own clock is used,
+//! so a skewed Worker, a late answer or one out of order widens the interval
+//! and can never mislead (invariant 4).
+
+use crate::message::{Level, Millis, Observation};
+use crate::mirror::Mirror;
+use crate::policy::RATE_MAX;
+
+/// The provider rounds `remaining` of tokens to the nearest thousand
+/// (rate-limit page, copies of September 2026); requests are exact.
+const ROUNDING: [i64; 3] = [0, 500, 500];
+
+impl Mirror {
+    /// Learns from one response. `granted` is when the Gate let its request go,
+    /// `input` what it reserved.
+    pub(crate) fn observe(&mut self, seen: &Observation, granted: Millis, input: i64, now: Millis) {
+        self.refill(now);
+        let generated = self.generated_total(now);
+        let taken = self.history.since(granted, generated);
+        let is_newest = granted >= self.limits_at;
+        for (kind, level) in [seen.requests, seen.input, seen.output].into_iter().enumerate() {
+            let Some(level) = level.filter(|level| (1..=RATE_MAX).contains(&level.limit)) else {
+                continue;
+            };
+            let is_news = self.limits[kind] != Some(level.limit);
+            if is_news && !is_newest {
+                // Answers from before a change of limits say nothing now.
+                continue;
+            }
+            if is_news {
+                self.set_limit(kind, level.limit, now);
+                self.limits_at = granted;
+            }
+            // Its own request is in `remaining` already.
+            let own = [1, input, 0][kind];
+            self.correct(kind, &level, taken.map(|taken| taken[kind] - own), granted, now);
+        }
+    }
+
+    /// Moves one bucket into the interval that `level` allows.
+    fn correct(
+        &mut self,
+        kind: usize,
+        level: &Level,
+        taken: Option<i64>,
+        granted: Millis,
+        now: Millis,
+    ) {
+        let margin = self.margin(level.limit);
+        let running = if kind == 2 { self.running.generated(now) } else { 0 };
+        let follows = self.follows();
+        let Some(bucket) = &mut self.buckets[kind] else { return };
+        let left = i64::try_from(level.remaining.min(level.limit)).unwrap_or(i64::MAX);
+        let refilled = bucket.refilled_in(now.saturating_sub(granted));
+        let high = left + ROUNDING[kind] + refilled - margin + running;
+        // Nothing left may mean any debt; a share's level is our own account.
+        let low = match taken {
+            Some(taken) if follows && left > 0 => left - ROUNDING[kind] - taken - margin + running,
+            _ => i64::MIN / crate::bucket::UNIT,
+        };
+        bucket.clamp(low, high);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::Pool;
+    use crate::scope::Need;
+    use crate::settings::{AccountSettings, ClassLimits};
+
+    fn mirror(rpm: u64, itpm: u64, otpm: u64) -> Mirror {
+        let limits = ClassLimits { rpm: Some(rpm), itpm: Some(itpm), otpm: Some(otpm) };
+        let account =
+            AccountSettings { limits: [("*".into(), limits)].into(), ..Default::default() };
+        Mirror::new(&account, "c", 0)
+    }
+
+    fn seen(kind: usize, limit: u64, remaining: u64) -> Observation {
+        let level = |k| (k == kind).then_some(Level { limit, remaining, reset_ms: None });
+        Observation {
+            pool: Pool { account: "a".into(), class: "c".into(), speed: "standard".into() },
+            ticket: "t".into(),
+            sent_ms: 0,
+            at_ms: 0,
+            status: 200,
+            error_code: None,
+            retry_after_ms: None,
+            requests: level(0),
+            input: level(1),
+            output: level(2),
+        }
+    }
+
+    fn need(input: u64) -> Need {
+        Need { input, input_max: input, output: 100, output_max: 1_000, microusd_max: 0 }
+    }
+
+    #[test]
+    fn the_level_moves_only_when_outside_the_interval() {
+        // Margin 1.5 % of 100,000: 1,500. Refill 1,666 in the second since.
+        for (left, expected, why) in [
+            (90_000, 98_500 - 10_000 + 1_666, "our own account says as much"),
+            (40_000, 40_000 + 500 + 1_667 - 1_500, "someone else drew: down to the high end"),
+            (98_000, 98_000 - 500 - 1_500, "less was used than reserved: up to the low end"),
+        ] {
+            let mut mirror = mirror(1_000, 100_000, 50_000);
+            mirror.take(&need(10_000), 0);
+            mirror.observe(&seen(1, 100_000, left), 0, 10_000, 1_000);
+            assert_eq!(mirror.free(1_000)[1], Some(expected), "{why}");
+        }
+    }
+
+    #[test]
+    fn a_stale_answer_never_gives_back_what_was_granted_since() {
+        let mut mirror = mirror(1_000, 100_000, 50_000);
+        mirror.take(&need(1_000), 0);
+        for n in 1..=50 {
+            mirror.refill(n * 60);
+            mirror.take(&need(1_500), n * 60);
+        }
+        let before = mirror.free(3_000)[1];
+        // The first request's answer, seen late: 99,000 were left at its start.
+        mirror.observe(&seen(1, 100_000, 99_000), 0, 1_000, 3_000);
+        assert_eq!(mirror.free(3_000)[1], before);
+    }
+
+    #[test]
+    fn limits_are_learned_raised_and_lowered_within_one_answer() {
+        let mut mirror = Mirror::new(&AccountSettings::default(), "c", 0);
+        assert_eq!(mirror.free(0), [None; 3]);
+        for (at, limit, left, most) in
+            [(0, 50, 49, 49), (1_000, 500, 480, 480), (2_000, 20, 15, 16), (3_000, 40, 30, 31)]
+        {
+            mirror.refill(at);
+            mirror.take(&need(10), at);
+            mirror.observe(&seen(0, limit, left), at, 10, at);
+            assert_eq!(mirror.limits[0], Some(limit));
+            let free = mirror.free(at)[0].expect("learned");
+            assert!(free <= most, "{free} of {left} at {at}");
+        }
+        // An answer to the request of 1,000 ms, late: its limit is old news.
+        mirror.observe(&seen(0, 500, 480), 1_000, 10, 3_500);
+        assert_eq!(mirror.limits[0], Some(40));
+    }
+
+    #[test]
+    fn a_share_is_never_raised_by_what_others_leave() {
+        let limits = ClassLimits { rpm: Some(1_000), itpm: None, otpm: None };
+        let account = AccountSettings {
+            limits: [("*".into(), limits)].into(),
+            share_permille: 100,
+            ..Default::default()
+        };
+        let mut mirror = Mirror::new(&account, "c", 0);
+        for _ in 0..50 {
+            mirror.take(&need(1), 0);
+        }
+        let before = mirror.free(0)[0];
+        mirror.observe(&seen(0, 1_000, 990), 0, 1, 0);
+        assert_eq!(mirror.free(0)[0], before);
+        mirror.observe(&seen(0, 1_000, 20), 0, 1, 0);
+        assert!(mirror.free(0)[0] < Some(20));
+    }
+}

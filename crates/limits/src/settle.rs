@@ -1,0 +1,338 @@
+//! How a request ends: settled, cancelled, expired, and what its response
+//! taught. Every attempt that was sent is settled exactly once (invariant 2).
+
+use crate::day::Three;
+use crate::gate::{Gate, ScopeId};
+use crate::message::{Millis, Observation, Reason, Refusal, Settle, Tokens, Used};
+use crate::scope::Need;
+use crate::ticket::Ticket;
+
+/// 429s that stop an account until its month ends, or until an operator
+/// resumes it (error codes of the SDKs 1.6.0 to 1.10.0, 2026-11).
+const UNTIL_MONTH_END: &str = "enforced_spend_limit_reached";
+const UNTIL_RESUMED: &str = "contract_spend_limit_reached";
+/// The acceleration limit's code (SDK 1.6.0, 2026-11-05).
+const RAMP: &str = "ramp_limit_exceeded";
+
+/// What an attempt used: as rate limits count it, and as budgets do.
+#[derive(Clone, Copy, Debug, Default)]
+struct Usage {
+    rates: Three,
+    day: Three,
+    /// Output, where it was generated as far as is known.
+    output: Option<Tokens>,
+}
+
+impl Usage {
+    fn of(used: &Used) -> Self {
+        match *used {
+            Used::Nothing => Self { output: Some(0), ..Self::default() },
+            Used::Tokens { input, input_total, output, microusd, .. } => Self {
+                rates: [1, input, output],
+                day: [1, input_total.max(input).saturating_add(output), microusd],
+                output: Some(output),
+            },
+        }
+    }
+
+    /// The most that it can have been: input and `max_tokens`.
+    fn most(need: &Need) -> Self {
+        let rates = [1, need.input, need.output_max];
+        Self { rates, day: need.day(), output: None }
+    }
+}
+
+impl Gate {
+    /// Settles one attempt. A second time, it changes nothing.
+    pub(crate) fn settle(&mut self, settle: &Settle) {
+        let (id, attempt) = (&settle.ticket, settle.attempt);
+        if self.over.contains(id, attempt) {
+            return;
+        }
+        let usage = Usage::of(&settle.used);
+        match self.tickets.remove(id, attempt) {
+            Some(ticket) => {
+                self.learn(settle, &ticket);
+                self.close(id, &ticket, &usage);
+            }
+            None => self.settle_forgotten(settle, &usage),
+        }
+    }
+
+    /// Puts what was used in the place of a ticket's reservations.
+    fn close(&mut self, id: &str, ticket: &Ticket, usage: &Usage) {
+        self.over.add(id, Some(ticket.attempt));
+        // A restart counted the reservation as spent; only what goes beyond is
+        // new (invariant 8).
+        let day = if ticket.covered { beyond(&usage.day, &ticket.need.day()) } else { usage.day };
+        for payer in Self::payers(ticket.tenant, ticket.user) {
+            let (need, generated) = (&ticket.need, ticket.generated);
+            let scope = self.scope_mut(payer);
+            scope.settle(need, ticket.covered, generated, &usage.rates, &day);
+            self.step.scopes.push(payer);
+        }
+        let now = self.now;
+        let pool = &mut self.pools[ticket.pool];
+        pool.mirror.refill(now);
+        // Levels seen in its own response hold its real input already.
+        let seen = ticket.observed && pool.mirror.follows();
+        let refund = match usage.output {
+            Some(_) if !seen && !ticket.covered => {
+                ticket.need.input as i64 - usage.rates[1].min(i64::MAX as u64) as i64
+            }
+            _ => 0,
+        };
+        let span = now.saturating_sub(ticket.granted);
+        pool.mirror.end(&ticket.part(), refund, usage.output.map(|output| (output, span)));
+        self.step.touched.push(ticket.pool);
+        self.step.pools.push(ticket.pool);
+        if self.tenants[ticket.tenant].waiting > 0 {
+            self.wake_tenant(ticket.tenant);
+        }
+    }
+
+    /// Lengths and estimates are learned from the provider's own figures only.
+    fn learn(&mut self, settle: &Settle, ticket: &Ticket) {
+        if let Used::Tokens { input_total, output, estimated: false, .. } = settle.used {
+            let input = Some((settle.input_estimate, input_total));
+            let (tenant, model) = (&settle.tenant, &settle.model);
+            self.lengths.learn(tenant, model, ticket.need.output_max, output, input);
+        }
+    }
+
+    /// A settlement of an attempt that is not open here. Within one ticket's
+    /// lifetime after a start, its reservation was counted as spent by what was
+    /// written ahead, so only what goes beyond is charged. Later, it was never
+    /// asked for here (limits that fail open): all of it is.
+    fn settle_forgotten(&mut self, settle: &Settle, usage: &Usage) {
+        self.over.add(&settle.ticket, Some(settle.attempt));
+        let is_young = self.now < self.started.saturating_add(self.settings.ticket_ttl_ms);
+        let reserved = [1, settle.input_estimate.saturating_add(settle.max_tokens), u64::MAX];
+        let day = if is_young { beyond(&usage.day, &reserved) } else { usage.day };
+        if day != [0; 3] || !is_young {
+            self.charge(settle, if is_young { &[0; 3] } else { &usage.rates }, &day);
+        }
+        // The provider's bucket gave it in any case.
+        let pool = self.pool(&settle.pool);
+        let (now, mirror) = (self.now, &mut self.pools[pool].mirror);
+        mirror.refill(now);
+        mirror.charge(usage.rates[2], if is_young { 0 } else { usage.rates[1] });
+        self.step.touched.push(pool);
+        self.step.pools.push(pool);
+    }
+
+    fn charge(&mut self, settle: &Settle, rates: &Three, day: &Three) {
+        let tenant = self.tenant_index.get(&settle.tenant).copied();
+        let user = tenant.and_then(|t| self.user(t, settle.user.as_deref()).ok().flatten());
+        let payers =
+            [Some(ScopeId::Deployment), tenant.map(ScopeId::Tenant), user.map(ScopeId::User)];
+        let now = self.now;
+        for payer in payers.into_iter().flatten() {
+            let scope = self.scope_mut(payer);
+            scope.refill(now);
+            scope.charge(rates, day);
+            self.step.scopes.push(payer);
+        }
+    }
+
+    /// The client left before it was granted, or before it knew.
+    pub(crate) fn cancel(&mut self, id: &str) {
+        self.drop_waiter(id);
+        if let Some(attempt) = self.tickets.open.get(id).map(|ticket| ticket.attempt)
+            && let Some(ticket) = self.tickets.remove(id, attempt)
+        {
+            self.close(id, &ticket, &Usage::of(&Used::Nothing));
+        }
+        // Also where the cancel came before its admit.
+        self.over.add(id, None);
+    }
+
+    /// A running request told how far it is: its ticket lives on.
+    pub(crate) fn renew(&mut self, id: &str, attempt: u32, generated: Tokens) {
+        let (now, ttl) = (self.now, self.settings.ticket_ttl_ms);
+        let Some(ticket) = self.tickets.get_mut(id, attempt) else { return };
+        ticket.expires = now + ttl;
+        let generated = generated.min(ticket.need.output_max);
+        if generated <= ticket.generated {
+            return;
+        }
+        let (before, from) = (ticket.part(), ticket.generated);
+        ticket.generated = generated;
+        ticket.heard = now;
+        let (need, after) = (ticket.need, ticket.part());
+        let (pool, tenant, user) = (ticket.pool, ticket.tenant, ticket.user);
+        for payer in Self::payers(tenant, user) {
+            let scope = self.scope_mut(payer);
+            scope.refill(now);
+            scope.progress(&need, from, generated);
+            self.step.scopes.push(payer);
+        }
+        let mirror = &mut self.pools[pool].mirror;
+        mirror.refill(now);
+        mirror.progress(&before, &after);
+        self.step.touched.push(pool);
+    }
+
+    /// Waiters past their deadlines, waiters and grants nobody came back for,
+    /// and tickets that were not renewed.
+    pub(crate) fn expire(&mut self) {
+        while let Some(&(due, number)) = self.timers.first() {
+            if due > self.now {
+                break;
+            }
+            self.timers.remove(&(due, number));
+            let Some(waiter) = self.waiting.get(&number) else { continue };
+            let id = waiter.admit.ticket.clone();
+            let class = crate::admit::class_of(waiter.admit.priority);
+            let (tenant, user, pool, need) = (waiter.tenant, waiter.user, waiter.pool, waiter.need);
+            let (_, mut refusal) = self.expect(tenant, user, pool, &need, class);
+            refusal.reason = Reason::Deadline;
+            self.refuse_waiter(&id, refusal);
+        }
+        while let Some((due, id, attempt)) = self.tickets.unclaimed.first().cloned() {
+            if due > self.now {
+                break;
+            }
+            self.tickets.unclaimed.remove(&(due, id.clone(), attempt));
+            if self.tickets.get_mut(&id, attempt).is_some_and(|ticket| ticket.unclaimed)
+                && let Some(ticket) = self.tickets.remove(&id, attempt)
+            {
+                // Nobody was told, so nothing was sent; a late poll asks anew.
+                self.close(&id, &ticket, &Usage::of(&Used::Nothing));
+                self.over.forget(&id, attempt);
+            }
+        }
+        while self.tickets.expiries.front().is_some_and(|(due, ..)| *due <= self.now) {
+            let Some((_, id, attempt)) = self.tickets.expiries.pop_front() else { return };
+            let Some(ticket) = self.tickets.get_mut(&id, attempt) else { continue };
+            if ticket.expires > self.now {
+                let again = (ticket.expires, id, attempt);
+                self.tickets.expiries.push_back(again);
+            } else if let Some(ticket) = self.tickets.remove(&id, attempt) {
+                // Unknown usage is never refunded (invariant 2).
+                self.close(&id, &ticket, &Usage::most(&ticket.need));
+            }
+        }
+    }
+
+    /// A response's levels and status teach the mirror.
+    pub(crate) fn observe(&mut self, seen: &Observation) {
+        let index = self.pool(&seen.pool);
+        let now = self.now;
+        let ticket = self.tickets.open.get_mut(&seen.ticket);
+        let (granted, input, payer) = match ticket {
+            Some(ticket) => {
+                ticket.observed = true;
+                let (tenant, need) = (ticket.tenant, ticket.need);
+                (ticket.granted, need.input as i64, Some((tenant, ticket.class, need)))
+            }
+            // Forgotten or settled: its time is only known by the Worker's
+            // clock, so allow for skew.
+            None => (seen.sent_ms.min(now).saturating_sub(5_000), 0, None),
+        };
+        let account = &seen.pool.account;
+        let code = seen.error_code.as_deref();
+        match (seen.status, code) {
+            (429, Some(UNTIL_MONTH_END)) => {
+                self.stop(account.clone(), month_end(now));
+                return;
+            }
+            (429, Some(UNTIL_RESUMED)) => {
+                self.stop(account.clone(), Millis::MAX);
+                return;
+            }
+            _ => {}
+        }
+        if let Some((tenant, class, need)) = payer.filter(|_| seen.status == 429) {
+            // Its turn comes again with its next attempt.
+            let (weight, state) = (self.weight(tenant), &mut self.pools[index]);
+            let cost = state.mirror.cost(&need);
+            state.queue.unserved(class, tenant, weight, cost);
+        }
+        let mirror = &mut self.pools[index].mirror;
+        mirror.observe(seen, granted, input, now);
+        match seen.status {
+            429 => mirror.refused(seen.retry_after_ms, code == Some(RAMP), now),
+            200..=299 => mirror.accepted(),
+            _ => {}
+        }
+        self.step.touched.push(index);
+        self.step.pools.push(index);
+    }
+
+    /// A spend cap stops the account: who waits for it is told.
+    fn stop(&mut self, account: String, until: Millis) {
+        self.write_stop(&account, Some(until));
+        let refusal =
+            Refusal { reason: Reason::ProviderSpendCap, retry_after_ms: None, limit: None };
+        let of_account = |pool: usize| self.pools[pool].pool.account == account;
+        let mut waiting: Vec<(u64, String)> = self
+            .waiting
+            .iter()
+            .filter(|(_, waiter)| of_account(waiter.pool))
+            .map(|(number, waiter)| (*number, waiter.admit.ticket.clone()))
+            .collect();
+        waiting.sort_unstable();
+        for (_, id) in waiting {
+            self.refuse_waiter(&id, refusal.clone());
+        }
+        self.stopped.insert(account, until);
+    }
+
+    /// A tenant's sleepers may go: a ticket of it ended, or its limits changed.
+    pub(crate) fn wake_tenant(&mut self, tenant: usize) {
+        for index in 0..self.pools.len() {
+            if self.pools[index].queue.len > 0 {
+                self.pools[index].queue.wake_tenant(tenant);
+                self.step.pools.push(index);
+            }
+        }
+    }
+}
+
+/// What of `used` goes beyond `reserved`.
+fn beyond(used: &Three, reserved: &Three) -> Three {
+    std::array::from_fn(|kind| used[kind].saturating_sub(reserved[kind]))
+}
+
+/// 00:00 UTC on the first of the next month, when an API tier's spend cap
+/// resumes (rate-limit page, copies of September 2026).
+fn month_end(now: Millis) -> Millis {
+    const DAY: Millis = crate::day::DAY_MS;
+    // Days to civil date by the proleptic Gregorian calendar: eras of 400 years
+    // from 0000-03-01, so that leap days come last.
+    let days = now / DAY + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day_of_year = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let next = if month == 11 {
+        // February ends the year of March: the next era's day, or the leap one.
+        let year = year + 1;
+        era * 146_097 + 365 * year + year / 4 - year / 100 + year / 400
+    } else {
+        days - day_of_year + (153 * (month + 1) + 2) / 5
+    };
+    (next - 719_468) * DAY
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_month_ends_on_the_first_of_the_next() {
+        // Checked against `date -u -d`.
+        for (now, end) in [
+            (0, 2_678_400_000),
+            (1_764_028_800_000, 1_764_547_200_000),
+            (1_798_761_599_999, 1_798_761_600_000),
+            (1_771_000_000_000, 1_772_323_200_000),
+            (1_835_000_000_000, 1_835_481_600_000),
+            (951_782_400_000, 951_868_800_000),
+            (4_107_456_000_000, 4_107_542_400_000),
+        ] {
+            assert_eq!(month_end(now), end, "{now}");
+        }
+    }
+}

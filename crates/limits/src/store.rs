@@ -1,0 +1,216 @@
+//! The rows: what is written ahead of every answer, and what a restart takes
+//! back (invariant 8).
+//!
+//! `tenant/NAME`, `key/ID`, `account/NAME` are written when they change;
+//! `scope/…` and `pool/…` when spend passes their marks; `learned` rarely.
+
+use serde::{Deserialize, Serialize};
+
+use crate::admin::Key;
+use crate::gate::{Gate, ScopeId, Step, TenantState, Write, pool_key};
+use crate::message::Millis;
+use crate::policy::Tenant;
+use crate::scope::{Saved, Scope};
+
+const LEARNED: &str = "learned";
+const VERSION: &str = "version";
+const DEPLOYMENT: &str = "scope/deployment";
+
+/// The row of a tenant.
+#[derive(Debug, Serialize, Deserialize)]
+struct SavedTenant {
+    version: u64,
+    policy: Tenant,
+}
+
+impl Gate {
+    /// Takes one stored row back, before the first [`Gate::handle`]; rows may
+    /// come in any order. A row that cannot be read is left alone.
+    pub fn restore(&mut self, key: &str, value: &str) {
+        let (table, name) = key.split_once('/').unwrap_or((key, ""));
+        match table {
+            "tenant" => self.restore_tenant(name, value),
+            "key" => self.restore_key(value),
+            "account" => {
+                if let Ok(until) = value.parse() {
+                    self.stopped.insert(name.to_owned(), until);
+                }
+            }
+            "scope" if key == DEPLOYMENT => {
+                let saved: Option<Saved> = serde_json::from_str(value).ok();
+                self.deployment = Scope::new(saved.as_ref(), self.now);
+                self.deployment.day.set_limits(self.settings.budget.limits());
+                self.loose.insert(ScopeId::Deployment);
+            }
+            LEARNED => self.lengths.restore(value),
+            VERSION => self.version = self.version.max(value.parse().unwrap_or(0)),
+            _ => {
+                self.saved.insert(key.to_owned(), value.to_owned());
+            }
+        }
+    }
+
+    fn restore_tenant(&mut self, name: &str, value: &str) {
+        let Ok(saved) = serde_json::from_str::<SavedTenant>(value) else { return };
+        self.version = self.version.max(saved.version);
+        let index = self.tenant(name);
+        self.tenants[index].version = saved.version;
+        self.tenants[index].policy = Some(saved.policy);
+    }
+
+    fn restore_key(&mut self, value: &str) {
+        let Ok(key) = serde_json::from_str::<Key>(value) else { return };
+        let index = self.tenant(&key.tenant);
+        self.tenants[index].keys.insert(key.id.clone());
+        self.keys.insert(key.id.clone(), key);
+    }
+
+    /// The index of a tenant, made where it is new: without a policy it is
+    /// unknown to callers.
+    pub(crate) fn tenant(&mut self, name: &str) -> usize {
+        if let Some(index) = self.tenant_index.get(name) {
+            return *index;
+        }
+        let index = self.tenants.len();
+        self.tenants.push(TenantState {
+            name: name.to_owned(),
+            policy: None,
+            version: 0,
+            scope: Scope::new(None, self.now),
+            configured: false,
+            keys: Default::default(),
+            waiting: 0,
+        });
+        self.tenant_index.insert(name.to_owned(), index);
+        index
+    }
+
+    /// Brings a tenant's limits in force in its scope; at its first use after a
+    /// start with what was stored of it.
+    pub(crate) fn configure(&mut self, index: usize) {
+        let now = self.now;
+        let state = &mut self.tenants[index];
+        if state.policy.is_none() {
+            return;
+        }
+        let saved = match state.configured {
+            true => None,
+            false => take(&mut self.saved, &tenant_key(&state.name)),
+        };
+        if let Some(saved) = &saved {
+            state.scope = Scope::new(Some(saved), now);
+            self.loose.insert(ScopeId::Tenant(index));
+        }
+        state.configured = true;
+        if let Some(policy) = &state.policy {
+            state.scope.configure(&policy.limits, &policy.budgets, saved.as_ref(), now);
+        }
+    }
+
+    /// Writes what this step must not forget: marks that spend has passed.
+    pub(crate) fn flush(&mut self) {
+        let Step { mut scopes, mut touched, .. } = std::mem::take(&mut self.step_lists());
+        scopes.sort_unstable();
+        scopes.dedup();
+        for id in scopes {
+            let (now, durability) = (self.now, self.settings.durability);
+            let saved = self.scope_mut(id).save(&durability, now);
+            self.loose.insert(id);
+            if let Some(saved) = saved {
+                self.write_scope(id, &saved);
+            }
+        }
+        touched.sort_unstable();
+        touched.dedup();
+        for index in touched {
+            let pool = &mut self.pools[index];
+            if let Some(saved) = pool.mirror.save(&self.settings.durability, self.now) {
+                let key = pool_key(&pool.pool);
+                self.write(key, serde_json::to_string(&saved).ok());
+            }
+        }
+        if self.now >= self.lengths_at.saturating_add(self.settings.durability.learned_every_ms) {
+            self.lengths_at = self.now;
+            if let Some(row) = self.lengths.save() {
+                self.write(LEARNED.to_owned(), Some(row));
+            }
+        }
+    }
+
+    /// The lists that a flush consumes; answers and writes stay.
+    fn step_lists(&mut self) -> Step {
+        Step {
+            scopes: std::mem::take(&mut self.step.scopes),
+            touched: std::mem::take(&mut self.step.touched),
+            ..Step::default()
+        }
+    }
+
+    /// Quiet: ceilings are written exactly, so that a restart costs nothing,
+    /// and rows of days past are deleted.
+    pub(crate) fn tighten(&mut self) {
+        for id in std::mem::take(&mut self.loose) {
+            let (now, durability) = (self.now, self.settings.durability);
+            if let Some(saved) = self.scope_mut(id).save_exactly(&durability, now) {
+                self.write_scope(id, &saved);
+            }
+        }
+        let now = self.now;
+        let is_over = |key: &String, row: &String| {
+            key.starts_with("scope/user/")
+                && serde_json::from_str::<Saved>(row).is_ok_and(|saved| saved.is_over(now))
+        };
+        let over = self.saved.iter().filter(|(key, row)| is_over(key, row));
+        // A bound on one step's writes; the rest goes the next time.
+        let over: Vec<String> = over.take(1_000).map(|(key, _)| key.clone()).collect();
+        for key in over {
+            self.saved.remove(&key);
+            self.write(key, None);
+        }
+    }
+
+    fn write_scope(&mut self, id: ScopeId, saved: &Saved) {
+        let key = match id {
+            ScopeId::Deployment => DEPLOYMENT.to_owned(),
+            ScopeId::Tenant(index) => tenant_key(&self.tenants[index].name),
+            ScopeId::User(index) => self.users[index].key.clone(),
+        };
+        self.write(key, serde_json::to_string(saved).ok());
+    }
+
+    /// The rows of a tenant's policy and of the version.
+    pub(crate) fn write_tenant(&mut self, index: usize) {
+        let state = &self.tenants[index];
+        let row = state.policy.clone().and_then(|policy| {
+            serde_json::to_string(&SavedTenant { version: state.version, policy }).ok()
+        });
+        let key = format!("tenant/{}", state.name);
+        self.write(key, row);
+        self.write(VERSION.to_owned(), Some(self.version.to_string()));
+    }
+
+    pub(crate) fn write_key(&mut self, id: &str) {
+        let row = self.keys.get(id).and_then(|key| serde_json::to_string(key).ok());
+        self.write(format!("key/{id}"), row);
+    }
+
+    pub(crate) fn write_stop(&mut self, account: &str, until: Option<Millis>) {
+        self.write(format!("account/{account}"), until.map(|until| until.to_string()));
+    }
+
+    pub(crate) fn write(&mut self, key: String, value: Option<String>) {
+        self.step.writes.push(Write { key, value });
+    }
+}
+
+/// A stored scope, where there is one that can be read.
+pub(crate) fn take(
+    saved: &mut std::collections::BTreeMap<String, String>,
+    key: &str,
+) -> Option<Saved> {
+    saved.remove(key).and_then(|row| serde_json::from_str(&row).ok())
+}
+
+fn tenant_key(name: &str) -> String {
+    format!("scope/tenant/{name}")
+}

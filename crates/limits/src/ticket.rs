@@ -1,0 +1,165 @@
+//! Open tickets, and a bounded memory of those that are over.
+
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
+
+use crate::message::{Admit, Millis, TicketId, Tokens};
+use crate::mirror::Part;
+use crate::scope::Need;
+
+/// A map whose order does not depend on chance, so that a simulation's seed
+/// tells all. Keys are made by the Worker or bounded in number.
+pub(crate) type Map<K, V> = HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
+
+/// Attempts whose end is remembered: at 1,000 a second more than a minute,
+/// many times the 50 ms for which a Worker holds a settlement back.
+const OVER_MAX: usize = 65_536;
+
+/// One attempt that holds reservations.
+#[derive(Clone, Debug)]
+pub(crate) struct Ticket {
+    pub(crate) attempt: u32,
+    pub(crate) class: usize,
+    pub(crate) tenant: usize,
+    pub(crate) user: Option<usize>,
+    pub(crate) pool: usize,
+    pub(crate) need: Need,
+    pub(crate) generated: Tokens,
+    pub(crate) granted: Millis,
+    /// When it last told how far it is.
+    pub(crate) heard: Millis,
+    pub(crate) expires: Millis,
+    pub(crate) waited: Millis,
+    /// Rebuilt after a restart, which counted its budgets as spent.
+    pub(crate) covered: bool,
+    /// Granted in the queue and not yet told to anyone.
+    pub(crate) unclaimed: bool,
+    /// Its own response's levels were seen.
+    pub(crate) observed: bool,
+}
+
+impl Ticket {
+    /// Its part of the pool's sums.
+    pub(crate) fn part(&self) -> Part {
+        Part {
+            expected: self.need.output,
+            generated: self.generated,
+            max: self.need.output_max,
+            since: self.heard,
+        }
+    }
+}
+
+/// Which attempts are over: settled, expired or cancelled.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Over {
+    set: HashSet<u64, BuildHasherDefault<DefaultHasher>>,
+    order: VecDeque<u64>,
+}
+
+impl Over {
+    /// Remembers an attempt, or with none all of a ticket. The oldest is
+    /// forgotten for it.
+    pub(crate) fn add(&mut self, ticket: &str, attempt: Option<u32>) {
+        let key = key(ticket, attempt);
+        if !self.set.insert(key) {
+            return;
+        }
+        self.order.push_back(key);
+        if self.order.len() > OVER_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.set.remove(&oldest);
+        }
+    }
+
+    /// Takes an attempt out again: it may ask anew.
+    pub(crate) fn forget(&mut self, ticket: &str, attempt: u32) {
+        // Its place in `order` stays, and forgets nothing when its time comes.
+        self.set.remove(&key(ticket, Some(attempt)));
+    }
+
+    pub(crate) fn contains(&self, ticket: &str, attempt: u32) -> bool {
+        !self.set.is_empty()
+            && (self.set.contains(&key(ticket, Some(attempt)))
+                || self.set.contains(&key(ticket, None)))
+    }
+}
+
+fn key(ticket: &str, attempt: Option<u32>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (ticket, attempt).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// A request that waits.
+#[derive(Clone, Debug)]
+pub(crate) struct Waiter {
+    pub(crate) admit: Admit,
+    pub(crate) tenant: usize,
+    pub(crate) user: Option<usize>,
+    pub(crate) pool: usize,
+    pub(crate) need: Need,
+    pub(crate) queued: Millis,
+    /// When it is expected to go, as it was told.
+    pub(crate) expected: Millis,
+    /// Answered by then, granted or not.
+    pub(crate) deadline: Millis,
+    /// Dropped then, unless its poll comes back.
+    pub(crate) lost: Millis,
+    /// A call is parked for it.
+    pub(crate) parked: bool,
+}
+
+impl Waiter {
+    /// When something must be done about it.
+    pub(crate) fn due(&self) -> Millis {
+        if self.parked { self.deadline } else { self.deadline.min(self.lost) }
+    }
+}
+
+/// Tickets by id; an attempt that is not settled when the next one asks moves
+/// to `stragglers`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tickets {
+    pub(crate) open: Map<TicketId, Ticket>,
+    pub(crate) stragglers: Map<(TicketId, u32), Ticket>,
+    /// When to look at a ticket again, in order of granting.
+    pub(crate) expiries: VecDeque<(Millis, TicketId, u32)>,
+    /// Granted in the queue while no call was parked: given up then, unless the
+    /// poll comes.
+    pub(crate) unclaimed: BTreeSet<(Millis, TicketId, u32)>,
+}
+
+impl Tickets {
+    pub(crate) fn insert(&mut self, id: &str, ticket: Ticket) {
+        self.expiries.push_back((ticket.expires, id.to_owned(), ticket.attempt));
+        if let Some(before) = self.open.insert(id.to_owned(), ticket) {
+            self.stragglers.insert((id.to_owned(), before.attempt), before);
+        }
+    }
+
+    pub(crate) fn get_mut(&mut self, id: &str, attempt: u32) -> Option<&mut Ticket> {
+        if let Some(ticket) = self.open.get_mut(id).filter(|ticket| ticket.attempt == attempt) {
+            return Some(ticket);
+        }
+        if self.stragglers.is_empty() {
+            return None;
+        }
+        self.stragglers.get_mut(&(id.to_owned(), attempt))
+    }
+
+    pub(crate) fn remove(&mut self, id: &str, attempt: u32) -> Option<Ticket> {
+        if self.open.get(id).is_some_and(|ticket| ticket.attempt == attempt) {
+            return self.open.remove(id);
+        }
+        if self.stragglers.is_empty() {
+            return None;
+        }
+        self.stragglers.remove(&(id.to_owned(), attempt))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.open.len() + self.stragglers.len()
+    }
+}

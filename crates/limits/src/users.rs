@@ -1,0 +1,100 @@
+//! End users of tenants that limit them: made when met, forgotten when idle.
+
+use crate::gate::{Gate, ScopeId, USERS_MAX, UserState};
+use crate::message::Millis;
+use crate::scope::Scope;
+use crate::store::take;
+
+/// The longest id that stands in a row's key as it is: keys have at most 512
+/// bytes, and it may take three bytes each to write.
+const ID_MAX: usize = 128;
+/// How many others are looked at to make room for one.
+const LOOKS: usize = 16;
+/// A user is idle after this: its buckets are full again.
+const IDLE_MS: Millis = 120_000;
+
+impl Gate {
+    /// The index of an end user, or none where the tenant does not limit them.
+    /// `Err`: too many are active today; the span until one more may fit.
+    pub(crate) fn user(
+        &mut self,
+        tenant: usize,
+        user: Option<&str>,
+    ) -> Result<Option<usize>, Millis> {
+        if !self.tenants[tenant].configured {
+            self.configure(tenant);
+        }
+        let state = &self.tenants[tenant];
+        let limits = state.policy.as_ref().and_then(|policy| policy.users.as_ref());
+        let (Some(limits), Some(user)) = (limits, user) else { return Ok(None) };
+        let key = row_key(&state.name, user);
+        let index = match self.user_index.get(&key) {
+            Some(index) if self.users[*index].version == state.version => {
+                self.users[*index].touched = self.now;
+                return Ok(Some(*index));
+            }
+            Some(index) => *index,
+            None => {
+                // Borrowed apart: room is made among all users.
+                let limits = limits.clone();
+                let index = self.room_for_user()?;
+                let saved = take(&mut self.saved, &key);
+                let mut scope = Scope::new(saved.as_ref(), self.now);
+                scope.configure(&limits.limits, &limits.budgets, saved.as_ref(), self.now);
+                let (version, touched) = (self.tenants[tenant].version, self.now);
+                let state = UserState { key: key.clone(), version, scope, touched, waiting: 0 };
+                if index == self.users.len() {
+                    self.users.push(state);
+                } else {
+                    self.users[index] = state;
+                }
+                self.user_index.insert(key, index);
+                return Ok(Some(index));
+            }
+        };
+        let state = &mut self.users[index];
+        state.scope.configure(&limits.limits, &limits.budgets, None, self.now);
+        state.version = self.tenants[tenant].version;
+        state.touched = self.now;
+        Ok(Some(index))
+    }
+
+    /// A place for one more: a new one, or that of an idle user without spend
+    /// today.
+    fn room_for_user(&mut self) -> Result<usize, Millis> {
+        if self.users.len() < USERS_MAX {
+            return Ok(self.users.len());
+        }
+        for _ in 0..LOOKS {
+            self.users_hand = (self.users_hand + 1) % self.users.len();
+            let (index, now) = (self.users_hand, self.now);
+            let user = &mut self.users[index];
+            let is_idle = user.scope.open == 0
+                && user.waiting == 0
+                && now.saturating_sub(user.touched) > IDLE_MS;
+            user.scope.day.roll(now);
+            if is_idle && (!user.scope.day.has_limits() || user.scope.day.is_unused()) {
+                let key = std::mem::take(&mut user.key);
+                self.loose.remove(&ScopeId::User(index));
+                self.user_index.remove(&key);
+                self.write(key, None);
+                return Ok(index);
+            }
+        }
+        Err(60_000)
+    }
+}
+
+/// The row's key. Ids are the clients' own words: those that are long go by
+/// their hash.
+fn row_key(tenant: &str, user: &str) -> String {
+    if user.len() <= ID_MAX {
+        return format!("scope/user/{tenant}/{user}");
+    }
+    let (mut one, mut two) = (0xcbf2_9ce4_8422_2325_u64, 0x6c62_272e_07bb_0142_u64);
+    for byte in user.bytes() {
+        one = (one ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        two = (two.rotate_left(5) ^ u64::from(byte)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+    format!("scope/user/{tenant}//{one:016x}{two:016x}{:x}", user.len())
+}

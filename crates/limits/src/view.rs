@@ -1,0 +1,90 @@
+//! What a caller may still use: the answer to `/v1/limits`.
+
+use crate::gate::Gate;
+use crate::message::{AccountLimits, Available, LimitView, Millis, VERSION, View};
+use crate::mirror::Mirror;
+use crate::scope::{Need, RATES};
+
+impl Gate {
+    /// One caller's view. It sees its own limits; of the accounts only what it
+    /// could use of each pool now, over all limits (invariant 7).
+    pub(crate) fn view(&mut self, tenant: &str, user: Option<&str>, account_scope: bool) -> View {
+        let now = self.now;
+        let known = self.tenant_index.get(tenant).copied();
+        let known = known.filter(|index| self.tenants[*index].policy.is_some());
+        let mut limits = Vec::new();
+        let mut own: [Option<i64>; 3] = [None; 3];
+        if let Some(index) = known {
+            let user = self.user(index, user).unwrap_or(None);
+            for payer in Self::payers(index, user) {
+                let scope = self.scope_mut(payer);
+                scope.refill(now);
+                for (own, free) in own.iter_mut().zip(scope.available()) {
+                    *own = least(*own, free);
+                }
+                match payer {
+                    crate::gate::ScopeId::Deployment => {}
+                    crate::gate::ScopeId::Tenant(_) => limits.extend(scope.views("tenant", now)),
+                    crate::gate::ScopeId::User(_) => limits.extend(scope.views("user", now)),
+                }
+            }
+        }
+        let mut account_limits = Vec::new();
+        let mut available = Vec::new();
+        let mut queue_ms = [0; 3];
+        for state in &mut self.pools {
+            state.mirror.refill(now);
+            if account_scope {
+                let limits = state.mirror.views(now);
+                account_limits.push(AccountLimits { pool: state.pool.clone(), limits });
+            }
+            let stopped = self.stopped.get(&state.pool.account).is_some_and(|until| *until > now);
+            let held = stopped || state.mirror.held_until > now;
+            let free = state.mirror.free(now);
+            let [requests, input_tokens, output_tokens] = std::array::from_fn(|kind| {
+                let free = least(own[kind], free[kind]).unwrap_or(i64::MAX).max(0) as u64;
+                if held || known.is_none() { 0 } else { free }
+            });
+            available.push(Available {
+                pool: state.pool.clone(),
+                requests,
+                input_tokens,
+                output_tokens,
+            });
+            for (class, longest) in queue_ms.iter_mut().enumerate() {
+                let need = Need { output: 1, ..Need::default() };
+                let ahead = state.queue.sum(class);
+                let (wait, _) = state.mirror.wait_behind(&need, &ahead, class, now);
+                *longest = wait.max(*longest);
+            }
+        }
+        let policy = self.policy_view(tenant);
+        View { v: VERSION, policy, limits, account_limits, available, queue_ms }
+    }
+}
+
+impl Mirror {
+    /// The pool's buckets, for those who may see them.
+    pub(crate) fn views(&self, now: Millis) -> Vec<LimitView> {
+        let free = self.free(now);
+        let view = |kind: usize| {
+            let bucket = self.buckets[kind].as_ref()?;
+            Some(LimitView {
+                scope: "account".to_owned(),
+                kind: RATES[kind].to_owned(),
+                level: free[kind].unwrap_or_default(),
+                capacity: self.limits[kind].unwrap_or_default(),
+                per_s: bucket.per_minute() / 60,
+                resets_ms: bucket.wait_full_ms(),
+            })
+        };
+        (0..3).filter_map(view).collect()
+    }
+}
+
+fn least(one: Option<i64>, other: Option<i64>) -> Option<i64> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
