@@ -140,7 +140,7 @@ impl Parts {
             match self.parts.pop_front() {
                 Some(Part::Bytes(bytes)) => return Some(Ok(self.record.add(bytes))),
                 Some(Part::Wait(span)) => wait(span).await,
-                Some(Part::Cut) => return Some(Err(cut())),
+                Some(Part::Cut) => return Some(Err(cut().await)),
                 None => {
                     self.record.end();
                     self.running.complete = true;
@@ -201,7 +201,7 @@ enum Ending {
 impl Sending {
     async fn next(&mut self) -> Option<io::Result<Bytes>> {
         match self.ends {
-            Some(Ending::Cut) => return Some(Err(cut())),
+            Some(Ending::Cut) => return Some(Err(cut().await)),
             Some(Ending::Quietly) => return self.over(),
             None => {}
         }
@@ -212,7 +212,7 @@ impl Sending {
                 return Some(Ok(self.record.add(bytes)));
             }
             match self.ends {
-                Some(Ending::Cut) => return Some(Err(cut())),
+                Some(Ending::Cut) => return Some(Err(cut().await)),
                 Some(Ending::Quietly) => return self.over(),
                 None => {}
             }
@@ -319,6 +319,9 @@ async fn wait(ms: Option<u64>) {
     }
 }
 
-fn cut() -> io::Error {
+/// Hyper throws away what it has not flushed when a body fails, and flushes when
+/// a body has nothing ready: so the events before the cut reach the client.
+async fn cut() -> io::Error {
+    tokio::task::yield_now().await;
     io::Error::other("cut, as asked for")
 }
