@@ -9,7 +9,6 @@ mod run;
 mod upstream;
 
 use clap::{Parser, Subcommand};
-use std::time::Duration;
 use tokio::net::TcpListener;
 
 #[derive(Parser)]
@@ -26,9 +25,6 @@ enum Command {
         /// The port on 127.0.0.1; 0 for any.
         #[arg(long, default_value_t = 0)]
         port: u16,
-        /// Microseconds between two events of a stream; the timer's step is 1 ms.
-        #[arg(long, default_value_t = 0)]
-        gap_us: u64,
     },
     /// Press a gateway and print what it did as one line of JSON.
     Run(run::Plan),
@@ -47,10 +43,10 @@ async fn main() -> std::process::ExitCode {
 
 async fn act(command: Command) -> std::io::Result<()> {
     match command {
-        Command::Upstream { port, gap_us } => {
+        Command::Upstream { port } => {
             let listener = TcpListener::bind(("127.0.0.1", port)).await?;
             println!("ready http://{}", listener.local_addr()?);
-            upstream::serve(listener, Duration::from_micros(gap_us)).await
+            upstream::serve(listener).await
         }
         Command::Run(plan) => {
             println!("{}", run::run(plan).await?);

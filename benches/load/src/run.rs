@@ -286,7 +286,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
         let plan = plan(listener.local_addr().expect("it is bound"), body, name);
         tokio::select! {
-            _ = upstream::serve(listener, Duration::ZERO) => unreachable!("it serves without end"),
+            _ = upstream::serve(listener) => unreachable!("it serves without end"),
             report = run(plan) => report.expect("the provider answers"),
         }
     }

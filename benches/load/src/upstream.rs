@@ -3,7 +3,9 @@
 //! and no faults: for those there is the emulator.
 //!
 //! A stream has as many events as its request's `max_tokens` (at least 6: the
-//! frame and one delta), each in its own chunk and its own write.
+//! frame and one delta), each in its own chunk and its own write, and as many
+//! microseconds apart as `metadata.user_id` says: `gap_us=1000`. So one
+//! upstream serves every run, and the settings pass every gateway.
 
 use crate::http::{Wire, find};
 use std::io::Result;
@@ -16,21 +18,24 @@ const EVENTS_DEFAULT: usize = 20;
 /// Events that are not deltas: message_start, content_block_start,
 /// content_block_stop, message_delta, message_stop.
 const EVENTS_FRAME: usize = 5;
+/// What stands before a request's gap.
+const GAP: &[u8] = b"gap_us=";
+/// A minute: longer ones test the patience of whoever runs them.
+const GAP_US_MAX: usize = 60_000_000;
 /// The part of a request's body that is looked through for its settings.
 const BODY_SEEN_MAX: usize = 64 * 1024;
 
-/// Answers whoever connects to `listener`, without end. `gap` is the time
-/// between two events of a stream.
-pub(crate) async fn serve(listener: TcpListener, gap: Duration) -> Result<()> {
+/// Answers whoever connects to `listener`, without end.
+pub(crate) async fn serve(listener: TcpListener) -> Result<()> {
     loop {
         let (socket, _) = listener.accept().await?;
         // A connection that breaks concerns nobody else: benchmarks end by
         // closing theirs.
-        tokio::spawn(async move { answer_all(socket, gap).await.unwrap_or_default() });
+        tokio::spawn(async move { answer_all(socket).await.unwrap_or_default() });
     }
 }
 
-async fn answer_all(socket: TcpStream, gap: Duration) -> Result<()> {
+async fn answer_all(socket: TcpStream) -> Result<()> {
     let mut wire = Wire::new(socket)?;
     let mut body = Vec::new();
     let mut reply = Reply::new();
@@ -42,7 +47,7 @@ async fn answer_all(socket: TcpStream, gap: Duration) -> Result<()> {
         })
         .await?;
         if is_stream(&body) {
-            stream(&mut wire, &mut reply, events(&body), gap).await?;
+            stream(&mut wire, &mut reply, events(&body), gap(&body)).await?;
         } else {
             wire.socket.write_all(reply.message()).await?;
         }
@@ -88,12 +93,18 @@ fn is_stream(body: &[u8]) -> bool {
 }
 
 fn events(body: &[u8]) -> usize {
-    let Some(value) = field(body, b"\"max_tokens\"") else { return EVENTS_DEFAULT };
+    field(body, b"\"max_tokens\"").and_then(number).unwrap_or(EVENTS_DEFAULT)
+}
+
+/// The time between two events; the timer's step is 1 ms.
+fn gap(body: &[u8]) -> Duration {
+    let us = find(body, GAP).and_then(|at| number(&body[at + GAP.len()..]));
+    Duration::from_micros(us.unwrap_or(0).min(GAP_US_MAX) as u64)
+}
+
+fn number(value: &[u8]) -> Option<usize> {
     let digits = value.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    std::str::from_utf8(&value[..digits])
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(EVENTS_DEFAULT)
+    std::str::from_utf8(&value[..digits]).ok()?.parse().ok()
 }
 
 /// What follows the first `"name":`. The bodies are the benchmark's own: no
@@ -201,13 +212,20 @@ mod tests {
 
     #[test]
     fn settings_are_found_in_a_body() {
-        for (body, stream, count) in [
-            (r#"{"stream":true,"max_tokens":2000}"#, true, 2000),
-            (r#"{"max_tokens" : 7 , "stream" : true}"#, true, 7),
-            (r#"{"stream":false}"#, false, EVENTS_DEFAULT),
-            (r#"{"max_tokens":99999999999999999999999}"#, false, EVENTS_DEFAULT),
-            ("", false, EVENTS_DEFAULT),
+        for (body, stream, count, gap_us) in [
+            (r#"{"stream":true,"max_tokens":2000}"#, true, 2000, 0),
+            (r#"{"max_tokens" : 7 , "stream" : true}"#, true, 7, 0),
+            (
+                r#"{"stream":false,"metadata":{"user_id":"gap_us=1500"}}"#,
+                false,
+                EVENTS_DEFAULT,
+                1500,
+            ),
+            (r#"{"max_tokens":99999999999999999999999,"x":"gap_us="}"#, false, EVENTS_DEFAULT, 0),
+            ("gap_us=99999999999", false, EVENTS_DEFAULT, 60_000_000),
+            ("", false, EVENTS_DEFAULT, 0),
         ] {
+            assert_eq!(gap(body.as_bytes()), Duration::from_micros(gap_us), "{body}");
             assert_eq!(
                 (is_stream(body.as_bytes()), events(body.as_bytes())),
                 (stream, count),

@@ -1,0 +1,71 @@
+// Admissions a second through one Gate: see gate/worker.mjs.
+
+import { cp, mkdir, readdir, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { build } from "esbuild";
+import { ROOT, tollgate } from "./contestants.mjs";
+import { press } from "./press.mjs";
+
+/** Admits a request of the load: enough that the request itself costs nothing beside them. */
+const CALLS = 100;
+/** Requests at once: each has one admit in flight, as a Worker's request has. */
+const CONNECTIONS = 32;
+
+/**
+ * @param {string} upstreamUrl never called
+ * @param {string} scratch a directory to write to
+ * @param {number} rounds
+ * @param {number} seconds a round
+ * @returns {Promise<number[]>} admits a second, a figure a round
+ */
+export async function admits(upstreamUrl, scratch, rounds, seconds) {
+  const server = await tollgate(upstreamUrl, await bundle(path.join(scratch, "gate")));
+  try {
+    const body = path.join(scratch, "admits.json");
+    await writeFile(body, JSON.stringify({ calls: CALLS, ...messages(server.keyId) }));
+    const load = { path: "/bench/admits", body, connections: CONNECTIONS, seconds };
+    await press(server, load);
+    const rates = [];
+    for (let round = 0; round < rounds; round++) rates.push((await press(server, load)).ok_per_s * CALLS);
+    return rates;
+  } finally {
+    await server.stop();
+  }
+}
+
+/** What the Worker would send for the request of bench.mjs. @param {string} key its id */
+function messages(key) {
+  const whose = {
+    attempt: 0,
+    tenant: "bench",
+    key,
+    pool: { account: "anthropic", class: "sonnet-5-5", speed: "standard" },
+    model: "claude-sonnet-5-5",
+    max_tokens: 256,
+  };
+  const used = { how: "tokens", input: 150, input_total: 150, output: 28, microusd: 870, estimated: false };
+  return {
+    admit: { ...whose, priority: "normal", input_tokens: 160, microusd_max: 5000, patience_ms: 120_000, bytes: 700 },
+    settle: { ...whose, input_estimate: 160, used },
+  };
+}
+
+/** @param {string} out */
+async function bundle(out) {
+  const edge = path.join(ROOT, "dist/edge");
+  const files = await readdir(edge);
+  const entry = files.find((file) => file.endsWith(".js"));
+  if (!entry) throw new Error(`${edge} holds no bundle: run make build`);
+  await mkdir(out);
+  for (const file of files.filter((file) => file.endsWith(".wasm"))) await cp(path.join(edge, file), path.join(out, file));
+  await build({
+    entryPoints: [new URL("gate/worker.mjs", import.meta.url).pathname],
+    alias: { edge: path.join(edge, entry) },
+    external: ["*.wasm", "cloudflare:*", "node:*"],
+    bundle: true,
+    format: "esm",
+    outfile: path.join(out, "gate.js"),
+    logLevel: "error",
+  });
+  return out;
+}

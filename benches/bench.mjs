@@ -1,0 +1,192 @@
+// `make bench`: Tollgate beside a bare Worker and Portkey's gateway, in front of
+// one upstream, in one interleaved run. docs/bench.md explains each line.
+//
+//     node benches/bench.mjs [--rounds N] [--seconds N] [--only bare,tollgate,portkey]
+
+import { execFileSync } from "node:child_process";
+import { rmSync } from "node:fs";
+import { mkdtemp, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { parseArgs } from "node:util";
+import { admits } from "./admits.mjs";
+import { bare, portkey, ROOT, tollgate, upstream } from "./contestants.mjs";
+import { median, press } from "./press.mjs";
+import { sizes } from "./sizes.mjs";
+
+/** @typedef {import("./contestants.mjs").Contestant} Contestant */
+/** @typedef {import("./press.mjs").Slice} Slice */
+
+const { values: args } = parseArgs({
+  options: {
+    rounds: { type: "string", default: "5" },
+    seconds: { type: "string", default: "2" },
+    only: { type: "string", default: "bare,tollgate,portkey" },
+  },
+});
+const ROUNDS = Number(args.rounds);
+const SECONDS = Number(args.seconds);
+const CHUNKS = 2_000;
+
+const only = args.only.split(",");
+const programs = ["tollgate-load", ...(only.includes("tollgate") ? ["tollgate-cli"] : [])];
+execFileSync("scripts/tools", programs, { cwd: ROOT, stdio: "inherit" });
+const scratch = await mkdtemp(path.join(tmpdir(), "tollgate-bench-"));
+process.once("exit", () => rmSync(scratch, { recursive: true, force: true }));
+for (const signal of /** @type {const} */ (["SIGTERM", "SIGINT", "SIGHUP"])) process.once(signal, () => process.exit(1));
+/** @type {{stop: () => Promise<void>}[]} */
+const running = [];
+try {
+  await main();
+} finally {
+  await Promise.all(running.map((one) => one.stop()));
+}
+
+async function main() {
+  const provider = await upstream();
+  running.push(provider);
+  const all = await contestants(provider.url);
+  const loads = await loadsOf(scratch);
+  for (const one of all) {
+    // Compiled and connected: what a running gateway is.
+    for (const name of /** @type {const} */ (["c32", "stream"])) await press(one, loads[name]);
+  }
+  /** @type {Record<string, Record<string, Slice[]>>} by contestant and load, a slice a round */
+  const slices = Object.fromEntries(all.map(({ name }) => [name, {}]));
+  for (let round = 1; round <= ROUNDS; round++) {
+    console.error(`[bench] round ${round} of ${ROUNDS}`);
+    for (const [name, load] of Object.entries(loads)) {
+      for (const one of all) (slices[one.name][name] ??= []).push(await press(one, load));
+    }
+  }
+  const gate = all.some(({ name }) => name === "tollgate") ? await admits(provider.url, scratch, ROUNDS, SECONDS) : [];
+  print(slices, gate, await sizes());
+}
+
+/** @param {string} upstreamUrl */
+async function contestants(upstreamUrl) {
+  /** @type {Contestant[]} */
+  const all = [];
+  for (const begin of [bare, tollgate, portkey]) {
+    if (!only.includes(begin.name)) continue;
+    try {
+      const one = await begin(upstreamUrl);
+      running.push(one);
+      all.push(one);
+    } catch (error) {
+      // A peer that cannot be installed here leaves its columns empty.
+      if (begin !== portkey) throw error;
+      console.error(`[bench] without Portkey: ${error instanceof Error ? error.message : error}`);
+    }
+  }
+  return all;
+}
+
+/** @param {string} dir */
+async function loadsOf(dir) {
+  const content =
+    "You are given the notes of a meeting. Write three sentences for those who were not there: what was decided, " +
+    "who does what until when, and what stayed open. Notes: the import of last week's files failed twice because of " +
+    "a full disk; Ada has freed space and will add an alarm at 80 % until Friday. The new price list is accepted. " +
+    "Whether the old one stays valid for orders from before the first of the month was not settled; Ben asks sales.";
+  const file = async (/** @type {string} */ name, /** @type {object} */ more) => {
+    const body = { model: "claude-sonnet-5-5", messages: [{ role: "user", content }], ...more };
+    await writeFile(path.join(dir, name), JSON.stringify(body));
+    return path.join(dir, name);
+  };
+  const whole = await file("whole.json", { max_tokens: 256 });
+  const stream = await file("stream.json", { max_tokens: 20, stream: true });
+  // The upstream sends as many events as max_tokens says. Paced, each is a
+  // chunk of its own; in a burst several are read at once.
+  const burst = await file("burst.json", { max_tokens: CHUNKS, stream: true });
+  const long = await file("long.json", { max_tokens: CHUNKS, stream: true, metadata: { user_id: "gap_us=1000" } });
+  return {
+    c1: { body: whole, connections: 1, seconds: SECONDS },
+    c32: { body: whole, connections: 32, seconds: SECONDS },
+    stream: { body: stream, connections: 16, seconds: SECONDS, stream: true },
+    burst: { body: burst, connections: 4, requests: 16, stream: true },
+    long: { body: long, connections: 4, requests: 8, stream: true },
+  };
+}
+
+/**
+ * @param {Record<string, Record<string, Slice[]>>} slices
+ * @param {number[]} gate admissions a second, a figure a round
+ * @param {import("./sizes.mjs").Size[]} artifacts
+ */
+function print(slices, gate, artifacts) {
+  const names = Object.keys(slices);
+  const value = (/** @type {string} */ who, /** @type {string} */ load, /** @type {(slice: Slice) => number} */ pick) =>
+    slices[who] ? median(slices[who][load].map(pick)) : NaN;
+  // Slices of the same round were taken within seconds: what else the machine
+  // did then befell both.
+  const paired = (
+    /** @type {string} */ who,
+    /** @type {string} */ load,
+    /** @type {(slice: Slice) => number} */ pick,
+    /** @type {(ours: number, theirs: number) => number} */ compare,
+  ) => {
+    const [ours, theirs] = [slices.tollgate?.[load], slices[who]?.[load]];
+    return ours && theirs ? median(ours.map((slice, round) => compare(pick(slice), pick(theirs[round])))) : NaN;
+  };
+  const rate = (/** @type {Slice} */ slice) => slice.ok_per_s;
+  const p50 = (/** @type {Slice} */ slice) => slice.latency_us.p50 / 1000;
+  const p99 = (/** @type {Slice} */ slice) => slice.latency_us.p99 / 1000;
+  const cpu = (/** @type {Slice} */ slice) => slice.cpu_ms;
+  const quotient = (/** @type {number} */ a, /** @type {number} */ b) => a / b;
+  const difference = (/** @type {number} */ a, /** @type {number} */ b) => a - b;
+
+  /** @type {[what: string, load: string, pick: (slice: Slice) => number, digits: number][]} */
+  const rows = [
+    ["requests/s, C=1", "c1", rate, 0],
+    ["p50 ms, C=1", "c1", p50, 3],
+    ["p99 ms, C=1", "c1", p99, 3],
+    ["requests/s, C=32", "c32", rate, 0],
+    ["p50 ms, C=32", "c32", p50, 2],
+    ["p99 ms, C=32", "c32", p99, 2],
+    ["CPU ms a request, C=32", "c32", cpu, 3],
+    ["streams of 20 events/s, C=16", "stream", rate, 0],
+    ["first byte p50 ms, C=16", "stream", (slice) => slice.first_byte_us.p50 / 1000, 2],
+    ["CPU ms a stream of 20 events", "stream", cpu, 3],
+    [`CPU ms a stream of ${CHUNKS} chunks, paced`, "long", cpu, 1],
+    [`CPU ms a stream of ${CHUNKS} chunks, burst`, "burst", cpu, 1],
+  ];
+  line("", ...names);
+  for (const [what, load, pick, digits] of rows) {
+    line(what, ...names.map((who) => value(who, load, pick).toFixed(digits)));
+  }
+
+  /** @type {[name: string, value: number, digits: number, goal: string][]} */
+  const figures = [
+    // Every request asks the Gate as long as nothing lends leases: the first
+    // two lines about the bare Worker are then one figure.
+    ["proxy.rps.c32.vs_bare", paired("bare", "c32", rate, quotient), 3, ">= 0.5"],
+    ["proxy.rps.c32.exact.vs_bare", paired("bare", "c32", rate, quotient), 3, ">= 0.5"],
+    ["proxy.rps.c32.vs_portkey", paired("portkey", "c32", rate, quotient), 3, ">= 2"],
+    ["proxy.stream.c16.vs_bare", paired("bare", "stream", rate, quotient), 3, ">= 0.5"],
+    ["proxy.stream.c16.vs_portkey", paired("portkey", "stream", rate, quotient), 3, ""],
+    ["proxy.added_p50_ms.c1.vs_bare", paired("bare", "c1", p50, difference), 3, "< 0.4"],
+    ["proxy.added_p99_ms.c1.vs_bare", paired("bare", "c1", p99, difference), 3, ""],
+    ["proxy.cpu_ms.c32", value("tollgate", "c32", cpu), 3, "<= 10"],
+    // What a Worker's CPU limit counts is the Worker's part; what any stream
+    // costs the runtime is in the bare one's figure.
+    ["proxy.stream.cpu_ms_2000_chunks", paired("bare", "long", cpu, difference), 2, "<= 10"],
+    ["proxy.stream.cpu_ms_2000_chunks.total", value("tollgate", "long", cpu), 2, ""],
+    ["gate.admits_per_s", gate.length ? median(gate) : NaN, 0, ""],
+  ];
+  for (const { name, kib, goal } of artifacts) figures.push([name, kib, 1, goal]);
+  const known = figures.filter(([, value]) => Number.isFinite(value));
+  console.log();
+  line("figure", "value", "goal");
+  for (const [name, value, digits, goal] of known) line(name, value.toFixed(digits), goal);
+  console.log();
+  for (const [name, value, digits] of known) console.log(`ratio ${name} ${value.toFixed(digits)}`);
+}
+
+/**
+ * @param {string} what
+ * @param {string[]} columns
+ */
+function line(what, ...columns) {
+  console.log(what.padEnd(36) + columns.map((column) => column.padStart(12)).join(""));
+}
