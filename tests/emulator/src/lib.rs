@@ -5,6 +5,8 @@
 //! the provider's documentation, and is tested against that, never against the
 //! gateway. It is not a model: its text is made of plain words.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test's panic is its report"))]
+
 pub mod answer;
 pub mod bucket;
 pub mod catalog;

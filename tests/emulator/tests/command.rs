@@ -1,5 +1,7 @@
 //! The command itself: its ready line, its signals, its errors.
 
+#![allow(clippy::unwrap_used, reason = "a test's panic is its report")]
+
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 

@@ -1,5 +1,7 @@
 //! Every fault, and what a closed connection stops.
 
+#![allow(clippy::unwrap_used, reason = "a test's panic is its report")]
+
 mod common;
 
 use common::*;

@@ -1,5 +1,7 @@
 //! Limits over HTTP, with a clock that stands still until it is moved.
 
+#![allow(clippy::unwrap_used, reason = "a test's panic is its report")]
+
 mod common;
 
 use common::*;

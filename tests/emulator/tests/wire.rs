@@ -1,5 +1,7 @@
 //! The wire formats, against the provider's documentation.
 
+#![allow(clippy::unwrap_used, reason = "a test's panic is its report")]
+
 mod common;
 
 use common::*;

@@ -7,7 +7,7 @@ use crate::catalog::COUNT_TOKENS;
 use crate::error::ApiError;
 use crate::fault::Fault;
 use crate::ordered::{json, object};
-use crate::pool::{Kind, Levels, Pool};
+use crate::pool::{Kind, Levels, Pool, Refused};
 use crate::request::{Request, Version};
 use crate::sse::Envelope;
 use crate::state::{Organisation, lock};
@@ -59,7 +59,7 @@ fn admit(exchange: &Exchange, organisation: &Organisation) -> Result<Admitted, R
     };
     let levels = headers::rate_limit(&levels, request.fast);
     if let Err(refused) = admitted {
-        return Err(Refusal { error: ApiError::rate_limited(&refused), headers: levels });
+        return Err(refusal(&refused, levels));
     }
     let running = send::Running::new(pool, state.clone());
     let service = &state.settings.service;
@@ -89,7 +89,7 @@ pub(super) async fn count(
     let admitted = pool.admit(now_ms, 0, 0);
     let headers = headers::requests_only(&pool.levels(now_ms));
     match admitted {
-        Err(refused) => Err(Refusal { error: ApiError::rate_limited(&refused), headers }),
+        Err(refused) => Err(refusal(&refused, headers)),
         Ok(()) => {
             pool.end(false);
             let counted = object! { "input_tokens": json(request.prompt.tokens()) };
@@ -120,6 +120,10 @@ pub(super) fn feigned_levels(exchange: &Exchange, fault: &Fault) -> HeaderMap {
         Some(headers::rate_limit(&levels, false))
     };
     levels().unwrap_or_default()
+}
+
+fn refusal(refused: &Refused, levels: HeaderMap) -> Refusal {
+    Refusal { error: ApiError::rate_limited(refused), headers: Box::new(levels) }
 }
 
 fn pool_name(request: &Request<'_>) -> String {

@@ -177,12 +177,12 @@ async fn answer(Shared(state): Shared<Arc<State>>, request: Request) -> Response
 /// An error, with the levels that its headers tell.
 struct Refusal {
     error: ApiError,
-    headers: HeaderMap,
+    headers: Box<HeaderMap>,
 }
 
 impl From<ApiError> for Refusal {
     fn from(error: ApiError) -> Self {
-        Self { error, headers: HeaderMap::new() }
+        Self { error, headers: Box::default() }
     }
 }
 
@@ -200,10 +200,10 @@ async fn route(
     }
     exchange.controls = Controls::read(&exchange.headers, exchange.body.as_ref())?;
     exchange.fault = exchange.controls.fault.or_else(|| exchange.scheduled());
-    if let Some(fault) = exchange.fault {
-        if let Some(response) = exchange.strike(fault).await? {
-            return Ok(response);
-        }
+    if let Some(fault) = exchange.fault
+        && let Some(response) = exchange.strike(fault).await?
+    {
+        return Ok(response);
     }
     let key =
         exchange.key().ok_or_else(|| ApiError::authentication("x-api-key header is required"))?;
@@ -273,13 +273,13 @@ impl Exchange {
         }
         let Some(error) = fault.error() else { return Ok(None) };
         let headers = messages::feigned_levels(self, &fault);
-        Err(Refusal { error, headers })
+        Err(Refusal { error, headers: Box::new(headers) })
     }
 
     fn refuse(&self, refusal: Refusal) -> Response {
         let Refusal { error, headers } = refusal;
         let mut response = json_response(error.status, error.body(&self.request_id));
-        response.headers_mut().extend(headers);
+        response.headers_mut().extend(*headers);
         if let Some(seconds) = error.retry_after_s {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
