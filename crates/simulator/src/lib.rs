@@ -1,1 +1,17 @@
+//! The real Gate in virtual time against a model of the provider.
+//!
+//! A [`Scenario`] says who asks for what, what the provider allows and what
+//! goes wrong; [`run`] plays it by its seed and returns a [`Report`]. Hours pass
+//! in seconds, nothing depends on the machine, and a broken invariant panics
+//! with the seed. Never shipped in the Worker.
 #![forbid(unsafe_code)]
+
+mod chance;
+pub mod provider;
+mod report;
+pub mod scenario;
+mod world;
+
+pub use report::{Report, Waits};
+pub use scenario::{Fault, Flow, Scenario};
+pub use world::run;

@@ -1,0 +1,181 @@
+//! A model of the provider's limits, written apart from the Gate's buckets.
+//!
+//! Rules of the rate-limit page (copies of September 2026): continuous refill,
+//! requests also by the second, input checked at the start, output deducted as
+//! generated and refused at the start while nothing is left; headers round
+//! tokens to the nearest thousand.
+
+use limits::message::{Level, Millis, Tokens};
+
+/// A bucket as one number: the time, in tokens × 60,000, at which it was empty.
+#[derive(Clone, Debug)]
+struct Bucket {
+    per_minute: i128,
+    capacity: i128,
+    empty_at: i128,
+}
+
+impl Bucket {
+    fn new(per_minute: u64, capacity: u64) -> Self {
+        let (per_minute, capacity) = (i128::from(per_minute), i128::from(capacity) * 60_000);
+        Self { per_minute, capacity, empty_at: i128::MIN / 2 }
+    }
+
+    fn level(&self, now: Millis) -> i128 {
+        (i128::from(now) * self.per_minute - self.empty_at).min(self.capacity)
+    }
+
+    fn take(&mut self, now: Millis, tokens: u64) {
+        let level = self.level(now) - i128::from(tokens) * 60_000;
+        self.empty_at = i128::from(now) * self.per_minute - level;
+    }
+
+    fn wait(&self, now: Millis, tokens: u64) -> Millis {
+        let missing = i128::from(tokens) * 60_000 - self.level(now);
+        if missing <= 0 { 0 } else { (missing as u64).div_ceil(self.per_minute as u64) }
+    }
+
+    fn resize(&mut self, now: Millis, per_minute: u64, capacity: u64) {
+        let level = self.level(now).min(i128::from(capacity) * 60_000);
+        self.per_minute = per_minute.into();
+        self.capacity = i128::from(capacity) * 60_000;
+        self.empty_at = i128::from(now) * self.per_minute - level;
+    }
+}
+
+/// Limits a minute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Requests.
+    pub rpm: u64,
+    /// Input tokens.
+    pub itpm: Tokens,
+    /// Output tokens.
+    pub otpm: Tokens,
+}
+
+/// What the headers of one response say: requests, input, output.
+pub type Levels = [Level; 3];
+
+/// One account and model class.
+#[derive(Clone, Debug)]
+pub struct Provider {
+    limits: Limits,
+    requests: Bucket,
+    second: Bucket,
+    input: Bucket,
+    output: Bucket,
+}
+
+impl Provider {
+    /// Full buckets.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            requests: Bucket::new(limits.rpm, limits.rpm),
+            second: Bucket::new(limits.rpm, limits.rpm.div_ceil(60)),
+            input: Bucket::new(limits.itpm, limits.itpm),
+            output: Bucket::new(limits.otpm, limits.otpm),
+        }
+    }
+
+    /// Takes a request, or says in how many ms it could go.
+    pub fn start(&mut self, now: Millis, input: Tokens) -> Result<(), Millis> {
+        let mut wait = self.requests.wait(now, 1).max(self.second.wait(now, 1));
+        wait = wait.max(self.input.wait(now, input));
+        if self.output.level(now) <= 0 {
+            wait = wait.max(self.output.wait(now, 1));
+        }
+        if wait > 0 {
+            return Err(wait);
+        }
+        self.requests.take(now, 1);
+        self.second.take(now, 1);
+        self.input.take(now, input);
+        Ok(())
+    }
+
+    /// Deducts output as it is generated.
+    pub fn generate(&mut self, now: Millis, tokens: Tokens) {
+        self.output.take(now, tokens);
+    }
+
+    /// Somebody else uses the account.
+    pub fn drain(&mut self, now: Millis, requests: u64, input: Tokens, output: Tokens) {
+        self.requests.take(now, requests);
+        self.input.take(now, input);
+        self.output.take(now, output);
+    }
+
+    /// Other limits from now on.
+    pub fn resize(&mut self, now: Millis, limits: Limits) {
+        self.limits = limits;
+        self.requests.resize(now, limits.rpm, limits.rpm);
+        self.second.resize(now, limits.rpm, limits.rpm.div_ceil(60));
+        self.input.resize(now, limits.itpm, limits.itpm);
+        self.output.resize(now, limits.otpm, limits.otpm);
+    }
+
+    /// The headers, rounded as the provider rounds.
+    pub fn levels(&self, now: Millis) -> Levels {
+        let Limits { rpm, itpm, otpm } = self.limits;
+        let whole = |bucket: &Bucket| bucket.level(now).max(0) / 60_000;
+        let round = |bucket: &Bucket| (whole(bucket) + 500) / 1_000 * 1_000;
+        let level = |limit: u64, remaining: i128, bucket: &Bucket| Level {
+            limit,
+            remaining: remaining as u64,
+            reset_ms: Some((now + bucket.wait(now, limit)).div_ceil(1_000) * 1_000),
+        };
+        [
+            level(rpm, whole(&self.requests), &self.requests),
+            level(itpm, round(&self.input), &self.input),
+            level(otpm, round(&self.output), &self.output),
+        ]
+    }
+
+    /// What is really left, unrounded, rounded down.
+    pub fn left(&self, now: Millis) -> [i64; 3] {
+        [&self.requests, &self.input, &self.output]
+            .map(|bucket| bucket.level(now).div_euclid(60_000) as i64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits { rpm: 120, itpm: 60_000, otpm: 6_000 };
+
+    #[test]
+    fn starts_are_limited_by_the_second_by_input_and_by_output_left() {
+        let mut provider = Provider::new(LIMITS);
+        assert_eq!(provider.start(0, 1), Ok(()));
+        assert_eq!(provider.start(0, 1), Ok(()));
+        assert_eq!(provider.start(0, 1), Err(500));
+        assert_eq!(provider.start(500, 40_000), Ok(()));
+        assert_eq!(provider.start(1_000, 30_000), Err(9_500));
+        provider.generate(1_000, 6_100);
+        assert_eq!(provider.start(1_000, 1), Err(1_010));
+        assert_eq!(provider.start(2_010, 1), Ok(()));
+    }
+
+    #[test]
+    fn headers_round_tokens_and_not_requests() {
+        let mut provider = Provider::new(LIMITS);
+        provider.start(0, 1_501).expect("full");
+        let [requests, input, output] = provider.levels(0).map(|level| level.remaining);
+        assert_eq!((requests, input, output), (119, 58_000, 6_000));
+        provider.generate(0, 7_000);
+        assert_eq!(provider.levels(0)[2].remaining, 0);
+    }
+
+    #[test]
+    fn limits_change_and_the_level_stays() {
+        let mut provider = Provider::new(LIMITS);
+        provider.resize(0, Limits { rpm: 10, ..LIMITS });
+        assert_eq!(provider.left(0), [10, 60_000, 6_000]);
+        provider.resize(0, LIMITS);
+        assert_eq!(provider.left(0)[0], 10);
+        assert_eq!(provider.left(1_000)[0], 12);
+    }
+}
