@@ -1,0 +1,120 @@
+// One request to POST /v1/messages, told as it goes.
+
+import { events } from "./sse.js";
+
+/**
+ * @typedef {object} Ask
+ * @property {string} key
+ * @property {string} model
+ * @property {string} prompt
+ * @property {number} maxTokens
+ *
+ * @typedef {object} Problem
+ * @property {string} says the provider's or the gate's own sentence
+ * @property {string} code `error_code`, or the error's type
+ * @property {number} [status]
+ * @property {number} [retryMs] when to come back
+ *
+ * @typedef {object} Told what is learned, piece by piece; each piece only what is new
+ * @property {string} [text]
+ * @property {string} [thinking]
+ * @property {string} [model]
+ * @property {string} [requestId]
+ * @property {number} [waitMs] in the gate's queue
+ * @property {number} [status]
+ * @property {{input_tokens?: number, output_tokens?: number}} [usage]
+ * @property {string} [stopReason]
+ */
+
+/** The versions of the API are dates; both are served. */
+export const VERSION = "2026-10-21";
+
+/**
+ * @param {Ask} ask
+ * @param {AbortSignal} signal
+ * @param {(told: Told) => void} tell
+ * @returns {Promise<Problem | undefined>} undefined: complete. Rejects with an AbortError when stopped.
+ */
+export async function send({ key, model, prompt, maxTokens }, signal, tell) {
+  let response;
+  try {
+    response = await fetch("/v1/messages", {
+      method: "POST",
+      headers: { "content-type": "application/json", "anthropic-version": VERSION, "x-api-key": key },
+      body: JSON.stringify({ model, max_tokens: maxTokens, stream: true, messages: [{ role: "user", content: prompt }] }),
+      signal,
+    });
+  } catch (error) {
+    if (signal.aborted) throw error;
+    return { says: "The gate cannot be reached from this browser.", code: "no connection" };
+  }
+  const header = (/** @type {string} */ name) => response.headers.get(name) ?? undefined;
+  const waited = header("x-tollgate-wait-ms");
+  tell({
+    status: response.status,
+    requestId: header("x-tollgate-request-id") ?? header("request-id"),
+    waitMs: waited === undefined ? undefined : Number(waited),
+    model: header("x-tollgate-model"),
+  });
+  if (!response.ok || !response.body) return refused(response);
+  try {
+    return await streamed(events(response.body), tell);
+  } catch (error) {
+    if (signal.aborted) throw error;
+    return { says: "The connection to the gate broke.", code: "connection broken" };
+  }
+}
+
+/**
+ * @param {AsyncGenerator<any>} stream
+ * @param {(told: Told) => void} tell
+ * @returns {Promise<Problem | undefined>}
+ */
+async function streamed(stream, tell) {
+  for await (const event of stream) {
+    switch (event?.type) {
+      case "message_start":
+        tell({ model: event.message?.model, usage: event.message?.usage });
+        break;
+      case "content_block_delta":
+        if (event.delta?.type === "text_delta") tell({ text: event.delta.text });
+        if (event.delta?.type === "thinking_delta") tell({ thinking: event.delta.thinking });
+        break;
+      case "message_delta":
+        tell({ stopReason: event.delta?.stop_reason, usage: event.usage });
+        break;
+      case "message_stop":
+        return undefined;
+      case "error":
+        return problemOf(event);
+    }
+  }
+  return { says: "The stream ended without its end mark: the answer is not complete.", code: "stream broken" };
+}
+
+/** @param {Response} response */
+async function refused(response) {
+  const body = await response.json().catch(() => undefined);
+  return { ...problemOf(body), status: response.status, retryMs: retryMs(response.headers) };
+}
+
+/**
+ * @param {any} body of the provider's JSON, or none
+ * @returns {Problem}
+ */
+export function problemOf(body) {
+  const error = body?.error ?? {};
+  const says = typeof error.message === "string" ? error.message : "The answer is not the provider’s JSON.";
+  return { says, code: String(error.details?.error_code ?? error.type ?? "unknown") };
+}
+
+/**
+ * @param {Headers} headers
+ * @returns {number | undefined}
+ */
+export function retryMs(headers) {
+  const ms = Number(headers.get("retry-after-ms") ?? NaN);
+  if (ms > 0) return ms;
+  const s = Number(headers.get("retry-after") ?? NaN);
+  return s > 0 ? s * 1000 : undefined;
+}
