@@ -25,11 +25,7 @@ const tests = [
   step("bundle (wrangler deploy --dry-run)", ["scripts/build", "edge-debug", "edge"]),
   { name: "size", run: size },
   step("emulator and command line", ["scripts/tools", "tollgate-emulator", "tollgate-cli"]),
-  step(
-    "end to end",
-    ["node", "--test", "--test-concurrency=2", "--test-timeout=300000", "tests/e2e/**/*.test.mjs"],
-    countNode,
-  ),
+  e2e("*"),
 ];
 
 /** @type {import("node:child_process").ChildProcess | undefined} */
@@ -44,7 +40,9 @@ for (const signal of /** @type {const} */ (["SIGTERM", "SIGINT", "SIGHUP"])) {
 const total = { passed: 0, failed: 0 };
 /** @type {string[]} */
 const table = [];
-for (const { name, run } of process.argv[2] === "lint" ? lint : [...lint, ...tests]) {
+const [what, file = "*"] = process.argv.slice(2);
+const steps = what === "lint" ? lint : what === "e2e" ? [e2e(file)] : [...lint, ...tests];
+for (const { name, run } of steps) {
   console.log(`\n== ${name}`);
   const began = Date.now();
   const { passed, failed } = await run();
@@ -55,6 +53,12 @@ for (const { name, run } of process.argv[2] === "lint" ? lint : [...lint, ...tes
 }
 console.log(`\n${table.join("\n")}\n${total.passed} passed, ${total.failed} failed`);
 process.exit(total.failed || !total.passed ? 1 : 0);
+
+/** @param {string} file its name up to `.test.mjs`, or a pattern */
+function e2e(file) {
+  const files = `tests/e2e/${file}.test.mjs`;
+  return step("end to end", ["node", "--test", "--test-concurrency=2", "--test-timeout=300000", files], countNode);
+}
 
 /**
  * @param {string} name

@@ -17,6 +17,8 @@ import { admin, signToken } from "./admin.mjs";
 const ROOT = new URL("../..", import.meta.url).pathname;
 const NAME = "tollgate";
 const SITE = "site";
+/** As wrangler names what it bundles from edge/js/entry.mjs. */
+const ENTRY = "entry.js";
 
 const { values: args } = parseArgs({
   options: {
@@ -114,10 +116,10 @@ async function workers(port) {
 
 /** @param {string} dir */
 async function bundle(dir) {
-  const files = await readdir(dir).catch(() => []);
-  const entry = files.find((file) => file.endsWith(".js"));
-  if (!entry) throw new Error(`${dir} holds no bundle: run make build`);
-  const modules = [entry, ...files.filter((file) => file.endsWith(".wasm"))].map(async (file) => ({
+  const files = await readdir(dir).catch(() => /** @type {string[]} */ ([]));
+  if (!files.includes(ENTRY)) throw new Error(`${dir} holds no bundle: run make build`);
+  const others = files.filter((file) => file !== ENTRY && /\.(js|wasm)$/.test(file));
+  const modules = [ENTRY, ...others].map(async (file) => ({
     type: /** @type {"ESModule" | "CompiledWasm"} */ (file.endsWith(".js") ? "ESModule" : "CompiledWasm"),
     path: path.join(dir, file),
     contents: await readFile(path.join(dir, file)),
