@@ -27,6 +27,15 @@ async fn a_message_has_the_documented_shape() {
     assert!(message["usage"]["input_tokens"].as_u64().unwrap() > 7);
 }
 
+/// pip anthropic 2.13.0 sends a key so.
+#[tokio::test]
+async fn a_key_may_come_as_a_bearer_token() {
+    let (emulator, client) = emulator().await;
+    let url = format!("{}/v1/models", emulator.url());
+    let request = client.get(url).header("anthropic-version", "2026-10-21").bearer_auth(KEY);
+    assert_eq!(request.send().await.unwrap().status(), 200);
+}
+
 #[tokio::test]
 async fn a_stream_and_a_whole_answer_to_one_request_are_the_same() {
     let (emulator, client) = emulator().await;
@@ -209,6 +218,11 @@ async fn bad_requests_get_the_documented_error() {
             client.post(&url).header("x-api-key", KEY).json(&body()).send().await,
             400,
             "invalid_request_error",
+        ),
+        (
+            plain().bearer_auth("sk-ant-api03-x").json(&body()).send().await,
+            401,
+            "authentication_error",
         ),
         (keyed().body("{").send().await, 400, "invalid_request_error"),
         (keyed().body("[".repeat(100_000)).send().await, 400, "invalid_request_error"),

@@ -93,7 +93,7 @@ pub(super) async fn count(
         Ok(()) => {
             pool.end(false);
             let counted = object! { "input_tokens": json(request.prompt.tokens()) };
-            let mut response = exchange.ok(counted);
+            let mut response = exchange.whole_body(200, counted);
             response.headers_mut().extend(headers);
             Ok(response)
         }

@@ -205,8 +205,9 @@ async fn route(
     {
         return Ok(response);
     }
-    let key =
-        exchange.key().ok_or_else(|| ApiError::authentication("x-api-key header is required"))?;
+    let key = exchange
+        .key()
+        .ok_or_else(|| ApiError::authentication("x-api-key or authorization header is required"))?;
     let organisation = exchange
         .state
         .organisation(key)
@@ -236,8 +237,12 @@ async fn route(
 }
 
 impl Exchange {
+    /// `x-api-key`, or the bearer token that pip anthropic 2.13.0 sends a key as.
     fn key(&self) -> Option<&str> {
-        self.headers.get("x-api-key")?.to_str().ok()
+        if let Some(key) = self.headers.get("x-api-key") {
+            return key.to_str().ok();
+        }
+        self.headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")
     }
 
     fn scheduled(&self) -> Option<Fault> {
@@ -278,7 +283,7 @@ impl Exchange {
 
     fn refuse(&self, refusal: Refusal) -> Response {
         let Refusal { error, headers } = refusal;
-        let mut response = json_response(error.status, error.body(&self.request_id));
+        let mut response = self.whole_body(error.status, error.body(&self.request_id));
         response.headers_mut().extend(*headers);
         if let Some(seconds) = error.retry_after_s {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());

@@ -44,7 +44,7 @@ pub(super) fn list(exchange: &Exchange) -> Result<Response, ApiError> {
         "first_id": json(models.first().map(|model| &model.id)),
         "last_id": json(models.last().map(|model| &model.id)),
     };
-    Ok(exchange.ok(page))
+    Ok(exchange.whole_body(200, page))
 }
 
 /// One model, by id or alias.
@@ -52,7 +52,7 @@ pub(super) fn one(exchange: &Exchange, id: &str) -> Result<Response, ApiError> {
     version(exchange)?;
     let known = exchange.state.catalog.model(id);
     let (model, _) = known.ok_or_else(|| ApiError::not_found(format!("model: {id}")))?;
-    Ok(exchange.ok(describe(model)))
+    Ok(exchange.whole_body(200, describe(model)))
 }
 
 fn version(exchange: &Exchange) -> Result<Version, ApiError> {

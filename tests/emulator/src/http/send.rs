@@ -59,14 +59,14 @@ pub(super) struct Generation {
 }
 
 impl Exchange {
-    /// A whole answer, remembered. 200.
-    pub(super) fn ok(&self, body: String) -> Response {
+    /// A whole JSON answer, remembered.
+    pub(super) fn whole_body(&self, status: u16, body: String) -> Response {
         let mut seen = lock(&self.seen);
         seen.answer_bytes = body.len() as u64;
         seen.answer_sha256 = Some(sha256(body.as_bytes()));
         seen.complete = true;
         drop(seen);
-        json_response(200, body)
+        json_response(status, body)
     }
 }
 
@@ -109,7 +109,7 @@ pub(super) async fn whole(
         }
         _ => {
             running.complete = true;
-            return Ok(exchange.ok(body));
+            return Ok(exchange.whole_body(200, body));
         }
     };
     let parts = Parts { parts: broken.into(), record: Record::new(exchange), running };
