@@ -5,11 +5,14 @@ use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use limits::policy::RATE_MAX;
+use providers::models;
 use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::finding::Finding;
 use crate::quantity::Percent;
+use crate::read;
 
 /// One account at a provider.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -59,6 +62,29 @@ impl Default for Account {
             fail: Fail::Closed,
             pass_through: false,
         }
+    }
+}
+
+impl Account {
+    /// Limits of a class that no model has would never be looked at. A model too
+    /// new for the providers' data is its own class.
+    pub(crate) fn class_findings(&self, name: &str) -> Vec<Finding> {
+        let known = |class: &str| {
+            matches!(class, "*" | "count_tokens") || models::all().iter().any(|m| m.class == class)
+        };
+        let mut findings = Vec::new();
+        for class in self.limits.keys().filter(|class| !known(class)) {
+            let remedy = match models::class_of(class) {
+                Some(model) => format!("write {:?}, the class of this model", model.class),
+                None if class.starts_with("claude-") => continue,
+                None => {
+                    "write a class as GET /v1/limits names it, e.g. \"sonnet-5-5\", or \"*\"".into()
+                }
+            };
+            let path = read::path(&["TOLLGATE_ACCOUNTS", name, "limits", class]);
+            findings.push(Finding::new(path, "not a model class", remedy));
+        }
+        findings
     }
 }
 

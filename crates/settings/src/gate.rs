@@ -282,13 +282,13 @@ fn origins<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> 
     if origins.len() > 100 {
         return Err(de::Error::custom("more than 100 origins; remove some, or write [\"*\"]"));
     }
-    match origins.iter().find(|origin| !origin_ok(origin)) {
-        Some(origin) => Err(de::Error::custom(format!(
-            "{origin:?} is not an origin; write \"https://app.example.com\" (no path, no slash at \
-             the end) or \"*\""
-        ))),
-        None => Ok(origins),
+    if origins.iter().all(|origin| origin_ok(origin)) {
+        return Ok(origins);
     }
+    Err(de::Error::custom(
+        "one of them is not an origin; write \"https://app.example.com\" (no path, no slash at the \
+         end) or \"*\"",
+    ))
 }
 
 /// Compared byte by byte with what browsers send: lower case, no default port.

@@ -121,6 +121,9 @@ impl Settings {
                 "use 1 to 32 lower-case letters, digits, `-` and `_`",
             ));
         }
+        for (name, account) in &self.accounts {
+            findings.extend(account.class_findings(name));
+        }
         findings.extend(self.gate.contradictions());
         findings.extend(route::contradictions(&self.routes, &self.accounts));
         findings

@@ -108,7 +108,8 @@ fn read<T: DeserializeOwned>(prefix: &[&str], value: &Value) -> Result<T, Findin
 }
 
 /// Makes serde's sentences ours. Ours, raised by `custom`, have the form
-/// `problem; remedy`.
+/// `problem; remedy`. Callers of a misconfigured gate are told findings, and a
+/// secret may stand where a setting belongs: no value is repeated.
 fn finding(keys: &[&str], message: &str) -> Finding {
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     if let ([wrong, known_keys @ ..], true) = (&quoted[..], message.starts_with("unknown field")) {
@@ -121,11 +122,7 @@ fn finding(keys: &[&str], message: &str) -> Finding {
     if let ([wrong, known_values @ ..], true) =
         (&quoted[..], message.starts_with("unknown variant"))
     {
-        return Finding::new(
-            path(keys),
-            format!("`{wrong}` is not one of its values"),
-            known(wrong, known_values),
-        );
+        return Finding::new(path(keys), "not one of its values", known(wrong, known_values));
     }
     if let ([missing, ..], true) = (&quoted[..], message.starts_with("missing field")) {
         return Finding::new(
@@ -134,6 +131,12 @@ fn finding(keys: &[&str], message: &str) -> Finding {
             format!("add {missing}"),
         );
     }
+    // "invalid type: string \"…\", expected a boolean" repeats the value.
+    let message = match message.rsplit_once(", expected ") {
+        Some((_, "u32" | "u64")) => "not a whole number in its range",
+        Some((_, expected)) if message.starts_with("invalid") => &format!("not {expected}"),
+        _ => message,
+    };
     match message.split_once("; ") {
         Some((problem, remedy)) => Finding::new(path(keys), problem, remedy),
         None => Finding::new(path(keys), message, "see docs/configure.md"),

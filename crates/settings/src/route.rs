@@ -116,11 +116,11 @@ pub(crate) fn contradictions(
                 "write \"claude-sonnet-5-5\" or \"claude-*\"",
             ));
         }
-        if let Some(name) = route.account.as_ref().filter(|name| !accounts.contains_key(*name)) {
+        if route.account.as_ref().is_some_and(|name| !accounts.contains_key(name)) {
             let names: Vec<&str> = accounts.keys().map(String::as_str).collect();
             findings.push(Finding::new(
                 at("account"),
-                format!("there is no account {name:?}"),
+                "there is no account of this name",
                 format!("name one of {}", names.join(", ")),
             ));
         }

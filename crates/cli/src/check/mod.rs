@@ -129,20 +129,23 @@ impl Environment<'_> {
         let region =
             placement.and_then(|placement| placement.get("region")).and_then(Value::as_str);
         match region {
-            Some(region) if placement::apart(region, hint) => report.findings.push(Finding::new(
-                self.path("placement.region"),
-                format!("{region} is not where the Gate is created ({})", hint.name()),
-                format!(
-                    "make them agree: {} is a TOLLGATE_GATE.location_hint near it",
-                    placement::hints(region).iter().map(|hint| hint.name()).collect::<Vec<_>>().join(" or ")
-                ),
-            )),
-            None if self.top.contains_key("main") && placement.is_none() => report.notes.push(format!(
-                "{} is not set: the Worker runs near its users, and each request crosses to the \
-                 Gate in {}",
-                self.path("placement.region"),
-                hint.name()
-            )),
+            Some(region) if placement::apart(region, hint) => {
+                let near = placement::hints(region).iter().map(|hint| hint.name());
+                let near = near.collect::<Vec<_>>().join(" or ");
+                report.findings.push(Finding::new(
+                    self.path("placement.region"),
+                    format!("{region} is not where the Gate is created ({})", hint.name()),
+                    format!("make them agree: near it, TOLLGATE_GATE.location_hint is {near}"),
+                ));
+            }
+            None if self.top.contains_key("main") && placement.is_none() => {
+                report.notes.push(format!(
+                    "{} is not set: the Worker runs near its users, and each request crosses to \
+                     the Gate in {}",
+                    self.path("placement.region"),
+                    hint.name()
+                ));
+            }
             _ => {}
         }
     }

@@ -36,12 +36,13 @@ const BAD: &[(&str, &str, &str)] = &[
     ("[vars.TOLLGATE_CACHE]\nttl = 5", "vars.TOLLGATE_CACHE.ttl", "did you mean `ttl_s`?"),
     ("[vars]\nTOLLGATE_CASH = {}", "vars.TOLLGATE_CASH", "did you mean `TOLLGATE_CACHE`?"),
     ("[vars]\nTOLLGATE_SECRET = 'x'", "vars.TOLLGATE_SECRET", "wrangler secret put"),
+    ("[vars]\nANTHROPIC_API_KEY = 'hunter2'", "vars.ANTHROPIC_API_KEY", "must not be a variable"),
     ("[vars]\nOTHER = 'sk-ant-api03-hunter2'", "vars.OTHER", "looks like a secret"),
     ("[vars]\nOTHER.deep = ['tg_sk_hunter2']", "vars.OTHER", "looks like a secret"),
     (
         "[vars.TOLLGATE_GATE]\nlocation_hint = 'weur'",
         "placement.region",
-        "enam is a TOLLGATE_GATE.location_hint",
+        "TOLLGATE_GATE.location_hint is enam",
     ),
     (
         "[env.staging]\ndurable_objects.bindings = []\nkv_namespaces = []",

@@ -49,8 +49,14 @@ pub(super) fn read(
         }
     }
     match Settings::parse(&ours) {
-        Ok(settings) if findings.is_empty() => Ok(settings),
-        Ok(_) => Err(findings),
+        Ok(settings) => {
+            for name in settings.secrets_required().iter().filter(|name| vars.contains_key(**name))
+            {
+                let remedy = format!("take it out and run `wrangler secret put {name}`");
+                findings.push(Finding::new(at(name), "a secret must not be a variable", remedy));
+            }
+            if findings.is_empty() { Ok(settings) } else { Err(findings) }
+        }
         Err(more) => {
             let placed =
                 more.into_iter().map(|finding| Finding { path: at(&finding.path), ..finding });
