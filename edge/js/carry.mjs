@@ -72,6 +72,8 @@ class Walk {
         }
         case Step.Answer:
           return this.answer(passage.answer_body());
+        case Step.Asset:
+          return this.env.ASSETS.fetch(this.request);
         default:
           throw new Error(`no step ${passage.step()}`);
       }

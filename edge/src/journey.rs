@@ -27,6 +27,9 @@ pub enum Step {
     Whole,
     /// Answer.
     Answer,
+    /// Serve a file of the page. In production the platform does so before the
+    /// Worker is asked, at no cost; other hosts ask here.
+    Asset,
 }
 
 /// Why a body could not be read.

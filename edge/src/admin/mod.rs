@@ -119,6 +119,7 @@ impl Errand {
                 Ok((Task::Limits(caller), Step::Ask))
             }
             (_, path) if path.starts_with("/admin/") => self.admin(isolate, now),
+            ("GET" | "HEAD", path) if !path.starts_with("/v1/") => Ok((Task::Answered, Step::Asset)),
             (_, path) => Err(unknown(path)),
         }
     }
