@@ -8,7 +8,7 @@ use std::{env, fs};
 use facts::rows;
 use toml::{Table, Value};
 
-const FEATURES: [&str; 15] = [
+const FEATURES: [&str; 16] = [
     "words",
     "latin_letters",
     "numbers",
@@ -18,6 +18,7 @@ const FEATURES: [&str; 15] = [
     "breaks",
     "whitespace",
     "latin_accented",
+    "cyrillic",
     "two_byte",
     "brahmic",
     "symbols",

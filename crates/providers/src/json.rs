@@ -56,6 +56,8 @@ pub(crate) struct Parser {
     /// Bytes of the windows before this one.
     before: u64,
     utf8: Utf8,
+    /// Where the last byte was that is not plain text of a string.
+    plain_from: u64,
     /// `Key` or `String` while in a string.
     token: Token,
 }
@@ -116,6 +118,7 @@ impl Parser {
             depth: 0,
             before: 0,
             utf8: Utf8::default(),
+            plain_from: 0,
             token: Token::String,
         }
     }
@@ -132,7 +135,10 @@ impl Parser {
             let step = match self.state {
                 State::InString => self.string(&window[i..], handler),
                 State::Number(number) => self.number(number, &window[i..], handler),
-                _ => self.step(byte, handler).map(|()| 1),
+                _ => {
+                    self.plain_from = self.before + i as u64;
+                    self.step(byte, handler).map(|()| 1)
+                }
             };
             match step {
                 Ok(read) => i += read,
@@ -158,6 +164,8 @@ impl Parser {
         let at = self.before + i as u64;
         match stop {
             Stop::Problem(problem) => Fault::Json { at, problem },
+            // Where in the string is not known once a window was left.
+            Stop::Utf8 => Fault::Json { at: self.plain_from, problem: "a string is not UTF-8" },
             Stop::Depth => Fault::Depth { at },
             Stop::Refused(refusal) => Fault::Refused(refusal),
         }
@@ -246,14 +254,15 @@ impl Parser {
         let (plain, ascii) = plain(rest);
         if plain > 0 {
             let text = &rest[..plain];
-            if !(ascii && self.utf8.need == 0) && !self.utf8.check(text) {
-                return Err(Stop::Problem(NOT_UTF8));
+            let checked = (ascii && self.utf8.need == 0) || self.utf8.check(text);
+            if !checked {
+                return Err(Stop::Utf8);
             }
             h.piece(text);
         }
         let Some(&byte) = rest.get(plain) else { return Ok(plain) };
         if self.utf8.need != 0 {
-            return Err(Stop::Problem(NOT_UTF8));
+            return Err(Stop::Utf8);
         }
         match byte {
             b'"' => {
@@ -265,6 +274,8 @@ impl Parser {
                 h.end(self.token)?;
             }
             b'\\' => self.state = State::Escape,
+            // Told at the next call, where it is the first byte.
+            _ if plain > 0 => return Ok(plain),
             _ => return Err(Stop::Problem("a control character in a string must be escaped")),
         }
         Ok(plain + 1)
@@ -367,9 +378,11 @@ impl Parser {
         for (i, &byte) in rest.iter().enumerate() {
             match number.next(byte) {
                 Some(next) => number = next,
+                None if i == 0 => return self.number_end(number, h).map(|()| 0),
                 None => {
+                    // It ends at the next call, so that a fault is told where it is.
+                    self.state = State::Number(number);
                     h.piece(&rest[..i]);
-                    self.number_end(number, h)?;
                     return Ok(i);
                 }
             }
@@ -394,7 +407,6 @@ impl Parser {
     }
 }
 
-const NOT_UTF8: &str = "a string is not UTF-8";
 const SURROGATE: &str = "a surrogate without its partner";
 
 impl Number {
@@ -414,6 +426,7 @@ impl Number {
 
 enum Stop<R> {
     Problem(&'static str),
+    Utf8,
     Depth,
     Refused(R),
 }

@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_date_suffix_does_not_change_the_model() {
-        let info = class_of("claude-haiku-4-5-20251001").unwrap();
+        let info = class_of("claude-haiku-4-5-20251001").expect("it is in the table");
         assert_eq!(
             (info.id, info.class, info.context_tokens),
             ("claude-haiku-4-5", "haiku-4-5", 200_000)

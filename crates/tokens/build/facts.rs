@@ -4,7 +4,7 @@
 use toml::{Table, Value};
 
 /// The rows of one kind in a data file, each with its source and date.
-pub fn rows(text: &str, kind: &str) -> Result<Vec<Table>, String> {
+pub(crate) fn rows(text: &str, kind: &str) -> Result<Vec<Table>, String> {
     let table: Table = text.parse().map_err(|error| format!("{error}"))?;
     let rows = match table.get(kind) {
         Some(Value::Array(rows)) => rows.clone(),
@@ -27,10 +27,10 @@ fn dated(row: Value) -> Result<Table, String> {
 }
 
 /// Milliseconds of a day's beginning, UTC, since 1970.
-pub fn day(date: &str) -> Option<u64> {
+pub(crate) fn day(date: &str) -> Option<u64> {
     let mut parts = date.splitn(3, '-').map(|part| part.parse::<u64>().ok());
     let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);
-    let leap = |y: u64| y % 4 == 0 && (y % 100 != 0 || y % 400 == 0);
+    let leap = |y: u64| y.is_multiple_of(4) && (!y.is_multiple_of(100) || y.is_multiple_of(400));
     let lengths = [31, if leap(year) { 29 } else { 28 }, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
     let length = *lengths.get(usize::try_from(month).ok()?.checked_sub(1)?)?;
     if date.len() != 10 || !(1970..2200).contains(&year) || !(1..=length).contains(&day) {

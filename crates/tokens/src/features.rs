@@ -28,7 +28,9 @@ pub struct Features {
     pub breaks: u64,
     /// Latin letters outside ASCII (U+00C0 to U+02FF, told by the first byte).
     pub latin_accented: u64,
-    /// Other two-byte code points: Greek, Cyrillic, Hebrew, Arabic, marks, signs.
+    /// Cyrillic letters (U+0400 to U+04FF).
+    pub cyrillic: u64,
+    /// Other two-byte code points: Greek, Hebrew, Arabic, marks, signs.
     pub two_byte: u64,
     /// Indic and South-East Asian scripts, Georgian, Ethiopic (U+0800 to U+1FFF).
     pub brahmic: u64,
@@ -46,6 +48,9 @@ pub struct Features {
 #[derive(Clone, Debug, Default)]
 pub struct FeatureScanner {
     features: Features,
+    /// Counts not yet in `features`, of `in_lanes` bytes.
+    lanes: u64,
+    in_lanes: usize,
     /// The byte before; any beyond ASCII where there is none.
     last: u8,
 }
@@ -54,8 +59,16 @@ impl FeatureScanner {
     /// Counts one more piece of UTF-8; it may start and end inside a code point.
     pub fn feed(&mut self, text: &[u8]) {
         self.features.bytes += text.len() as u64;
-        for block in text.chunks(255) {
+        let mut rest = text;
+        while !rest.is_empty() {
+            let (block, tail) = rest.split_at(rest.len().min(LANE_MAX - self.in_lanes));
             self.block(block);
+            self.in_lanes += block.len();
+            if self.in_lanes == LANE_MAX {
+                self.features.add(std::mem::take(&mut self.lanes));
+                self.in_lanes = 0;
+            }
+            rest = tail;
         }
     }
 
@@ -67,17 +80,24 @@ impl FeatureScanner {
     /// What was counted so far.
     pub fn features(&self) -> Features {
         let mut f = self.features;
+        f.add(self.lanes);
         let ascii = f.latin_letters;
         f.latin_letters = ascii - f.digits - f.structure - f.whitespace;
-        f.code_points =
-            ascii + f.latin_accented + f.two_byte + f.brahmic + f.symbols + f.cjk + f.astral;
+        f.code_points = ascii
+            + f.latin_accented
+            + f.cyrillic
+            + f.two_byte
+            + f.brahmic
+            + f.symbols
+            + f.cjk
+            + f.astral;
         f
     }
 
-    /// At most 255 bytes, so that no lane overflows. `latin_letters` holds all of
+    /// So few bytes that no lane overflows. `latin_letters` holds all of
     /// ASCII until [`Self::features`] takes the rest off.
     fn block(&mut self, block: &[u8]) {
-        let mut lanes = 0u64;
+        let mut lanes = self.lanes;
         let mut ascii = 0u64;
         let mut last = self.last;
         let mut class = CLASS[usize::from(last)];
@@ -94,8 +114,8 @@ impl FeatureScanner {
             last = byte;
         }
         self.last = last;
+        self.lanes = lanes;
         self.features.latin_letters += ascii;
-        self.add(lanes);
     }
 
     /// One byte of a code point beyond ASCII; the first one tells which.
@@ -104,6 +124,7 @@ impl FeatureScanner {
         match byte {
             0x80..=0xBF => {}
             0xC3..=0xCB => f.latin_accented += 1,
+            0xD0..=0xD3 => f.cyrillic += 1,
             0xC0..=0xDF => f.two_byte += 1,
             0xE0..=0xE1 => f.brahmic += 1,
             0xE2 => f.symbols += 1,
@@ -111,18 +132,19 @@ impl FeatureScanner {
             _ => f.astral += 1,
         }
     }
+}
 
+impl Features {
     fn add(&mut self, lanes: u64) {
-        let f = &mut self.features;
         let lane = |shift: u32| lanes >> shift & 0xFF;
-        f.words += lane(WORDS);
-        f.digits += lane(DIGITS);
-        f.numbers += lane(NUMBERS);
-        f.structure += lane(STRUCTURE);
-        f.structure_runs += lane(STRUCTURE_RUNS);
-        f.whitespace += lane(WHITESPACE);
-        f.breaks += lane(BREAKS);
-        f.repeats += lane(REPEATS);
+        self.words += lane(WORDS);
+        self.digits += lane(DIGITS);
+        self.numbers += lane(NUMBERS);
+        self.structure += lane(STRUCTURE);
+        self.structure_runs += lane(STRUCTURE_RUNS);
+        self.whitespace += lane(WHITESPACE);
+        self.breaks += lane(BREAKS);
+        self.repeats += lane(REPEATS);
     }
 }
 
@@ -139,6 +161,7 @@ impl std::ops::AddAssign for Features {
         self.whitespace += other.whitespace;
         self.breaks += other.breaks;
         self.latin_accented += other.latin_accented;
+        self.cyrillic += other.cyrillic;
         self.two_byte += other.two_byte;
         self.brahmic += other.brahmic;
         self.symbols += other.symbols;
@@ -148,6 +171,8 @@ impl std::ops::AddAssign for Features {
     }
 }
 
+/// The most that a lane of eight bits holds, one a byte.
+const LANE_MAX: usize = 255;
 const WORDS: u32 = 0;
 const DIGITS: u32 = 8;
 const NUMBERS: u32 = 16;
@@ -225,7 +250,7 @@ mod tests {
         assert_eq!((f.digits, f.numbers), (2, 1));
         assert_eq!((f.structure, f.structure_runs), (12, 8));
         assert_eq!((f.whitespace, f.breaks), (11, 2));
-        assert_eq!((f.latin_accented, f.two_byte, f.cjk), (1, 3, 2));
+        assert_eq!((f.latin_accented, f.cyrillic, f.two_byte, f.cjk), (1, 3, 0, 2));
         assert_eq!((f.symbols, f.astral, f.brahmic), (1, 1, 0));
         assert_eq!(f.repeats, 5);
     }

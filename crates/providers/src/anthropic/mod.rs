@@ -5,3 +5,4 @@ pub mod errors;
 pub mod headers;
 pub mod request;
 pub mod stream;
+mod usage;
