@@ -51,6 +51,8 @@ pub enum Block {
         pieces: Vec<Piece>,
         /// Opaque.
         signature: String,
+        /// All its tokens: what `pieces` don't carry comes with the signature.
+        tokens: u64,
     },
     /// Text.
     Text {
@@ -170,7 +172,7 @@ impl Answer {
             }
         }
         let signature = (0..6).map(|_| format!("{:016x}", below(rng, u64::MAX))).collect();
-        self.blocks.push(Block::Thinking { pieces, signature });
+        self.blocks.push(Block::Thinking { pieces, signature, tokens });
     }
 
     fn say(&mut self, tokens: u64, per_piece: u64, request: &Request<'_>, rng: &mut ChaCha8Rng) {
@@ -295,5 +297,144 @@ fn example(schema: &Value, rng: &mut ChaCha8Rng, depth: u32) -> Value {
         "boolean" => json!(true),
         "null" => Value::Null,
         _ => json!(format!("word {}", below(rng, 1_000))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::Catalog;
+    use crate::prompt::InputUsage;
+    use crate::request::Version;
+    use crate::sse::{Envelope, frames};
+    use proptest::prelude::*;
+
+    const SERVICE: Service = Service {
+        output_tokens: 300,
+        ttft_ms: 400,
+        tokens_per_s: 80,
+        tokens_per_delta: 4,
+        seed: 1,
+    };
+
+    fn plan(fields: Value, controls: &Controls, seed: u64) -> Answer {
+        let mut body = json!({
+            "model": "claude-sonnet-5-5", "max_tokens": 1_000,
+            "messages": [{"role": "user", "content": "a question of the sea"}]
+        });
+        for (name, value) in fields.as_object().unwrap() {
+            body[name] = value.clone();
+        }
+        let catalog = Catalog::new().unwrap();
+        let request = Request::read(&body, &catalog, Version::V2026).unwrap();
+        Answer::plan(&request, controls, &SERVICE, seed)
+    }
+
+    #[test]
+    fn a_seed_draws_one_answer_and_seeds_draw_the_wanted_mean() {
+        let none = Controls::default();
+        assert_eq!(plan(json!({}), &none, 7), plan(json!({}), &none, 7));
+        let lengths: Vec<u64> = (0..400)
+            .map(|seed| plan(json!({"max_tokens": 9_000}), &none, seed).output_tokens)
+            .collect();
+        let mean = lengths.iter().sum::<u64>() / 400;
+        assert!((270..=330).contains(&mean), "{mean}");
+        assert!(lengths.iter().max() > Some(&900) && lengths.iter().min() < Some(&60));
+    }
+
+    #[test]
+    fn a_full_window_ends_the_answer_by_its_own_reason() {
+        let words = "word ".repeat(130_000); // 152,000 of the 200,000 tokens
+        let long = json!({"model": "claude-haiku-4-5", "max_tokens": 60_000,
+            "messages": [{"role": "user", "content": words}]});
+        let wanted = Controls { output_tokens: Some(59_000), ..Controls::default() };
+        let answer = plan(long, &wanted, 1);
+        assert_eq!(answer.stop_reason, "model_context_window_exceeded");
+        assert!(answer.output_tokens < 59_000);
+    }
+
+    #[test]
+    fn max_tokens_zero_answers_nothing() {
+        let answer = plan(json!({"max_tokens": 0}), &Controls::default(), 1);
+        let blocks = answer.blocks.len();
+        assert_eq!((answer.output_tokens, blocks, answer.stop_reason), (0, 0, "max_tokens"));
+    }
+
+    #[test]
+    fn omitted_thinking_is_charged_and_not_shown() {
+        let thinking = json!({"max_tokens": 3_000,
+            "thinking": {"type": "enabled", "budget_tokens": 2_000, "display": "omitted"}});
+        let answer = plan(thinking, &Controls::default(), 1);
+        let Block::Thinking { pieces, tokens, .. } = &answer.blocks[0] else { panic!("thinks") };
+        assert!(pieces.is_empty());
+        assert_eq!(*tokens, answer.thinking_tokens);
+        assert!(answer.thinking_tokens > 0);
+    }
+
+    #[test]
+    fn a_tools_input_fits_its_schema() {
+        let schema = json!({
+            "type": "object",
+            "required": ["n", "on", "list", "inner", "kind"],
+            "properties": {
+                "n": {"type": "integer", "minimum": 5},
+                "on": {"type": "boolean"},
+                "list": {"type": "array", "items": {"type": "string"}},
+                "inner": {"type": "object", "required": ["x"], "properties": {"x": {"const": 1}}},
+                "kind": {"enum": ["a"]},
+                "optional": {"type": "string"}
+            }
+        });
+        let value = example(&schema, &mut words::rng(1), 0);
+        assert_eq!(
+            (&value["n"], &value["on"], &value["kind"]),
+            (&json!(5), &json!(true), &json!("a"))
+        );
+        assert!(value["list"][0].is_string());
+        assert_eq!(value["inner"], json!({"x": 1}));
+        assert!(value.get("optional").is_none());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn every_answer_keeps_its_bound_and_its_frames_add_up(
+            max_tokens in 0_u64..3_000,
+            output in prop::option::of(0_u64..4_000),
+            thinks in prop::option::of(0_u64..4_000),
+            per_delta in 1_u64..50,
+            tools in any::<bool>(),
+            stops in any::<bool>(),
+            seed in any::<u64>(),
+        ) {
+            let mut fields = json!({"max_tokens": max_tokens});
+            if thinks.is_some() {
+                fields["thinking"] = json!({"type": "adaptive"});
+            }
+            if tools {
+                fields["tools"] = json!([{"name": "find", "input_schema": {
+                    "type": "object", "required": ["a"], "properties": {"a": {}}}}]);
+            }
+            if stops {
+                fields["stop_sequences"] = json!(["the", " of"]);
+            }
+            let controls = Controls {
+                output_tokens: output,
+                thinking_tokens: thinks,
+                tokens_per_delta: Some(per_delta),
+                ..Controls::default()
+            };
+            let answer = plan(fields, &controls, seed);
+            prop_assert!(answer.output_tokens <= max_tokens);
+            prop_assert!(answer.thinking_tokens <= answer.output_tokens);
+            let envelope = Envelope {
+                id: String::new(),
+                model: String::new(),
+                input: InputUsage::default(),
+                fast: false,
+            };
+            let output = answer.output_tokens;
+            prop_assert_eq!(frames(answer, envelope).map(|frame| frame.tokens).sum::<u64>(), output);
+        }
     }
 }

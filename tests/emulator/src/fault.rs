@@ -70,7 +70,7 @@ pub enum What {
     EndEarly,
     /// Nothing more comes after `after` deltas, for `ms` or for ever.
     Stall,
-    /// The response head comes after `ms`.
+    /// An admitted message's response head comes after `ms`.
     SlowFirstByte,
     /// An event type that nobody knows, and an unknown field, in the stream.
     UnknownEvent,

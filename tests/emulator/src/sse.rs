@@ -234,7 +234,7 @@ fn whole(block: &Block) -> String {
         json(pieces.iter().map(|piece| piece.text.as_str()).collect::<String>())
     };
     match block {
-        Block::Thinking { pieces, signature } => object! {
+        Block::Thinking { pieces, signature, .. } => object! {
             "type": json("thinking"),
             "thinking": text(pieces),
             "signature": json(signature),
@@ -278,13 +278,15 @@ fn deltas(block: &Block, at: usize) -> Option<(Vec<String>, u64)> {
         crate::ordered::join(&[("type", json(kind)), (field, value)])
     };
     match block {
-        Block::Thinking { pieces, signature } => match pieces.get(at) {
+        Block::Thinking { pieces, signature, tokens } => match pieces.get(at) {
             Some(piece) => {
                 let delta = delta("thinking_delta", "thinking", json(&piece.text));
                 Some((vec![delta], piece.tokens))
             }
             None if at == pieces.len() => {
-                Some((vec![delta("signature_delta", "signature", json(signature))], 0))
+                let shown: u64 = pieces.iter().map(|piece| piece.tokens).sum();
+                let delta = delta("signature_delta", "signature", json(signature));
+                Some((vec![delta], tokens.saturating_sub(shown)))
             }
             None => None,
         },
@@ -320,7 +322,7 @@ mod tests {
         let mut blocks = Vec::new();
         if thinking {
             let pieces = vec![piece("Let me see", 8)];
-            blocks.push(Block::Thinking { pieces, signature: "sig".into() });
+            blocks.push(Block::Thinking { pieces, signature: "sig".into(), tokens: 8 });
         }
         let pieces = crate::words::write(&mut rng(1), "Well,", output_tokens, 4, counting);
         let citation = Some(value!({ "type": "char_location", "cited_text": "x" }));

@@ -5,7 +5,7 @@ use super::{COUNTED_INLINE_BYTES_MAX, Exchange, Refusal, headers};
 use crate::answer::Answer;
 use crate::catalog::COUNT_TOKENS;
 use crate::error::ApiError;
-use crate::fault::Fault;
+use crate::fault::{Fault, What};
 use crate::ordered::{json, object};
 use crate::pool::{Kind, Levels, Pool, Refused};
 use crate::request::{Request, Version};
@@ -16,14 +16,21 @@ use axum::response::Response;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+/// A slow first byte where no span is told: longer than most time-outs.
+const SLOW_FIRST_BYTE_MS: u64 = 30_000;
+
 /// Answers a Messages request.
 pub(super) async fn create(
     exchange: &Exchange,
     organisation: &Organisation,
 ) -> Result<Response, Refusal> {
     let Admitted { generation, levels, stream } = admit(exchange, organisation)?;
-    if generation.answer.ttft_ms > 0 {
-        tokio::time::sleep(Duration::from_millis(generation.answer.ttft_ms)).await;
+    let first_byte_ms = match exchange.fault {
+        Some(Fault { what: What::SlowFirstByte, ms, .. }) => ms.unwrap_or(SLOW_FIRST_BYTE_MS),
+        _ => generation.answer.ttft_ms,
+    };
+    if first_byte_ms > 0 {
+        tokio::time::sleep(Duration::from_millis(first_byte_ms)).await;
     }
     let mut response = if stream {
         send::events(generation, exchange)
@@ -43,7 +50,7 @@ struct Admitted {
 fn admit(exchange: &Exchange, organisation: &Organisation) -> Result<Admitted, Refusal> {
     let state = &exchange.state;
     let request = heavy(exchange, |body, version| Request::read(body, &state.catalog, version))?;
-    let pool = state.pool(organisation, &pool_name(&request));
+    let pool = state.pool(organisation, &pool_name(&request.model.class, request.fast));
     let now_ms = state.now_ms();
     let (admitted, levels, input) = {
         // One lock around look-up and admission: of two requests with the same
@@ -107,7 +114,8 @@ pub(super) fn feigned_levels(exchange: &Exchange, fault: &Fault) -> HeaderMap {
         let body = exchange.body.as_ref()?;
         let (model, _) = exchange.state.catalog.model(body.get("model")?.as_str()?)?;
         let organisation = exchange.state.organisation(exchange.key()?)?;
-        let pool = exchange.state.pool(&organisation, &model.class);
+        let fast = model.fast && body.get("speed").is_some_and(|speed| speed == "fast");
+        let pool = exchange.state.pool(&organisation, &pool_name(&model.class, fast));
         let now_ms = exchange.state.now_ms();
         let mut levels: Levels = lock(&pool).levels(now_ms);
         let empty = match fault.limit()? {
@@ -117,7 +125,7 @@ pub(super) fn feigned_levels(exchange: &Exchange, fault: &Fault) -> HeaderMap {
         };
         empty.remaining = 0;
         empty.full_at_ms = now_ms + 60_000; // a minute's worth is missing
-        Some(headers::rate_limit(&levels, false))
+        Some(headers::rate_limit(&levels, fast))
     };
     levels().unwrap_or_default()
 }
@@ -126,9 +134,8 @@ fn refusal(refused: &Refused, levels: HeaderMap) -> Refusal {
     Refusal { error: ApiError::rate_limited(refused), headers: Box::new(levels) }
 }
 
-fn pool_name(request: &Request<'_>) -> String {
-    let class = &request.model.class;
-    if request.fast { format!("{class}/fast") } else { class.clone() }
+fn pool_name(class: &str, fast: bool) -> String {
+    if fast { format!("{class}/fast") } else { class.to_owned() }
 }
 
 /// Checks and counts; a large body does not hold up the runtime's thread.

@@ -19,7 +19,7 @@ use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use serde_json::Value;
 use std::io;
@@ -36,8 +36,6 @@ const BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
 const DISCARDED_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// A larger body is counted outside the runtime's threads.
 const COUNTED_INLINE_BYTES_MAX: usize = 64 * 1024;
-/// The default of a slow first byte, and what "slow" means to most time-outs.
-const SLOW_FIRST_BYTE_MS: u64 = 30_000;
 
 /// A running emulator. Dropping it ends every connection.
 #[derive(Debug)]
@@ -109,7 +107,8 @@ async fn connection(stream: tokio::net::TcpStream, router: Router) {
         });
     // An error here is the peer's leaving, or a fault that was asked for.
     let _ = http1::Builder::new()
-        .timer(TokioTimer::new())
+        // Idle connections stay: a client that keeps one must not find it closed.
+        .header_read_timeout(None)
         .serve_connection(TokioIo::new(stream), service)
         .await;
 }
@@ -201,7 +200,7 @@ async fn route(
     exchange.controls = Controls::read(&exchange.headers, exchange.body.as_ref())?;
     exchange.fault = exchange.controls.fault.or_else(|| exchange.scheduled());
     if let Some(fault) = exchange.fault
-        && let Some(response) = exchange.strike(fault).await?
+        && let Some(response) = exchange.strike(fault)?
     {
         return Ok(response);
     }
@@ -255,7 +254,7 @@ impl Exchange {
     }
 
     /// Faults that stand in for the whole answer. The others are kept.
-    async fn strike(&self, fault: Fault) -> Result<Option<Response>, Refusal> {
+    fn strike(&self, fault: Fault) -> Result<Option<Response>, Refusal> {
         match fault.what {
             What::Outage => {
                 let mut response = Response::new(Body::empty());
@@ -269,10 +268,6 @@ impl Exchange {
                 let html = HeaderValue::from_static("text/html");
                 response.headers_mut().insert(header::CONTENT_TYPE, html);
                 return Ok(Some(response));
-            }
-            What::SlowFirstByte => {
-                let span = fault.ms.unwrap_or(SLOW_FIRST_BYTE_MS);
-                tokio::time::sleep(Duration::from_millis(span)).await;
             }
             _ => {}
         }
