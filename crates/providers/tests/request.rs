@@ -282,6 +282,37 @@ fn tools_that_come_in_mid_conversation_count() {
 }
 
 #[test]
+fn other_models_that_the_provider_may_turn_to_are_told_and_priced() {
+    let plain = facts(&with(""));
+    let chain = facts(&with(
+        r#""fallbacks":[{"model":"claude-opus-5-5","max_tokens":128,"speed":"fast"},{"model":"claude-fable-5-2"}]"#,
+    ));
+    assert_eq!(chain.other_models, ["claude-opus-5-5", "claude-fable-5-2"]);
+    assert_eq!((chain.other_max_tokens, chain.fallbacks_default), (128, false));
+    // 128 tokens of output at $20 and at $40 a million, and the input twice more.
+    assert!(chain.cost_most(0).microusd >= plain.cost_most(0).microusd + 128 * 20 + 128 * 40);
+    let default = facts(&with(r#""fallbacks":"default""#));
+    assert!(
+        default.fallbacks_default
+            && default.cost_most(0).estimated
+            && !plain.cost_most(0).estimated
+    );
+    let advisor = facts(&with(
+        r#""tools":[{"type":"advisor_20260301","name":"advisor","model":"claude-fable-5-2"}]"#,
+    ));
+    assert_eq!(
+        (advisor.other_models.as_slice(), advisor.server_tools),
+        (["claude-fable-5-2".to_string()].as_slice(), 1)
+    );
+    assert_eq!(
+        refusal(&with(r#""fallbacks":[{"model":1}]"#)).field.as_deref(),
+        Some("fallbacks.0.model")
+    );
+    let thread = facts(&with(r#""thread":{"id":"thread_1"}"#));
+    assert!(thread.thread && thread.open_ended() && thread.input().upper == 1_000_000);
+}
+
+#[test]
 fn the_input_estimate_takes_images_tools_and_unknown_content_in() {
     let plain = facts(&with("")).input();
     assert!(

@@ -4,7 +4,7 @@ use tokens::{Estimate, Family, Features, estimate, overhead};
 
 use crate::Speed;
 use crate::models::{self, ModelInfo};
-use crate::price::{CacheWrites, Terms};
+use crate::price::{self, CacheWrites, Cost, Terms};
 
 /// What a request asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,6 +32,15 @@ pub struct Facts {
     pub tool_choice: ToolChoice,
     /// MCP servers.
     pub mcp_servers: u32,
+    /// Other models named in it, which the provider may turn to by itself:
+    /// fallbacks, advisors. A model's permission has to cover them.
+    pub other_models: Vec<String>,
+    /// The largest `max_tokens` that a fallback has for itself.
+    pub other_max_tokens: u64,
+    /// Whether the provider's own choice of fallbacks is asked for.
+    pub fallbacks_default: bool,
+    /// Whether it goes on with a conversation that the provider keeps.
+    pub thread: bool,
     /// Files referred to by id.
     pub file_ids: u32,
     /// Betas named in the body.
@@ -145,9 +154,27 @@ impl Facts {
         sum
     }
 
-    /// Whether the provider may add input of its own: server tools, MCP servers.
+    /// Whether the provider may add input of its own: server tools, MCP servers, a
+    /// conversation that it keeps.
     pub fn open_ended(&self) -> bool {
-        self.server_tools > 0 || self.mcp_servers > 0
+        self.server_tools > 0 || self.mcp_servers > 0 || self.thread
+    }
+
+    /// The most that the request can cost at the prices of `at_ms`: each model that
+    /// it names at the input's upper bound and its limit on the output. No bound,
+    /// and flagged estimated, where the provider may bill further passes.
+    pub fn cost_most(&self, at_ms: u64) -> Cost {
+        let (input, terms) = (self.input().upper, self.terms());
+        let own = price::most(&self.model, input, self.max_tokens, terms, at_ms);
+        let output = self.max_tokens.max(self.other_max_tokens);
+        let others = self.other_models.iter().map(|model| {
+            price::most(model, input, output, Terms { web_searches: 0, ..terms }, at_ms)
+        });
+        let sum = others.fold(own, |sum, one| Cost {
+            microusd: sum.microusd.saturating_add(one.microusd),
+            estimated: sum.estimated | one.estimated,
+        });
+        Cost { estimated: sum.estimated || self.open_ended() || self.fallbacks_default, ..sum }
     }
 
     /// What decides the request's price beside its tokens.

@@ -25,6 +25,13 @@ pub(super) enum Field {
     ToolChoiceType,
     McpServers,
     McpServer,
+    /// Models that the provider may turn to by itself.
+    Fallbacks,
+    Fallback,
+    OtherModel,
+    OtherMaxTokens,
+    /// A conversation that the provider keeps.
+    Thread,
     System,
     Messages,
     Message,
@@ -52,6 +59,9 @@ pub(super) enum Field {
     Json,
     Skip,
 }
+
+/// A frame notes the fields it met, one bit each.
+const _: () = assert!((Field::Skip as u32) < u64::BITS);
 
 /// Kinds of values, one bit each.
 pub(super) const STRING: u8 = 1;
@@ -84,6 +94,8 @@ impl Field {
                 b"tools" => Self::Tools,
                 b"tool_choice" => Self::ToolChoice,
                 b"mcp_servers" => Self::McpServers,
+                b"fallbacks" => Self::Fallbacks,
+                b"thread" => Self::Thread,
                 b"system" => Self::System,
                 b"messages" => Self::Messages,
                 b"cache_control" => Self::CacheControl,
@@ -102,8 +114,15 @@ impl Field {
             Self::Tool => match key {
                 b"type" => Self::ToolType,
                 b"max_uses" => Self::MaxUses,
+                // The advisor tool's.
+                b"model" => Self::OtherModel,
                 b"cache_control" => Self::CacheControl,
                 _ => Self::Json,
+            },
+            Self::Fallback => match key {
+                b"model" => Self::OtherModel,
+                b"max_tokens" => Self::OtherMaxTokens,
+                _ => Self::Skip,
             },
             Self::ToolChange => match key {
                 b"definition" => Self::Tool,
@@ -149,7 +168,7 @@ impl Field {
                 b"user_id" => Self::UserId,
                 _ => Self::Skip,
             },
-            Self::McpServer | Self::Skip => Self::Skip,
+            Self::McpServer | Self::Thread | Self::Skip => Self::Skip,
             _ => Self::Json,
         }
     }
@@ -159,10 +178,11 @@ impl Field {
         match self {
             Self::Tools => Self::Tool,
             Self::McpServers => Self::McpServer,
+            Self::Fallbacks => Self::Fallback,
             Self::System | Self::MessageContent | Self::BlockContent => Self::Block,
             Self::Messages => Self::Message,
             Self::Betas => Self::Beta,
-            Self::Skip | Self::FileId | Self::Metadata => Self::Skip,
+            Self::Skip | Self::FileId | Self::Metadata | Self::Thread => Self::Skip,
             _ => Self::Json,
         }
     }
@@ -170,7 +190,7 @@ impl Field {
     /// The kinds of values that it may have.
     pub(super) fn kinds(self) -> u8 {
         match self {
-            Self::Root | Self::Message | Self::Tool | Self::Block => OBJECT,
+            Self::Root | Self::Message | Self::Tool | Self::Block | Self::Fallback => OBJECT,
             Self::Model
             | Self::ThinkingType
             | Self::ToolChoiceType
@@ -180,23 +200,25 @@ impl Field {
             | Self::Beta => STRING,
             Self::MaxTokens => NUMBER,
             Self::Stream => BOOL | NULL,
-            Self::Budget | Self::MaxUses => NUMBER | NULL,
+            Self::Budget | Self::MaxUses | Self::OtherMaxTokens => NUMBER | NULL,
             Self::Speed
             | Self::ServiceTier
             | Self::InferenceGeo
             | Self::UserId
             | Self::Ttl
             | Self::ToolType
+            | Self::OtherModel
             | Self::MediaType => STRING | NULL,
             Self::Messages => ARRAY,
             Self::Tools | Self::McpServers | Self::Betas => ARRAY | NULL,
             Self::Thinking | Self::ToolChoice | Self::CacheControl | Self::Metadata => {
                 OBJECT | NULL
             }
-            Self::System => STRING | ARRAY | NULL,
+            Self::System | Self::Fallbacks => STRING | ARRAY | NULL,
             Self::MessageContent => STRING | ARRAY,
             Self::Data => STRING,
             Self::McpServer
+            | Self::Thread
             | Self::ToolChange
             | Self::BlockContent
             | Self::Source
@@ -211,8 +233,10 @@ impl Field {
     /// Its key, where the path of a complaint may name it.
     pub(super) fn name(self) -> Option<&'static str> {
         Some(match self {
-            Self::Model => "model",
-            Self::MaxTokens => "max_tokens",
+            Self::Model | Self::OtherModel => "model",
+            Self::MaxTokens | Self::OtherMaxTokens => "max_tokens",
+            Self::Fallbacks => "fallbacks",
+            Self::Thread => "thread",
             Self::Stream => "stream",
             Self::Speed => "speed",
             Self::Thinking => "thinking",
@@ -246,6 +270,7 @@ impl Field {
             Self::Root
             | Self::Message
             | Self::Block
+            | Self::Fallback
             | Self::McpServer
             | Self::Beta
             | Self::Opaque

@@ -6,6 +6,7 @@
 //! deeply or too large; fields of the wrong type that a decision depends on;
 //! such fields given twice. Everything else is the provider's to judge.
 
+mod capture;
 mod facts;
 mod field;
 mod reader;

@@ -1,23 +1,15 @@
 //! From JSON events to facts: where in the request an event is, and what to do
 //! with its text.
 
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
-
 use tokens::FeatureScanner;
 
 use super::field::{self, ARRAY, Field, OBJECT};
-use super::source::{Kind, Sent, Source};
-use super::{Api, Facts, Invalid, Thinking, ToolChoice};
-use crate::Speed;
+use super::source::{Sent, Source};
+use super::{Api, Facts, Invalid, Thinking};
 use crate::json::{Handler, Token};
-use crate::models::{Runs, runs};
 
 /// Short strings are kept this far. Model ids have some 30 bytes.
-const CAPTURE_BYTES_MAX: usize = 256;
-/// Top-level keys; the API knows some 25.
-const TOP_KEYS_MAX: usize = 256;
-/// Betas kept by name; the API knows some 40.
-const BETAS_MAX: usize = 64;
+pub(super) const CAPTURE_BYTES_MAX: usize = 256;
 /// Image sizes kept; the API takes 100 images, or 600 with a large window (docs,
 /// vision, read 2026). Further images count as of unknown size.
 const IMAGE_SIZES_MAX: usize = 600;
@@ -28,32 +20,32 @@ const WEB_SEARCHES_DEFAULT: u64 = 10;
 /// Reads one request.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
-    facts: Facts,
-    frames: Vec<Frame>,
+    pub(super) facts: Facts,
+    pub(super) frames: Vec<Frame>,
     /// The field of the value that comes next in an object.
-    next: Option<Field>,
+    pub(super) next: Option<Field>,
     mode: Mode,
-    captured: Vec<u8>,
-    overflow: bool,
-    top_keys: Vec<u64>,
+    pub(super) captured: Vec<u8>,
+    pub(super) overflow: bool,
+    pub(super) top_keys: Vec<u64>,
     section: Section,
     text: [FeatureScanner; 4],
-    source: Option<Source>,
-    tool: ToolSoFar,
-    thinking: ThinkingSoFar,
-    max_tokens: Option<u64>,
+    pub(super) source: Option<Source>,
+    pub(super) tool: ToolSoFar,
+    pub(super) thinking: ThinkingSoFar,
+    pub(super) max_tokens: Option<u64>,
     has_messages: bool,
 }
 
 /// An open object or array.
 #[derive(Debug)]
-struct Frame {
-    field: Field,
+pub(super) struct Frame {
+    pub(super) field: Field,
     object: bool,
     /// Elements begun.
     index: u32,
     /// Fields met, one bit each.
-    seen: u64,
+    pub(super) seen: u64,
 }
 
 /// What happens to the text of the current token.
@@ -85,15 +77,15 @@ enum Section {
 }
 
 #[derive(Debug, Default)]
-struct ToolSoFar {
-    web_search: bool,
-    max_uses: Option<u64>,
+pub(super) struct ToolSoFar {
+    pub(super) web_search: bool,
+    pub(super) max_uses: Option<u64>,
 }
 
 #[derive(Debug, Default)]
-struct ThinkingSoFar {
-    kind: Option<Thinking>,
-    budget: u64,
+pub(super) struct ThinkingSoFar {
+    pub(super) kind: Option<Thinking>,
+    pub(super) budget: u64,
 }
 
 impl Reader {
@@ -131,7 +123,8 @@ impl Reader {
         self.path_to(None)
     }
 
-    fn path_to(&self, last: Option<Field>) -> String {
+    /// The same, with the field of a value that is about to be read.
+    pub(super) fn path_to(&self, last: Option<Field>) -> String {
         let mut path = String::new();
         let mut index = None;
         let places = self.frames.iter().map(|f| (f.field, (!f.object).then_some(f.index)));
@@ -192,6 +185,7 @@ impl Reader {
             Field::Message => self.facts.messages = self.facts.messages.saturating_add(1),
             Field::Messages => self.has_messages = true,
             Field::CacheControl => self.facts.cache_control = true,
+            Field::Thread => self.facts.thread = true,
             Field::System => self.facts.system = true,
             Field::Source => {
                 // Only a malformed request has a source within one that has data.
@@ -227,125 +221,6 @@ impl Reader {
         if self.frames.last().is_some_and(|frame| frame.field == Field::Json) {
             self.text[self.section as usize].feed(text);
         }
-    }
-
-    fn key(&mut self) -> Result<(), Invalid> {
-        let Some(frame) = self.frames.last_mut() else { return Ok(()) };
-        // No field that we act on has so long a name.
-        let name = if self.overflow { b"" } else { self.captured.as_slice() };
-        let field = frame.field.child(name);
-        self.next = Some(field);
-        let bit = 1 << field as u64;
-        let mut twice = field.once() && frame.seen & bit != 0;
-        frame.seen |= bit;
-        let top = frame.field == Field::Root;
-        if top && !field.once() {
-            let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(&self.captured);
-            twice |= self.top_keys.contains(&hash) && !self.overflow;
-            self.top_keys.push(hash);
-        }
-        if self.top_keys.len() > TOP_KEYS_MAX {
-            return Err(Invalid::field(
-                "body".into(),
-                "has too many fields. Remove those that the API does not have.",
-            ));
-        }
-        if twice {
-            let path = self.path_to(Some(field));
-            let path = if path.is_empty() { "body".into() } else { path };
-            return Err(Invalid::field(path, "a field is given twice. Send it once."));
-        }
-        Ok(())
-    }
-
-    fn capture(&mut self, field: Field) -> Result<(), Invalid> {
-        if self.overflow {
-            return Err(self.bad(field, &format!("is longer than {CAPTURE_BYTES_MAX} bytes.")));
-        }
-        let captured = std::mem::take(&mut self.captured);
-        let result = self.apply(field, &captured);
-        self.captured = captured;
-        result
-    }
-
-    fn apply(&mut self, field: Field, value: &[u8]) -> Result<(), Invalid> {
-        // Captured text is whole and was checked: it is UTF-8.
-        let text = || String::from_utf8_lossy(value).into_owned();
-        let facts = &mut self.facts;
-        match field {
-            Field::Model if value.is_empty() => {
-                return Err(self.bad(field, "must not be empty. Name a model."));
-            }
-            Field::Model => facts.model = text(),
-            Field::MaxTokens => self.max_tokens = Some(self.whole(field, value)?),
-            Field::Speed => {
-                facts.speed = match value {
-                    b"standard" => Speed::Standard,
-                    b"fast" => Speed::Fast,
-                    _ => return Err(self.bad(field, "must be \"standard\" or \"fast\".")),
-                };
-            }
-            Field::ThinkingType => {
-                self.thinking.kind = Some(match value {
-                    b"enabled" => Thinking::Enabled { budget: 0 },
-                    b"disabled" => Thinking::Disabled,
-                    _ => Thinking::Adaptive,
-                });
-            }
-            Field::Budget => self.thinking.budget = self.whole(field, value)?,
-            Field::ToolType => match runs(value) {
-                Runs::Custom => {}
-                Runs::Client => facts.defined_tools = facts.defined_tools.saturating_add(1),
-                Runs::Server => {
-                    facts.server_tools = facts.server_tools.saturating_add(1);
-                    self.tool.web_search = value.starts_with(b"web_search");
-                }
-            },
-            Field::MaxUses => self.tool.max_uses = Some(self.whole(field, value)?),
-            Field::ToolChoiceType => {
-                facts.tool_choice = match value {
-                    b"auto" => ToolChoice::Auto,
-                    b"any" => ToolChoice::Any,
-                    b"none" => ToolChoice::None,
-                    // The dearer overhead, also for a kind to come.
-                    _ => ToolChoice::Tool,
-                };
-            }
-            Field::BlockType => match value {
-                b"image" => facts.images = facts.images.saturating_add(1),
-                b"document" => facts.documents = facts.documents.saturating_add(1),
-                _ => {}
-            },
-            Field::SourceType => {
-                if let Some(source) = &mut self.source {
-                    source.kind = Kind::of(value);
-                }
-            }
-            Field::MediaType => {
-                if let Some(source) = &mut self.source {
-                    source.image = Some(value.starts_with(b"image/"));
-                }
-            }
-            Field::Ttl => facts.cache_1h |= value != b"5m",
-            Field::ServiceTier => facts.service_tier = Some(text()),
-            Field::InferenceGeo => facts.inference_geo = Some(text()),
-            Field::Beta if facts.betas.len() < BETAS_MAX => facts.betas.push(text()),
-            Field::Beta => return Err(self.bad(Field::Betas, "names too many betas.")),
-            _ => {}
-        }
-        Ok(())
-    }
-
-    /// A whole number, 0 or more.
-    fn whole(&self, field: Field, value: &[u8]) -> Result<u64, Invalid> {
-        let number = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
-        number.ok_or_else(|| {
-            self.bad(field, "must be a whole number, 0 or more, without fraction or exponent.")
-        })
-    }
-
-    fn bad(&self, field: Field, problem: &str) -> Invalid {
-        Invalid::field(self.path_to(Some(field)), problem)
     }
 }
 
@@ -431,8 +306,15 @@ impl Handler for Reader {
                 self.facts.user_id = true;
                 Mode::Skip
             }
-            (Field::Stream | Field::Role | Field::Skip, _) => Mode::Skip,
-            (Field::McpServer, _) => Mode::Skip,
+            (Field::Thread, _) => {
+                self.facts.thread = true;
+                Mode::Skip
+            }
+            (Field::Fallbacks, _) => {
+                self.facts.fallbacks_default = true;
+                Mode::Skip
+            }
+            (Field::Stream | Field::Role | Field::Skip | Field::McpServer, _) => Mode::Skip,
             (field, _) => {
                 self.captured.clear();
                 self.overflow = false;
