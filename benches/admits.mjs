@@ -3,7 +3,8 @@
 import { cp, mkdir, readdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { build } from "esbuild";
-import { ROOT, tollgate } from "./contestants.mjs";
+import { tollgate } from "./contestants.mjs";
+import { BUNDLE } from "./edge.mjs";
 import { press } from "./press.mjs";
 
 /** Admits a request of the load: enough that the request itself costs nothing beside them. */
@@ -19,7 +20,7 @@ const CONNECTIONS = 32;
  * @returns {Promise<number[]>} admits a second, a figure a round
  */
 export async function admits(upstreamUrl, scratch, rounds, seconds) {
-  const server = await tollgate(upstreamUrl, await bundle(path.join(scratch, "gate")));
+  const server = await tollgate(upstreamUrl, scratch, await bundle(path.join(scratch, "gate")));
   try {
     const body = path.join(scratch, "admits.json");
     await writeFile(body, JSON.stringify({ calls: CALLS, ...messages(server.keyId) }));
@@ -52,19 +53,17 @@ function messages(key) {
 
 /** @param {string} out */
 async function bundle(out) {
-  const edge = path.join(ROOT, "dist/edge");
-  const files = await readdir(edge);
-  const entry = files.find((file) => file.endsWith(".js"));
-  if (!entry) throw new Error(`${edge} holds no bundle: run make build`);
   await mkdir(out);
-  for (const file of files.filter((file) => file.endsWith(".wasm"))) await cp(path.join(edge, file), path.join(out, file));
+  for (const file of await readdir(BUNDLE)) {
+    if (file.endsWith(".wasm")) await cp(path.join(BUNDLE, file), path.join(out, file));
+  }
   await build({
     entryPoints: [new URL("gate/worker.mjs", import.meta.url).pathname],
-    alias: { edge: path.join(edge, entry) },
+    alias: { edge: path.join(BUNDLE, "entry.js") },
     external: ["*.wasm", "cloudflare:*", "node:*"],
     bundle: true,
     format: "esm",
-    outfile: path.join(out, "gate.js"),
+    outfile: path.join(out, "entry.js"),
     logLevel: "error",
   });
   return out;

@@ -10,7 +10,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
 import { admits } from "./admits.mjs";
-import { bare, portkey, ROOT, tollgate, upstream } from "./contestants.mjs";
+import { bare, portkey, tollgate, upstream } from "./contestants.mjs";
 import { median, press } from "./press.mjs";
 import { sizes } from "./sizes.mjs";
 
@@ -30,7 +30,7 @@ const CHUNKS = 2_000;
 
 const only = args.only.split(",");
 const programs = ["tollgate-load", ...(only.includes("tollgate") ? ["tollgate-cli"] : [])];
-execFileSync("scripts/tools", programs, { cwd: ROOT, stdio: "inherit" });
+execFileSync("scripts/tools", programs, { cwd: new URL("..", import.meta.url), stdio: "inherit" });
 const scratch = await mkdtemp(path.join(tmpdir(), "tollgate-bench-"));
 process.once("exit", () => rmSync(scratch, { recursive: true, force: true }));
 for (const signal of /** @type {const} */ (["SIGTERM", "SIGINT", "SIGHUP"])) process.once(signal, () => process.exit(1));
@@ -70,7 +70,7 @@ async function contestants(upstreamUrl) {
   for (const begin of [bare, tollgate, portkey]) {
     if (!only.includes(begin.name)) continue;
     try {
-      const one = await begin(upstreamUrl);
+      const one = await begin(upstreamUrl, scratch);
       running.push(one);
       all.push(one);
     } catch (error) {

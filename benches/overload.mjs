@@ -11,7 +11,6 @@ import { randomBytes } from "node:crypto";
 import { parseArgs } from "node:util";
 import { emulator, EMULATOR_KEY } from "../tests/serve/emulator.mjs";
 import { serve } from "../tests/serve/serve.mjs";
-import { ROOT } from "./contestants.mjs";
 
 const { values: args } = parseArgs({
   options: {
@@ -31,7 +30,7 @@ const MAX_WAIT_S = 120;
 const COULD = OTPM + (OTPM * SECONDS) / 60;
 const REQUESTS = Math.round((Number(args.overload) * COULD) / TOKENS_MEAN);
 
-execFileSync("scripts/tools", ["tollgate-emulator", "tollgate-cli"], { cwd: ROOT, stdio: "inherit" });
+execFileSync("scripts/tools", ["tollgate-emulator", "tollgate-cli"], { cwd: new URL("..", import.meta.url), stdio: "inherit" });
 for (const signal of /** @type {const} */ (["SIGTERM", "SIGINT", "SIGHUP"])) process.once(signal, () => process.exit(1));
 const flags = Object.entries(LIMITS).flatMap(([name, value]) => [`--${name}`, String(value)]);
 const upstream = await emulator([...flags, "--output-tokens", String(TOKENS_MEAN)]);

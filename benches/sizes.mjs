@@ -3,16 +3,15 @@
 import { readdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import { brotliCompressSync, gzipSync } from "node:zlib";
-import { ROOT } from "./contestants.mjs";
+import { BUNDLE } from "./edge.mjs";
 
 /** @typedef {{name: string, kib: number, goal: string}} Size */
 
 /** @returns {Promise<Size[]>} */
 export async function sizes() {
-  const edge = path.join(ROOT, "dist/edge");
-  const files = (await readdir(edge).catch(() => [])).filter((file) => /\.(js|wasm)$/.test(file));
+  const files = (await readdir(BUNDLE).catch(() => [])).filter((file) => /\.(js|wasm)$/.test(file));
   if (files.length === 0) return [];
-  const bytes = await Promise.all(files.map((file) => readFile(path.join(edge, file))));
+  const bytes = await Promise.all(files.map((file) => readFile(path.join(BUNDLE, file))));
   const kib = (/** @type {(bytes: Buffer) => Buffer} */ pack) =>
     bytes.reduce((sum, part) => sum + pack(part).length, 0) / 1024;
   return [
