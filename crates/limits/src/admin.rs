@@ -9,7 +9,7 @@ use crate::policy::{PolicyError, Tenants};
 
 /// An operator's request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "admin", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum AdminInput {
     /// Brings a tenants' file in force, whole or not at all.
     Apply {
@@ -79,7 +79,7 @@ pub enum KeyKind {
 
 /// The Gate's answer to an operator.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "reply", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum AdminReply {
     /// What an apply changed, or would change.
     Applied {

@@ -47,7 +47,7 @@ impl Gate {
             Err(retry) => return Some(refused(Reason::UserLimit, Some(retry), None)),
         };
         let pool = self.pool(&admit.pool);
-        let need = self.need(&admit);
+        let need = self.need(&admit, pool);
         if let Some(progress) = admit.running {
             // Runs already: a restart forgot it, or the Gate could not be asked.
             self.drop_waiter(&id);
@@ -105,9 +105,11 @@ impl Gate {
     }
 
     /// What a request needs, by what was learned.
-    fn need(&self, admit: &Admit) -> Need {
+    fn need(&self, admit: &Admit, pool: usize) -> Need {
         let input = self.lengths.input(&admit.model, admit.input_tokens);
         let output = self.lengths.output(&admit.tenant, &admit.model, admit.max_tokens);
+        let running = &self.pools[pool].mirror.running;
+        let output = running.unbiased(output, self.now).min(admit.max_tokens.max(1));
         Need {
             input,
             input_max: input.max(admit.input_tokens),
@@ -498,11 +500,13 @@ impl Gate {
             generated: 0,
             granted: self.now,
             heard: self.now,
+            renewed: self.now,
             expires: self.now + self.settings.ticket_ttl_ms,
             waited,
             covered,
             unclaimed: false,
             observed: false,
+            doubted: None,
         };
         let mirror = &mut self.pools[pool].mirror;
         if covered {

@@ -207,7 +207,7 @@ impl Gate {
             keys: BTreeMap::new(),
             stopped: BTreeMap::new(),
             lengths: Lengths::default(),
-            lengths_at: now,
+            lengths_at: 0,
             tickets: Tickets::default(),
             over: Over::default(),
             waiting: Map::default(),
@@ -277,7 +277,8 @@ impl Gate {
         let queues = pools.flat_map(|pool| [pool.retry_at, pool.queue.wakes_at()]).flatten();
         let waiters = self.timers.first().map(|(at, _)| *at);
         // Expiry is coarse: nobody waits for it to the second.
-        let tickets = self.tickets.expiries.front().map(|(at, ..)| at.div_ceil(10_000) * 10_000);
+        let lists = [self.tickets.doubts.front(), self.tickets.expiries.front()];
+        let tickets = lists.into_iter().flatten().map(|(at, ..)| at.div_ceil(10_000) * 10_000);
         let unclaimed = self.tickets.unclaimed.first().map(|(at, ..)| *at);
         let quiet = (!self.loose.is_empty()).then_some(self.admitted_at + QUIET_MS);
         let first = queues.chain(waiters).chain(tickets).chain(unclaimed).chain(quiet).min()?;

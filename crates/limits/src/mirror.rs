@@ -6,7 +6,8 @@
 //! 2026). Our own requests are accounted exactly at settle; between, what runs
 //! is assumed to generate at the learned speed. `observe` corrects the rest.
 //! All state of the accounting is sums, so a check costs the same for one
-//! running request as for thousands.
+//! running request as for thousands. The output level is the provider's own, as
+//! it falls while answers are generated.
 
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +51,8 @@ pub(crate) struct Mirror {
     margin_permille: u32,
     margin_at: Millis,
     pub(crate) running: Running,
+    /// What of the output level was taken for running requests on assumption.
+    assumed: i64,
     pub(crate) history: History,
     demand: [Demand; 3],
     window: u64,
@@ -67,14 +70,21 @@ pub(crate) struct Running {
     since: u128,
     /// Expected output still owed, as of then.
     owed: i64,
-    /// The part of `owed` that stays when the rest has been generated.
-    owed_least: i64,
+    /// Sum of their expected outputs.
+    expected: i64,
     /// The most that can still be generated.
     left: u64,
     /// Output tokens and milliseconds of settled requests: their quotient is
     /// the speed.
     tokens: u64,
     ms: u64,
+    /// How far answers that exceed their expectation go beyond it, in permille
+    /// of it: 1,000 for lengths without memory, less for regular ones.
+    excess_permille: u64,
+    /// Settled requests and their output, remembered many times as long as
+    /// requests run.
+    finished: u64,
+    finished_tokens: u64,
 }
 
 /// The provider's ramp limit was met: this many requests, growing.
@@ -100,18 +110,33 @@ pub(crate) struct SavedPool {
     limits: [Option<u64>; 3],
     floors: [Option<i64>; 3],
     held_until: Millis,
+    /// What was learned of the requests: the fields of [`Running`] that do not
+    /// count those that run.
+    #[serde(default)]
+    learned: [u64; 5],
 }
 
 impl Running {
     fn new() -> Self {
-        Self { count: 0, since: 0, owed: 0, owed_least: 0, left: 0, tokens: 0, ms: 0 }
+        Self {
+            count: 0,
+            since: 0,
+            owed: 0,
+            expected: 0,
+            left: 0,
+            tokens: 0,
+            ms: 0,
+            excess_permille: 1_000,
+            finished: 0,
+            finished_tokens: 0,
+        }
     }
 
     fn add(&mut self, part: &Part) {
         self.count += 1;
         self.since += u128::from(part.since);
         self.owed += owed(part.expected, part.generated);
-        self.owed_least += owed(part.expected, part.expected);
+        self.expected += signed(part.expected);
         self.left = self.left.saturating_add(part.max.saturating_sub(part.generated));
     }
 
@@ -120,9 +145,9 @@ impl Running {
         self.count = self.count.saturating_sub(1);
         self.since = self.since.saturating_sub(u128::from(part.since));
         self.owed -= owed(part.expected, part.generated);
-        self.owed_least -= owed(part.expected, part.expected);
+        self.expected -= signed(part.expected);
         self.left = self.left.saturating_sub(part.max.saturating_sub(part.generated));
-        debug_assert!(self.owed >= 0 && self.owed_least >= 0, "owed = sum of the open tickets");
+        debug_assert!(self.owed >= 0 && self.expected >= 0, "owed = sum of the open tickets");
     }
 
     /// Output that runs up to `now` have generated since they were last heard
@@ -133,9 +158,28 @@ impl Running {
         signed(u64::try_from(tokens).unwrap_or(u64::MAX).min(self.left))
     }
 
-    /// Output that is promised to running requests beyond [`Self::generated`].
-    fn promised(&self, generated: i64) -> i64 {
-        self.owed.saturating_sub(generated).max(self.owed_least)
+    /// How far running requests may still draw the bucket down: what they are
+    /// expected to generate yet, less what is refilled while they do.
+    ///
+    /// Expected is what is left of their means, but an answer that has reached
+    /// its mean goes on, by as much as answers were seen to. While they generate
+    /// no faster than the refill the level does not fall; a part stays promised
+    /// all the same, since lengths and speed are estimates.
+    fn promised(&self, generated: i64, per_minute: u64, capacity: u64) -> i64 {
+        let rest = self.rest(generated);
+        let speed = u128::from(self.count) * u128::from(self.speed()) * 60_000 / 1_000_000;
+        let refill = u128::from(per_minute);
+        let drawn = match speed.checked_sub(refill) {
+            Some(surplus) if speed > 0 => (rest.max(0) as u128 * surplus / speed) as i64,
+            _ => 0,
+        };
+        drawn.max((self.expected / 4).min(signed(capacity / 6)))
+    }
+
+    /// What running requests are expected to generate yet.
+    fn rest(&self, generated: i64) -> i64 {
+        let excess = self.expected.saturating_mul(self.excess_permille as i64) / 1_000;
+        self.owed.saturating_sub(generated).max(excess)
     }
 
     /// Tokens in 1,000 s.
@@ -146,7 +190,7 @@ impl Running {
         (tokens / (u128::from(self.ms) + 30_000)) as u64
     }
 
-    fn learn_speed(&mut self, tokens: Tokens, ms: Millis) {
+    fn learn(&mut self, expected: Tokens, tokens: Tokens, ms: Millis) {
         // 20 minutes of generation remembered, the older half at half weight.
         if self.ms > 1_200_000 {
             self.ms /= 2;
@@ -154,6 +198,31 @@ impl Running {
         }
         self.tokens = self.tokens.saturating_add(tokens.min(1 << 32));
         self.ms = self.ms.saturating_add(ms.min(1 << 32));
+        if self.finished > 64 * self.count.max(16) {
+            self.finished /= 2;
+            self.finished_tokens /= 2;
+        }
+        self.finished += 1;
+        self.finished_tokens = self.finished_tokens.saturating_add(tokens.min(1 << 32));
+        if tokens > expected {
+            let excess = ((tokens - expected).saturating_mul(1_000) / expected.max(1)).min(2_000);
+            self.excess_permille = (self.excess_permille * 31 + excess) / 32;
+        }
+    }
+
+    /// A mean of settled lengths, corrected for those that still run. The first
+    /// to end are the short ones: what has been generated in all, over what has
+    /// ended, is the mean that does not fall for that (the maximum-likelihood
+    /// mean of exponential lengths under censoring). At most fourfold; next to
+    /// nothing once many more have ended than run.
+    pub(crate) fn unbiased(&self, mean: Tokens, now: Millis) -> Tokens {
+        if self.finished == 0 {
+            return mean;
+        }
+        let running = self.generated(now).max(0) as u128;
+        let finished = u128::from(self.finished_tokens.max(1));
+        let corrected = u128::from(mean) * (finished + running).min(4 * finished) / finished;
+        u64::try_from(corrected).unwrap_or(u64::MAX)
     }
 
     /// Mean time that one request takes, for estimates of waits.
@@ -177,6 +246,7 @@ impl Mirror {
             margin_permille: MARGIN_MIN,
             margin_at: now,
             running: Running::new(),
+            assumed: 0,
             history: History::default(),
             demand: Default::default(),
             window: WINDOW,
@@ -204,6 +274,18 @@ impl Mirror {
             }
         }
         self.held_until = saved.held_until;
+        let [tokens, ms, excess_permille, finished, finished_tokens] = saved.learned;
+        if finished > 0 {
+            let learned = Running {
+                tokens,
+                ms,
+                excess_permille,
+                finished,
+                finished_tokens,
+                ..Running::new()
+            };
+            self.running = learned;
+        }
     }
 
     /// True where the account's levels are ours alone to follow: then they may
@@ -287,8 +369,12 @@ impl Mirror {
         self.margin_permille
     }
 
-    /// Brings every bucket to `now`; before any check.
+    /// Brings every bucket to `now`; before any check. What running requests are
+    /// assumed to have generated since is taken, as the provider takes it.
     pub(crate) fn refill(&mut self, now: Millis) {
+        let generated = self.running.generated(now);
+        self.take_output(generated - self.assumed);
+        self.assumed = generated;
         let buckets = self.buckets.iter_mut().chain([&mut self.second]);
         buckets.flatten().for_each(|bucket| bucket.refill(now));
         if let Some(ramp) = &mut self.ramp {
@@ -320,10 +406,11 @@ impl Mirror {
         })
     }
 
-    /// Output generated and not yet settled, and what is owed beyond it.
+    /// Output that running requests may still draw.
     fn promised(&self, now: Millis) -> i64 {
+        let Some(bucket) = &self.buckets[2] else { return 0 };
         let generated = self.running.generated(now);
-        generated.saturating_add(self.running.promised(generated))
+        self.running.promised(generated, bucket.per_minute(), bucket.capacity())
     }
 
     /// True for a request that no refill will ever make room for.
@@ -400,7 +487,7 @@ impl Mirror {
 
     /// Reserves `need`.
     pub(crate) fn take(&mut self, need: &Need, now: Millis) {
-        self.history.record(now, self.generated_total(now));
+        self.history.record(now);
         let rates = need.rates();
         for (kind, rate) in rates.into_iter().enumerate().take(2) {
             if let Some(bucket) = &mut self.buckets[kind] {
@@ -423,23 +510,56 @@ impl Mirror {
     }
 
     /// A running request told how far it is.
-    pub(crate) fn progress(&mut self, before: &Part, after: &Part) {
-        self.running.remove(before);
+    pub(crate) fn progress(&mut self, before: &Part, after: &Part, now: Millis) {
+        let assumed = self.stop(before, now);
         self.running.add(after);
-        self.take_output(signed(after.generated) - signed(before.generated));
+        self.assumed = self.running.generated(now);
+        self.take_output(signed(after.generated) - signed(before.generated) - assumed);
     }
 
     /// A request ended. `refund` of the input reservation was not used;
-    /// `output` is what it generated, where that is known.
-    pub(crate) fn end(&mut self, part: &Part, refund: i64, output: Option<(Tokens, Millis)>) {
-        self.running.remove(part);
+    /// `output` is what it generated, where that is known; else what was
+    /// assumed stands.
+    pub(crate) fn end(
+        &mut self,
+        part: &Part,
+        refund: i64,
+        output: Option<(Tokens, Millis)>,
+        now: Millis,
+    ) {
+        let assumed = self.stop(part, now);
         if let Some(bucket) = &mut self.buckets[1] {
             bucket.take(-refund);
         }
         if let Some((output, ms)) = output {
-            self.take_output(signed(output) - signed(part.generated));
-            self.running.learn_speed(output, ms);
+            self.take_output(signed(output) - signed(part.generated) - assumed);
+            if output > 0 {
+                self.running.learn(part.expected, output, ms);
+                self.assumed = self.running.generated(now);
+            }
         }
+    }
+
+    /// A request that was not heard of for long no longer counts as running:
+    /// what it was assumed to have generated, returned, stands.
+    pub(crate) fn doubt(&mut self, part: &Part, now: Millis) -> i64 {
+        self.stop(part, now)
+    }
+
+    /// A doubted request ended after all.
+    pub(crate) fn end_doubted(&mut self, refund: i64, output: Option<i64>) {
+        if let Some(bucket) = &mut self.buckets[1] {
+            bucket.take(-refund);
+        }
+        self.take_output(output.unwrap_or(0));
+    }
+
+    /// Takes a request out of the sums; returns what was assumed of it.
+    fn stop(&mut self, part: &Part, now: Millis) -> i64 {
+        let before = self.running.generated(now);
+        self.running.remove(part);
+        self.assumed = self.running.generated(now);
+        before - self.assumed
     }
 
     /// What a request used that had no ticket here.
@@ -455,11 +575,6 @@ impl Mirror {
             bucket.take(tokens);
         }
         self.history.taken[2] += tokens;
-    }
-
-    /// All output ever deducted or assumed generated.
-    pub(crate) fn generated_total(&self, now: Millis) -> i64 {
-        self.history.taken[2] + self.running.generated(now)
     }
 
     /// A request of this priority arrived: higher ones' demand is what lower
@@ -526,8 +641,9 @@ impl Mirror {
     /// The row to store, where the floors no longer lie below the levels or
     /// something was learned.
     pub(crate) fn save(&mut self, durability: &Durability, now: Millis) -> Option<SavedPool> {
-        let promised = self.promised(now);
-        let owed = |kind: usize| if kind == 2 { promised } else { 0 };
+        // A restart forgets what runs, and adds the refill of its own accord.
+        let rest = self.running.rest(self.running.generated(now));
+        let owed = |kind: usize| if kind == 2 { rest } else { 0 };
         let below = (0..3)
             .any(|kind| self.buckets[kind].as_ref().is_some_and(|b| b.is_below_floor(owed(kind))));
         if !below && !std::mem::take(&mut self.unsaved) {
@@ -540,6 +656,9 @@ impl Mirror {
                 floors[kind] = Some(bucket.lower_floor(owed(kind), durability.bucket_permille));
             }
         }
-        Some(SavedPool { at: now, limits: self.limits, floors, held_until: self.held_until })
+        let Running { tokens, ms, excess_permille, finished, finished_tokens, .. } = self.running;
+        let learned = [tokens, ms, excess_permille, finished, finished_tokens];
+        let (limits, held_until) = (self.limits, self.held_until);
+        Some(SavedPool { at: now, limits, floors, held_until, learned })
     }
 }

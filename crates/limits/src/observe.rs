@@ -20,8 +20,7 @@ impl Mirror {
     /// `input` what it reserved.
     pub(crate) fn observe(&mut self, seen: &Observation, granted: Millis, input: i64, now: Millis) {
         self.refill(now);
-        let generated = self.generated_total(now);
-        let taken = self.history.since(granted, generated);
+        let taken = self.history.since(granted);
         let is_newest = granted >= self.limits_at;
         for (kind, level) in [seen.requests, seen.input, seen.output].into_iter().enumerate() {
             let Some(level) = level.filter(|level| (1..=RATE_MAX).contains(&level.limit)) else {
@@ -52,15 +51,14 @@ impl Mirror {
         now: Millis,
     ) {
         let margin = self.margin(level.limit);
-        let running = if kind == 2 { self.running.generated(now) } else { 0 };
         let follows = self.follows();
         let Some(bucket) = &mut self.buckets[kind] else { return };
         let left = i64::try_from(level.remaining.min(level.limit)).unwrap_or(i64::MAX);
         let refilled = bucket.refilled_in(now.saturating_sub(granted));
-        let high = left + ROUNDING[kind] + refilled - margin + running;
+        let high = left + ROUNDING[kind] + refilled - margin;
         // Nothing left may mean any debt; a share's level is our own account.
         let low = match taken {
-            Some(taken) if follows && left > 0 => left - ROUNDING[kind] - taken - margin + running,
+            Some(taken) if follows && left > 0 => left - ROUNDING[kind] - taken - margin,
             _ => i64::MIN / crate::bucket::UNIT,
         };
         bucket.clamp(low, high);

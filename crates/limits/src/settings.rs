@@ -168,7 +168,7 @@ impl Default for Durability {
             requests_chunk: 100,
             tokens_chunk: 500_000,
             microusd_chunk: 1_000_000,
-            learned_every_ms: 300_000,
+            learned_every_ms: 60_000,
         }
     }
 }

@@ -1,11 +1,11 @@
 //! How a request ends: settled, cancelled, expired, and what its response
 //! taught. Every attempt that was sent is settled exactly once (invariant 2).
 
-use crate::day::Three;
+use crate::day::{Three, signed};
 use crate::gate::{Gate, ScopeId};
 use crate::message::{Millis, Observation, Reason, Refusal, Settle, Tokens, Used};
 use crate::scope::Need;
-use crate::ticket::Ticket;
+use crate::ticket::{DOUBT_MS, Ticket};
 
 /// 429s that stop an account until its month ends, or until an operator
 /// resumes it (error codes of the SDKs 1.6.0 to 1.10.0, 2026-11).
@@ -78,12 +78,22 @@ impl Gate {
         let seen = ticket.observed && pool.mirror.follows();
         let refund = match usage.output {
             Some(_) if !seen && !ticket.covered => {
-                ticket.need.input as i64 - usage.rates[1].min(i64::MAX as u64) as i64
+                signed(ticket.need.input) - signed(usage.rates[1])
             }
             _ => 0,
         };
         let span = now.saturating_sub(ticket.granted);
-        pool.mirror.end(&ticket.part(), refund, usage.output.map(|output| (output, span)));
+        match ticket.doubted {
+            None => {
+                let output = usage.output.map(|output| (output, span));
+                pool.mirror.end(&ticket.part(), refund, output, now);
+            }
+            Some(assumed) => {
+                let known = signed(ticket.generated) + assumed;
+                let output = usage.output.map(|output| signed(output) - known);
+                pool.mirror.end_doubted(refund, output);
+            }
+        }
         self.step.touched.push(ticket.pool);
         self.step.pools.push(ticket.pool);
         if self.tenants[ticket.tenant].waiting > 0 {
@@ -152,15 +162,19 @@ impl Gate {
         let (now, ttl) = (self.now, self.settings.ticket_ttl_ms);
         let Some(ticket) = self.tickets.get_mut(id, attempt) else { return };
         ticket.expires = now + ttl;
-        let generated = generated.min(ticket.need.output_max);
-        if generated <= ticket.generated {
+        ticket.renewed = now;
+        let generated = generated.min(ticket.need.output_max).max(ticket.generated);
+        let (before, from, doubted) = (ticket.part(), ticket.generated, ticket.doubted.take());
+        if generated == from && doubted.is_none() {
             return;
         }
-        let (before, from) = (ticket.part(), ticket.generated);
         ticket.generated = generated;
         ticket.heard = now;
         let (need, after) = (ticket.need, ticket.part());
         let (pool, tenant, user) = (ticket.pool, ticket.tenant, ticket.user);
+        if doubted.is_some() {
+            self.tickets.doubts.push_back((now + DOUBT_MS, id.to_owned(), attempt));
+        }
         for payer in Self::payers(tenant, user) {
             let scope = self.scope_mut(payer);
             scope.refill(now);
@@ -169,7 +183,13 @@ impl Gate {
         }
         let mirror = &mut self.pools[pool].mirror;
         mirror.refill(now);
-        mirror.progress(&before, &after);
+        match doubted {
+            None => mirror.progress(&before, &after, now),
+            Some(assumed) => {
+                mirror.end_doubted(0, Some(signed(generated) - signed(from) - assumed));
+                mirror.start(&after);
+            }
+        }
         self.step.touched.push(pool);
     }
 
@@ -202,8 +222,23 @@ impl Gate {
                 self.over.forget(&id, attempt);
             }
         }
+        self.tickets.forget_closed();
+        while self.tickets.doubts.front().is_some_and(|(due, ..)| *due <= self.now) {
+            let Some((_, id, attempt)) = self.tickets.doubts.pop_front() else { break };
+            let Some(ticket) = self.tickets.get_mut(&id, attempt) else { continue };
+            let due = ticket.renewed + DOUBT_MS;
+            if due > self.now {
+                self.tickets.doubts.push_back((due, id, attempt));
+            } else if ticket.doubted.is_none() {
+                let (part, pool) = (ticket.part(), ticket.pool);
+                let mirror = &mut self.pools[pool].mirror;
+                mirror.refill(self.now);
+                ticket.doubted = Some(mirror.doubt(&part, self.now));
+                self.step.pools.push(pool);
+            }
+        }
         while self.tickets.expiries.front().is_some_and(|(due, ..)| *due <= self.now) {
-            let Some((_, id, attempt)) = self.tickets.expiries.pop_front() else { return };
+            let Some((_, id, attempt)) = self.tickets.expiries.pop_front() else { break };
             let Some(ticket) = self.tickets.get_mut(&id, attempt) else { continue };
             if ticket.expires > self.now {
                 let again = (ticket.expires, id, attempt);

@@ -129,11 +129,10 @@ impl Gate {
                 self.write(key, serde_json::to_string(&saved).ok());
             }
         }
-        if self.now >= self.lengths_at.saturating_add(self.settings.durability.learned_every_ms) {
+        let due = self.lengths_at.saturating_add(self.settings.durability.learned_every_ms);
+        if let Some(row) = (self.now >= due).then(|| self.lengths.save()).flatten() {
             self.lengths_at = self.now;
-            if let Some(row) = self.lengths.save() {
-                self.write(LEARNED.to_owned(), Some(row));
-            }
+            self.write(LEARNED.to_owned(), Some(row));
         }
     }
 

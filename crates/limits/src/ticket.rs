@@ -14,6 +14,9 @@ pub(crate) type Map<K, V> = HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
 /// Attempts whose end is remembered: at 1,000 a second more than a minute,
 /// many times the 50 ms for which a Worker holds a settlement back.
 const OVER_MAX: usize = 65_536;
+/// A ticket that was neither renewed nor settled for this long is doubted: its
+/// isolate is probably gone. Renewals come several times as often.
+pub(crate) const DOUBT_MS: Millis = 120_000;
 
 /// One attempt that holds reservations.
 #[derive(Clone, Debug)]
@@ -26,8 +29,10 @@ pub(crate) struct Ticket {
     pub(crate) need: Need,
     pub(crate) generated: Tokens,
     pub(crate) granted: Millis,
-    /// When it last told how far it is.
+    /// When it last told that it got further.
     pub(crate) heard: Millis,
+    /// When it last told that it runs.
+    pub(crate) renewed: Millis,
     pub(crate) expires: Millis,
     pub(crate) waited: Millis,
     /// Rebuilt after a restart, which counted its budgets as spent.
@@ -36,6 +41,9 @@ pub(crate) struct Ticket {
     pub(crate) unclaimed: bool,
     /// Its own response's levels were seen.
     pub(crate) observed: bool,
+    /// Not heard of for long: what it was assumed to have generated beyond
+    /// `generated`. The pool no longer counts it as running.
+    pub(crate) doubted: Option<i64>,
 }
 
 impl Ticket {
@@ -124,7 +132,9 @@ impl Waiter {
 pub(crate) struct Tickets {
     pub(crate) open: Map<TicketId, Ticket>,
     pub(crate) stragglers: Map<(TicketId, u32), Ticket>,
-    /// When to look at a ticket again, in order of granting.
+    /// When to doubt a ticket, about in order.
+    pub(crate) doubts: VecDeque<(Millis, TicketId, u32)>,
+    /// When a ticket expires, about in order.
     pub(crate) expiries: VecDeque<(Millis, TicketId, u32)>,
     /// Granted in the queue while no call was parked: given up then, unless the
     /// poll comes.
@@ -133,6 +143,7 @@ pub(crate) struct Tickets {
 
 impl Tickets {
     pub(crate) fn insert(&mut self, id: &str, ticket: Ticket) {
+        self.doubts.push_back((ticket.renewed + DOUBT_MS, id.to_owned(), ticket.attempt));
         self.expiries.push_back((ticket.expires, id.to_owned(), ticket.attempt));
         if let Some(before) = self.open.insert(id.to_owned(), ticket) {
             self.stragglers.insert((id.to_owned(), before.attempt), before);
@@ -157,6 +168,22 @@ impl Tickets {
             return None;
         }
         self.stragglers.remove(&(id.to_owned(), attempt))
+    }
+
+    /// Drops what is over from the front of the lists, so that a quiet Gate
+    /// sets no timer.
+    pub(crate) fn forget_closed(&mut self) {
+        let Self { open, stragglers, doubts, expiries, .. } = self;
+        for list in [doubts, expiries] {
+            while let Some((_, id, attempt)) = list.front() {
+                let is_open = open.get(id).is_some_and(|ticket| ticket.attempt == *attempt)
+                    || (!stragglers.is_empty() && stragglers.contains_key(&(id.clone(), *attempt)));
+                if is_open {
+                    break;
+                }
+                list.pop_front();
+            }
+        }
     }
 
     pub(crate) fn len(&self) -> usize {

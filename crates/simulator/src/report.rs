@@ -16,7 +16,7 @@ pub struct Report {
     pub answered: u64,
     /// Refusals by the Gate, by reason.
     pub refused: BTreeMap<String, u64>,
-    /// The Gate's waits that were refused: told in ms, in order of time.
+    /// Attempts that the provider refused.
     pub refused_upstream: u64,
     /// Attempts that reached the provider.
     pub attempts: u64,
@@ -29,6 +29,8 @@ pub struct Report {
     pub requests: (u64, u64),
     /// Time from asking to grant, by tenant.
     pub waits: BTreeMap<String, Waits>,
+    /// Waits as the Gate first told them and as they came, in ms.
+    pub told: Vec<(Millis, Millis)>,
     /// Calls that the Gate answered, and rows that it wrote.
     pub calls: u64,
     /// Rows written.
@@ -108,6 +110,20 @@ impl fmt::Display for Report {
             self.calls,
             self.rows,
         )?;
+        if !self.told.is_empty() {
+            let mut ratios: Vec<_> =
+                self.told.iter().map(|(told, real)| told * 100 / (real + 1)).collect();
+            ratios.sort_unstable();
+            let at = |percent: usize| ratios[(ratios.len() * percent / 100).min(ratios.len() - 1)];
+            writeln!(
+                f,
+                "  {} waits told, in percent of the real ones: p5 {} p50 {} p95 {}",
+                ratios.len(),
+                at(5),
+                at(50),
+                at(95)
+            )?;
+        }
         for (tenant, waits) in &self.waits {
             writeln!(
                 f,

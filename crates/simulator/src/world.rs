@@ -51,6 +51,7 @@ struct Request {
     /// Its isolate is gone: it sends nothing more.
     dead: bool,
     granted: Option<Millis>,
+    told: Option<(Millis, Millis)>,
     sent: Millis,
 }
 
@@ -195,6 +196,7 @@ impl<'a> World<'a> {
             stage: Stage::Asks,
             dead: false,
             granted: None,
+            told: None,
             sent: 0,
         }
     }
@@ -365,12 +367,18 @@ impl<'a> World<'a> {
                     let tenant = self.scenario.flows[request.flow].tenant.clone();
                     let wait = self.now - request.asked;
                     self.report.waits.entry(tenant).or_default().add(wait);
+                    if let Some((told, at)) = request.told {
+                        self.report.told.push((told, self.now - at));
+                    }
                 }
                 request.sent = self.now;
                 let at = self.now + self.latency();
                 self.at(at, Happens::Upstream(index));
             }
-            Some(Decision::Queued { .. }) => self.ask(index, true, Vec::new()),
+            Some(Decision::Queued { wait_ms }) => {
+                request.told.get_or_insert((*wait_ms, self.now));
+                self.ask(index, true, Vec::new());
+            }
             Some(Decision::Refused(refusal)) => {
                 request.stage = Stage::Over;
                 let reason = refusal.reason;

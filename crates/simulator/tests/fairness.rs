@@ -41,13 +41,13 @@ fn priorities_go_first_and_background_moves() {
     for seed in 0..5 {
         let of = |tenant, per_minute, priority| Flow {
             priority,
-            patience_ms: 600_000,
+            patience_ms: 1_800_000,
             ..flow(tenant, per_minute)
         };
         let flows = vec![
             of("critical", 60.0, Priority::Critical),
-            of("normal", 120.0, Priority::Normal),
-            of("background", 200.0, Priority::Background),
+            of("normal", 100.0, Priority::Normal),
+            of("background", 130.0, Priority::Background),
         ];
         let report = run(&Scenario::new(seed, 300_000, LIMITS, flows));
         println!("{report}");
@@ -55,8 +55,8 @@ fn priorities_go_first_and_background_moves() {
         let [critical, normal, background] =
             ["critical", "normal", "background"].map(|tenant| report.waits[tenant].quantile(950));
         assert!(critical <= 1_000, "seed {seed}: {critical}");
-        assert!(critical <= normal && normal <= background, "seed {seed}");
-        assert!(report.waits["background"].count() > 500, "seed {seed}");
+        assert!(normal < 30_000 && normal < background, "seed {seed}: {normal} {background}");
+        assert!(report.waits["background"].count() > 400, "seed {seed}");
     }
 }
 

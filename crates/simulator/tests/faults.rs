@@ -7,7 +7,7 @@ use simulator::{Fault, Flow, Scenario, run};
 const LIMITS: Limits = Limits { rpm: 600, itpm: 1_000_000, otpm: 100_000 };
 
 fn scenario(seed: u64, faults: Vec<Fault>) -> Scenario {
-    let flows = vec![Flow::new("one", 150.0, 1_000, 500), Flow::new("two", 75.0, 3_000, 700)];
+    let flows = vec![Flow::new("one", 170.0, 1_000, 500), Flow::new("two", 90.0, 3_000, 700)];
     Scenario { faults, ..Scenario::new(seed, 240_000, LIMITS, flows) }
 }
 
@@ -16,10 +16,13 @@ fn scenario(seed: u64, faults: Vec<Fault>) -> Scenario {
 #[test]
 fn restarts_forget_nothing_and_cost_little() {
     for seed in 0..5 {
-        let report = run(&scenario(seed, vec![Fault::RestartEvery(30_000)]));
+        let mut scenario = scenario(seed, vec![Fault::RestartEvery(30_000)]);
+        scenario.flows.iter_mut().for_each(|flow| flow.patience_ms = 300_000);
+        let report = run(&scenario);
         println!("{report}");
-        assert_eq!(report.refused(), 0, "seed {seed}");
-        assert!(report.refused_upstream * 1_000 <= report.attempts, "seed {seed}");
+        assert_eq!(report.answered, report.asked, "seed {seed}");
+        // What runs is known again only when it renews its ticket.
+        assert!(report.refused_upstream * 200 <= report.attempts, "seed {seed}");
         // Seven restarts: a chunk, and the worst case of what ran, each.
         let (real, recorded) = report.microusd;
         let worst = 4_096 * 15 + 60_000;

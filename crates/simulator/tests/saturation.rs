@@ -31,6 +31,7 @@ fn each_limit_in_turn_is_used_and_never_overrun() {
         ("output", Flow::new("a", 60.0, 1_000, 1_000), Limits { otpm: 40_000, ..LIMITS }),
     ];
     for (kind, flow, limits) in cases {
+        let flow = Flow { patience_ms: 300_000, ..flow };
         for seed in 0..5 {
             let mut scenario = Scenario::new(seed, 210_000, limits, vec![flow.clone()]);
             scenario.measure_from_ms = 120_000;
