@@ -353,8 +353,11 @@ async fn read(body: Body) -> Result<Bytes, ApiError> {
 fn shown(headers: &HeaderMap) -> Vec<(String, String)> {
     let show = |(name, value): (&HeaderName, &HeaderValue)| {
         let value = String::from_utf8_lossy(value.as_bytes());
-        let secret = matches!(name.as_str(), "x-api-key" | "authorization" | "cookie");
-        let value = if secret { redacted(&value) } else { value.into_owned() };
+        let value = match (name.as_str(), value.strip_prefix("Bearer ")) {
+            ("authorization", Some(key)) => format!("Bearer {}", redacted(key)),
+            ("x-api-key" | "authorization" | "cookie", _) => redacted(&value),
+            _ => value.into_owned(),
+        };
         (name.as_str().to_owned(), value)
     };
     headers.iter().map(show).collect()
