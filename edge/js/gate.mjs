@@ -10,7 +10,7 @@ import { GateCore, epoch, trapped } from "./core.mjs";
 /** What is due later than this waits for the alarm: a timer keeps the object from sleeping. */
 const ALARM_MS = 10_000;
 /** To a poll that nobody decided: ask again. */
-const QUEUED = JSON.stringify({ v: 1, decision: { decision: "queued", wait_ms: 0 } });
+const QUEUED = JSON.stringify({ v: 1, decision: { queued: { wait_ms: 0 } } });
 
 export class Gate extends DurableObject {
   constructor(ctx, env) {

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use serde_path_to_error::Segment;
 
 use crate::finding::Finding;
 use crate::{SECRETS, VARIABLES};
@@ -91,20 +90,32 @@ fn read<T: DeserializeOwned>(prefix: &[&str], value: &Value) -> Result<T, Findin
         let remedy = format!("write [vars.{}]", path(prefix));
         return Err(Finding::new(path(prefix), "not a table", remedy));
     }
-    serde_path_to_error::deserialize(value).map_err(|error| {
-        let steps: Vec<String> = error
-            .path()
-            .iter()
-            .filter_map(|segment| match segment {
-                Segment::Map { key } => Some(key.clone()),
-                Segment::Seq { index } => Some(format!("[{index}]")),
-                Segment::Enum { .. } | Segment::Unknown => None,
-            })
-            .collect();
+    precisely(value).map_err(|(steps, message)| {
         let mut keys = prefix.to_vec();
         keys.extend(steps.iter().map(String::as_str));
-        finding(&keys, &error.into_inner().to_string())
+        finding(&keys, &message)
     })
+}
+
+/// The value, or the path to what is wrong with it.
+#[cfg(feature = "paths")]
+fn precisely<T: DeserializeOwned>(value: &Value) -> Result<T, (Vec<String>, String)> {
+    use serde_path_to_error::Segment;
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let step = |segment: &Segment| match segment {
+            Segment::Map { key } => Some(key.clone()),
+            Segment::Seq { index } => Some(format!("[{index}]")),
+            Segment::Enum { .. } | Segment::Unknown => None,
+        };
+        (error.path().iter().filter_map(step).collect(), error.inner().to_string())
+    })
+}
+
+/// The value, or what is wrong with it. The Worker does without the path within
+/// an entry, which costs 40 KiB: `tollgate check` tells it.
+#[cfg(not(feature = "paths"))]
+fn precisely<T: DeserializeOwned>(value: &Value) -> Result<T, (Vec<String>, String)> {
+    T::deserialize(value).map_err(|error| (Vec::new(), error.to_string()))
 }
 
 /// Makes serde's sentences ours. Ours, raised by `custom`, have the form

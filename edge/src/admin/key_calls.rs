@@ -54,13 +54,12 @@ impl Created {
 /// `POST`: signs a key and asks the Gate to register it.
 pub(super) fn create(
     isolate: &Isolate,
-    body: &[u8],
+    body: &str,
     created: &mut Option<Created>,
     now: Millis,
 ) -> Result<AdminInput, Problem> {
     let bad = |message: String| Problem::bad("tollgate_bad_request", message);
-    let ask: Create =
-        serde_json::from_slice(body).map_err(|error| bad(format!("body: {error}.")))?;
+    let ask: Create = serde_json::from_str(body).map_err(|error| bad(format!("body: {error}.")))?;
     if !::keys::tenant_name_ok(&ask.tenant) {
         return Err(bad("tenant: not a tenant's name.".into()));
     }

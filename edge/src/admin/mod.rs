@@ -119,7 +119,9 @@ impl Errand {
                 Ok((Task::Limits(caller), Step::Ask))
             }
             (_, path) if path.starts_with("/admin/") => self.admin(isolate, now),
-            ("GET" | "HEAD", path) if !path.starts_with("/v1/") => Ok((Task::Answered, Step::Asset)),
+            ("GET" | "HEAD", path) if !path.starts_with("/v1/") => {
+                Ok((Task::Answered, Step::Asset))
+            }
             (_, path) => Err(unknown(path)),
         }
     }
@@ -222,13 +224,12 @@ impl Journey for Errand {
             Task::Admin { admin, call } => {
                 let input = match call {
                     Call::GetTenants => Ok(AdminInput::Export),
-                    Call::PutTenants => tenants::put(&self.body, admin),
+                    Call::PutTenants => text(&self.body).and_then(|body| tenants::put(body, admin)),
                     Call::ListKeys { tenant } => {
                         Ok(AdminInput::ListKeys { tenant: tenant.clone() })
                     }
-                    Call::CreateKey(created) => {
-                        key_calls::create(isolate, &self.body, created, now)
-                    }
+                    Call::CreateKey(created) => text(&self.body)
+                        .and_then(|body| key_calls::create(isolate, body, created, now)),
                     Call::RevokeKey { id } => Ok(AdminInput::RevokeKey { id: id.clone() }),
                     Call::Config => Ok(AdminInput::State),
                 };
@@ -285,10 +286,19 @@ fn replied(isolate: &Isolate, call: &mut Call, reply: AdminReply) -> Result<Answ
             Ok(json(201, &created.answer(&key)))
         }
         (Call::Config, AdminReply::State(state)) => Ok(json(200, &config::answer(isolate, &state))),
+        (_, AdminReply::Applied { changes, dry_run }) => {
+            Ok(json(200, &serde_json::json!({ "changes": changes, "dry_run": dry_run })))
+        }
+        (_, AdminReply::Keys { keys }) => Ok(json(200, &serde_json::json!({ "keys": keys }))),
         (_, AdminReply::Tenants(tenants)) => Ok(json(200, &tenants)),
         (_, AdminReply::Key(key)) => Ok(json(200, &key)),
-        (_, reply) => Ok(json(200, &reply)),
+        (_, _) => Ok(json(200, &serde_json::json!({ "done": true }))),
     }
+}
+
+fn text(body: &[u8]) -> Result<&str, Problem> {
+    std::str::from_utf8(body)
+        .map_err(|_| Problem::bad("tollgate_bad_request", "body: not UTF-8. Send JSON in UTF-8."))
 }
 
 fn gate_unreachable() -> Problem {

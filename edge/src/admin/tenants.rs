@@ -1,8 +1,10 @@
 //! `/admin/tenants`: the tenants' file, brought in force and exported.
 
+use std::collections::BTreeMap;
+
 use ::keys::{Claims, Role};
 use limits::admin::AdminInput;
-use limits::policy::{PolicyError, Tenants};
+use limits::policy::{PolicyError, Tenant, Tenants};
 use serde::Deserialize;
 
 use crate::request::errors::Problem;
@@ -13,7 +15,7 @@ const TOLD: usize = 20;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Put {
-    tenants: serde_json::Value,
+    tenants: BTreeMap<String, Tenant>,
     #[serde(default)]
     prune: bool,
     #[serde(default)]
@@ -21,20 +23,20 @@ struct Put {
 }
 
 /// `PUT`: `{ "tenants": { NAME: … }, "prune": bool, "dry_run": bool }`.
-pub(super) fn put(body: &[u8], admin: &Claims) -> Result<AdminInput, Problem> {
-    let put: Put = serde_json::from_slice(body)
-        .map_err(|error| Problem::bad("tollgate_bad_request", format!("body: {error}.")))?;
-    if put.prune && admin.role < Some(Role::Owner) {
+pub(super) fn put(body: &str, admin: &Claims) -> Result<AdminInput, Problem> {
+    let Put { tenants, prune, dry_run } = serde_json::from_str(body).map_err(|error| {
+        Problem::bad(
+            "tollgate_bad_request",
+            format!("body: {error}. `make check TENANTS=FILE` tells the path."),
+        )
+    })?;
+    if prune && admin.role < Some(Role::Owner) {
         return Err(Problem::forbidden(
             "tollgate_role",
             "prune: removing tenants takes an admin token of role owner.",
         ));
     }
-    let file = serde_json::json!({ "tenants": put.tenants });
-    let tenants: Tenants = serde_path_to_error::deserialize(file).map_err(|error| {
-        Problem::bad("tollgate_bad_request", format!("{}: {}.", error.path(), error.inner()))
-    })?;
-    Ok(AdminInput::Apply { tenants, prune: put.prune, dry_run: put.dry_run })
+    Ok(AdminInput::Apply { tenants: Tenants { tenants }, prune, dry_run })
 }
 
 /// What is unsound, each with path and remedy.

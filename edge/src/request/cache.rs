@@ -97,7 +97,8 @@ impl Canonical {
             return None;
         }
         // Maps sort their keys: order and blanks of the body do not matter.
-        let value: serde_json::Value = serde_json::from_slice(&self.body).ok()?;
+        let value: serde_json::Value =
+            serde_json::from_str(std::str::from_utf8(&self.body).ok()?).ok()?;
         let mut hash = Sha256::new();
         let parts = [
             "1",
