@@ -26,6 +26,7 @@ const tests = [
   { name: "size", run: size },
   step("emulator and command line", ["scripts/tools", "tollgate-emulator", "tollgate-cli"]),
   e2e("*"),
+  step("page in Chromium", ["node", "--test", "--test-concurrency=1", "--test-timeout=120000", "tests/browser/*.test.mjs"], countNode),
 ];
 
 /** @type {import("node:child_process").ChildProcess | undefined} */

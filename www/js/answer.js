@@ -15,7 +15,7 @@ export class Answer {
   #text = document.createTextNode("");
   #thinking = document.createTextNode("");
   /** @type {ReturnType<typeof setInterval> | undefined} */
-  #countdown;
+  #clock;
   #usage = { input_tokens: undefined, output_tokens: undefined };
   /** @type {Told} */
   #known = {};
@@ -28,6 +28,7 @@ export class Answer {
     show($("answer"), true);
     $("answer").setAttribute("aria-busy", "true");
     this.#facts();
+    this.#wait();
     say("Sent. Waiting for the answer.");
   }
 
@@ -36,6 +37,8 @@ export class Answer {
     if (told.text !== undefined) {
       if (this.#firstMs === undefined) {
         this.#firstMs = performance.now() - this.#began;
+        this.#waited();
+        this.#facts();
         say("The answer is coming.");
       }
       const box = $("text");
@@ -80,10 +83,26 @@ export class Answer {
 
   /** A later answer has its place. */
   leave() {
-    clearInterval(this.#countdown);
+    clearInterval(this.#clock);
+  }
+
+  /** A request may wait in the gate for minutes, and its head comes only then. */
+  #wait() {
+    const tick = () => {
+      $("waiting").textContent = `Waiting for the first words: ${Math.floor((performance.now() - this.#began) / 1000)} s.`;
+    };
+    this.#clock = setInterval(tick, 500);
+    tick();
+    show($("waiting"), true);
+  }
+
+  #waited() {
+    clearInterval(this.#clock);
+    show($("waiting"), false);
   }
 
   #end() {
+    this.#waited();
     $("answer").setAttribute("aria-busy", "false");
     this.#facts(performance.now() - this.#began);
   }
@@ -95,10 +114,10 @@ export class Answer {
     const due = Date.now() + retryMs;
     const tick = () => {
       const left = due - Date.now();
-      if (left <= 0) clearInterval(this.#countdown);
+      if (left <= 0) clearInterval(this.#clock);
       $("problem-wait").textContent = left > 0 ? `Try again in ${seconds(left)}.` : "You can try again now.";
     };
-    this.#countdown = setInterval(tick, 500);
+    this.#clock = setInterval(tick, 500);
     tick();
   }
 
@@ -109,7 +128,7 @@ export class Answer {
     const rows = [
       ["Waited in the gate", waitMs === undefined ? undefined : milliseconds(waitMs)],
       ["First text after", this.#firstMs === undefined ? undefined : milliseconds(this.#firstMs)],
-      ["Whole answer", tookMs === undefined ? undefined : milliseconds(tookMs)],
+      ["Took", tookMs === undefined ? undefined : milliseconds(tookMs)],
       ["Input tokens", known(this.#usage.input_tokens)],
       ["Output tokens", known(this.#usage.output_tokens)],
       ["Ended by", stopReason?.replaceAll("_", " ")],

@@ -40,14 +40,19 @@ export class Limits {
     the("model").addEventListener("input", () => this.#draw());
   }
 
-  /** @param {string} key none: forget the last one */
+  /**
+   * Asks at once, also for a key that is followed already.
+   *
+   * @param {string} key none: forget the last one
+   */
   follow(key) {
-    if (key === this.#key) return;
-    this.#key = key;
-    this.#etag = "";
-    this.#told = undefined;
-    this.#draw();
-    says(key ? "Asking…" : "Enter a key to see what it may still use.");
+    if (key !== this.#key) {
+      this.#key = key;
+      this.#etag = "";
+      this.#told = undefined;
+      this.#draw();
+      says(key ? "Asking…" : "Enter a key to see what it may still use.");
+    }
     this.refresh();
   }
 

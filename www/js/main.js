@@ -52,7 +52,6 @@ form.addEventListener("submit", async (event) => {
     running = undefined;
     busy(false);
     limits.follow(ask.key);
-    limits.refresh();
   }
 });
 

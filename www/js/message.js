@@ -74,7 +74,8 @@ async function streamed(stream, tell) {
   for await (const event of stream) {
     switch (event?.type) {
       case "message_start":
-        tell({ model: event.message?.model, usage: event.message?.usage });
+        // Its output_tokens are those so far: one or two.
+        tell({ model: event.message?.model, usage: { input_tokens: event.message?.usage?.input_tokens } });
         break;
       case "content_block_delta":
         if (event.delta?.type === "text_delta") tell({ text: event.delta.text });
