@@ -26,6 +26,8 @@ const TOKENS_MEAN = 300;
 /** Other limits do not bind. */
 const LIMITS = { rpm: 100_000, itpm: 100_000_000, otpm: OTPM };
 const MAX_WAIT_S = 120;
+/** An answer takes a fraction of this after its wait: a client that still has none was forgotten. */
+const ANSWER_S = 60;
 /** A full bucket, and what refills while there is demand. */
 const COULD = OTPM + (OTPM * SECONDS) / 60;
 const REQUESTS = Math.round((Number(args.overload) * COULD) / TOKENS_MEAN);
@@ -59,10 +61,10 @@ async function main() {
   /** @type {Promise<Outcome>[]} */
   const running = [];
   for (const at of arrivals()) {
-    await new Promise((resolve) => setTimeout(resolve, began + at - Date.now()));
+    await until(began + at);
     running.push(client(key, running.length));
   }
-  await new Promise((resolve) => setTimeout(resolve, began + SECONDS * 1000 - Date.now()));
+  await until(began + SECONDS * 1000);
   // While there was more demand than supply: after it the bucket fills unused.
   const [pressed] = (await upstream.stats()).pools;
   const outcomes = await Promise.all(running);
@@ -88,6 +90,11 @@ async function main() {
   for (const [name, , value] of figures) console.log(`ratio overload.${name} ${value}`);
 }
 
+/** @param {number} at ms since the epoch */
+function until(at) {
+  return new Promise((resolve) => setTimeout(resolve, Math.max(0, at - Date.now())));
+}
+
 /** Milliseconds at which requests come: independent of each other (Poisson), the same every time. */
 function* arrivals() {
   let seed = 1;
@@ -110,6 +117,7 @@ async function client(key, i) {
     const stream = i % 2 === 1;
     const response = await fetch(`${gateway.url}/v1/messages`, {
       method: "POST",
+      signal: AbortSignal.timeout((MAX_WAIT_S + ANSWER_S) * 1000),
       headers: {
         "x-api-key": key,
         "anthropic-version": "2026-10-21",
