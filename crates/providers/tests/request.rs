@@ -80,6 +80,9 @@ fn the_keys_of_tool_input_count_and_unknown_fields_may_reach_the_model() {
     assert!(facts.text.tools.latin_letters >= 1000);
     assert!(facts.text.other.latin_letters >= 1000);
     assert!(facts.input().upper >= 2000);
+    // A key that is too long to be one of ours counts as well.
+    let block = content(&format!(r#"{{"type":"text","text":"a","{long}":1}}"#));
+    assert!(self::facts(&block).input().upper >= 700);
 }
 
 #[test]
@@ -390,6 +393,46 @@ fn depth_and_numbers_are_serde_jsons() {
         "-1.5e+3",
     ] {
         agrees_with_serde_json(number.as_bytes(), 1).unwrap();
+    }
+}
+
+#[test]
+fn surrogates_and_utf8_are_judged_as_serde_json_does_at_any_split() {
+    let escapes = [
+        r"\ud83d\ude00",
+        r"\ud83d",
+        r"\ude00",
+        r"\ud83d\ud83d",
+        r"\udbff\udfff",
+        r"\ud800\udc00",
+        r"\ud800\udbff",
+        r"\ud800\ue000",
+        r"\ud800\u0041",
+        r"\ud800x",
+        r"\ud800\n",
+        r"\uD83D\uDE0g",
+        r"\u00e9\u0000",
+        r"\uFFFF",
+    ];
+    let bytes: [&[u8]; 14] = [
+        "\u{7FF}\u{800}\u{D7FF}\u{E000}\u{FFFF}\u{10000}\u{10FFFF}".as_bytes(),
+        b"\xC0\x80",
+        b"\xC1\xBF",
+        b"\xC2",
+        b"\xE0\x9F\xBF",
+        b"\xE0\xA0",
+        b"\xED\x9F\xBF",
+        b"\xED\xA0\x80",
+        b"\xED\xBF\xBF",
+        b"\xF0\x8F\xBF\xBF",
+        b"\xF0\x90\x80",
+        b"\xF4\x8F\xBF\xBF",
+        b"\xF4\x90\x80\x80",
+        b"\xF5\x80\x80\x80",
+    ];
+    for inside in escapes.iter().map(|escape| escape.as_bytes()).chain(bytes) {
+        let value = [b"\"".as_slice(), inside, b"\""].concat();
+        (1..8).for_each(|window| agrees_with_serde_json(&value, window).unwrap());
     }
 }
 

@@ -104,6 +104,8 @@ fn progress_is_bounded_by_the_bytes_or_by_the_limit_where_something_is_hidden() 
 fn a_delta_that_cannot_be_read_makes_the_bytes_no_bound() {
     let broken = "event: content_block_delta\ndata: {\"delta\":{\"type\":\"text_delta\",\"text\":\"\\q\"}}\n\n";
     assert_eq!(meter(broken, 1 << 16).output_so_far(4096, false).upper, 4096);
+    let compaction = "event: content_block_delta\ndata: {\"delta\":{\"type\":\"compaction_delta\",\"content\":\"abc\"}}\n\n";
+    assert_eq!(meter(compaction, 1 << 16).output_so_far(4096, false).upper, 4096);
     let future = "event: content_block_delta\ndata: {\"delta\":{\"type\":\"song_delta\",\"notes\":\"abc\"}}\n\n";
     assert_eq!(meter(future, 1 << 16).output_so_far(4096, false).upper, 4096);
 }

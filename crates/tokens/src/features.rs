@@ -261,6 +261,15 @@ mod tests {
         assert_eq!((f.digits, f.numbers, f.repeats), (100_000, 1, 99_999));
     }
 
+    #[test]
+    fn no_word_runs_on_into_the_next_text() {
+        let mut scanner = FeatureScanner::default();
+        scanner.feed(b"gate");
+        scanner.boundary();
+        scanner.feed(b"keeper");
+        assert_eq!((scanner.features().words, scanner.features().latin_letters), (2, 10));
+    }
+
     proptest! {
         #[test]
         fn code_points_and_bytes_are_those_of_the_text(text in "\\PC{0,400}|[ -~\n\t]{0,600}") {

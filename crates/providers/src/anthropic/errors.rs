@@ -50,7 +50,10 @@ const NAME_BYTES_MAX: usize = 128;
 /// The body may be anything (413 can be Cloudflare's HTML).
 pub fn classify(status: u16, body: &[u8]) -> Classified {
     let value: Value = match body.len() {
-        0..=BODY_BYTES_MAX => std::str::from_utf8(body).ok().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default(),
+        0..=BODY_BYTES_MAX => std::str::from_utf8(body)
+            .ok()
+            .and_then(|text| serde_json::from_str(text).ok())
+            .unwrap_or_default(),
         _ => Value::Null,
     };
     let error = &value["error"];

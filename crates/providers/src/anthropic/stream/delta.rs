@@ -102,19 +102,11 @@ impl Counts {
         }
     }
 
-    /// Thinking is billed whole and shown summarised or not at all; a compaction's
-    /// tokens are billed apart.
+    /// A compaction's tokens are billed apart, and not by what is shown of it. What
+    /// else is hidden is told by its keys.
     fn type_of(&mut self) {
         let name = self.token.get(..self.length).unwrap_or_default();
-        self.hidden |= matches!(
-            name,
-            b"thinking"
-                | b"redacted_thinking"
-                | b"thinking_delta"
-                | b"signature_delta"
-                | b"compaction"
-                | b"compaction_delta"
-        );
+        self.hidden |= matches!(name, b"compaction" | b"compaction_delta");
     }
 }
 
