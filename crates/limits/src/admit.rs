@@ -6,7 +6,7 @@ use crate::message::{
     Admit, Decision, LimitView, Millis, Priority, Reason, Refusal, Reply, TicketId,
 };
 use crate::queue::Spot;
-use crate::scope::{Block, Need, Until};
+use crate::scope::{Block, Need, RATES, Until};
 use crate::ticket::{Ticket, Waiter};
 
 /// The longest ticket, key or model id, in bytes.
@@ -30,7 +30,6 @@ enum Obstacle {
 impl Gate {
     /// Decides on one admit. None: parked, its answer comes later.
     pub(crate) fn admit(&mut self, admit: Admit, may_park: bool) -> Option<Decision> {
-        self.admitted_at = self.now;
         let (id, attempt) = (admit.ticket.clone(), admit.attempt);
         let tenant = match self.entitled(&admit) {
             Ok(tenant) => tenant,
@@ -222,7 +221,8 @@ impl Gate {
         self.timers.remove(&(waiter.due(), *number));
         waiter.deadline = deadline;
         waiter.lost = now + lost_after(patience);
-        waiter.parked = may_park;
+        // A call that is parked already still wants its answer.
+        waiter.parked |= may_park;
         self.timers.insert((waiter.due(), *number));
         let wait_ms = waiter.expected.saturating_sub(now).max(1);
         (!may_park).then_some(Decision::Queued { wait_ms })
@@ -354,9 +354,14 @@ impl Gate {
                 let over = (scope.open + ahead[0] + 1).saturating_sub(most);
                 longest = longest.max(over.saturating_mul(service) / most);
             }
+            let block = scope.blocks(need, self.now);
+            if block.is_some_and(|block| block.until == Until::Release) {
+                // When one of its tickets ends: about a request's time.
+                longest = longest.max(service).max(1);
+            }
             if longest > wait {
                 wait = longest;
-                let kind = scope.blocks(need, self.now).map_or("requests", |block| block.kind);
+                let kind = block.map_or(RATES[0], |block| block.kind);
                 refusal = self.refusal(payer, kind, reason, None);
             }
         }

@@ -24,7 +24,7 @@ pub(crate) const POOLS_MAX: usize = 256;
 /// End users remembered, about 400 bytes each. Beyond, idle ones without spend
 /// today are forgotten.
 pub(crate) const USERS_MAX: usize = 50_000;
-/// With no admit for this long the Gate is quiet: ceilings are written exactly,
+/// With no call for this long the Gate is quiet: ceilings are written exactly,
 /// because the platform may end it any time after 10 s (platform docs, 2026-11).
 const QUIET_MS: Millis = 5_000;
 
@@ -129,7 +129,7 @@ pub struct Gate {
     pub(crate) step: Step,
     /// Scopes whose stored ceiling lies above what they use.
     pub(crate) loose: BTreeSet<ScopeId>,
-    pub(crate) admitted_at: Millis,
+    pub(crate) active_at: Millis,
 }
 
 /// What one step touched and gives out.
@@ -218,7 +218,7 @@ impl Gate {
             saved: BTreeMap::new(),
             step: Step::default(),
             loose: BTreeSet::new(),
-            admitted_at: 0,
+            active_at: 0,
         }
     }
 
@@ -252,6 +252,7 @@ impl Gate {
 
     /// A call's events, then its admit. None: parked.
     fn call(&mut self, call: Call, may_park: bool) -> Option<Reply> {
+        self.active_at = self.now;
         for event in &call.events {
             match event {
                 Event::Settled(settle) => self.settle(settle),
@@ -280,7 +281,7 @@ impl Gate {
         let lists = [self.tickets.doubts.front(), self.tickets.expiries.front()];
         let tickets = lists.into_iter().flatten().map(|(at, ..)| at.div_ceil(10_000) * 10_000);
         let unclaimed = self.tickets.unclaimed.first().map(|(at, ..)| *at);
-        let quiet = (!self.loose.is_empty()).then_some(self.admitted_at + QUIET_MS);
+        let quiet = (!self.loose.is_empty()).then_some(self.active_at + QUIET_MS);
         let first = queues.chain(waiters).chain(tickets).chain(unclaimed).chain(quiet).min()?;
         Some(first.max(self.now + 1))
     }
@@ -289,7 +290,7 @@ impl Gate {
     fn wake_all(&mut self) {
         let waiting = (0..self.pools.len()).filter(|index| self.pools[*index].queue.len > 0);
         self.step.pools.extend(waiting);
-        if self.now >= self.admitted_at + QUIET_MS {
+        if self.now >= self.active_at + QUIET_MS {
             self.tighten();
         }
     }

@@ -35,6 +35,9 @@ const JITTER_MS: i64 = 50;
 const WINDOW: u64 = 4;
 /// The window's bound: beyond it the object's own pace limits.
 const WINDOW_MAX: u64 = 1_000;
+/// How long a restart holds room for what ran before it: by then it has ended
+/// or renewed its ticket.
+const GHOSTS_MS: Millis = 60_000;
 /// Output speed assumed before anything was learned, in tokens a 1,000 s.
 const SPEED: u64 = 50_000;
 
@@ -53,6 +56,8 @@ pub(crate) struct Mirror {
     pub(crate) running: Running,
     /// What of the output level was taken for running requests on assumption.
     assumed: i64,
+    /// What those that ran before a restart may still draw, and since when.
+    ghosts: (i64, Millis),
     pub(crate) history: History,
     demand: [Demand; 3],
     window: u64,
@@ -114,6 +119,9 @@ pub(crate) struct SavedPool {
     /// count those that run.
     #[serde(default)]
     learned: [u64; 5],
+    /// What running requests were still expected to generate.
+    #[serde(default)]
+    rest: i64,
 }
 
 impl Running {
@@ -176,10 +184,12 @@ impl Running {
         drawn.max((self.expected / 4).min(signed(capacity / 6)))
     }
 
-    /// What running requests are expected to generate yet.
+    /// What running requests are expected to generate yet, and one standard
+    /// deviation of it: lengths vary about as much as their mean.
     fn rest(&self, generated: i64) -> i64 {
         let excess = self.expected.saturating_mul(self.excess_permille as i64) / 1_000;
-        self.owed.saturating_sub(generated).max(excess)
+        let deviation = self.expected / signed(self.count.isqrt().max(1));
+        self.owed.saturating_sub(generated).max(excess).saturating_add(deviation)
     }
 
     /// Tokens in 1,000 s.
@@ -247,6 +257,7 @@ impl Mirror {
             margin_at: now,
             running: Running::new(),
             assumed: 0,
+            ghosts: (0, 0),
             history: History::default(),
             demand: Default::default(),
             window: WINDOW,
@@ -274,6 +285,11 @@ impl Mirror {
             }
         }
         self.held_until = saved.held_until;
+        if let Some(second) = &mut self.second {
+            // What went in the last second is not known.
+            second.take(signed(second.capacity()));
+        }
+        self.ghosts = (saved.rest, now);
         let [tokens, ms, excess_permille, finished, finished_tokens] = saved.learned;
         if finished > 0 {
             let learned = Running {
@@ -410,7 +426,10 @@ impl Mirror {
     fn promised(&self, now: Millis) -> i64 {
         let Some(bucket) = &self.buckets[2] else { return 0 };
         let generated = self.running.generated(now);
-        self.running.promised(generated, bucket.per_minute(), bucket.capacity())
+        let promised = self.running.promised(generated, bucket.per_minute(), bucket.capacity());
+        let (ghosts, since) = self.ghosts;
+        let left = GHOSTS_MS.saturating_sub(now.saturating_sub(since));
+        promised.saturating_add(ghosts.max(0) / GHOSTS_MS as i64 * left as i64)
     }
 
     /// True for a request that no refill will ever make room for.
@@ -659,6 +678,8 @@ impl Mirror {
         let Running { tokens, ms, excess_permille, finished, finished_tokens, .. } = self.running;
         let learned = [tokens, ms, excess_permille, finished, finished_tokens];
         let (limits, held_until) = (self.limits, self.held_until);
-        Some(SavedPool { at: now, limits, floors, held_until, learned })
+        // In the sum of what runs, those from before a restart are missing.
+        let rest = rest.max(self.ghosts.0.min(self.promised(now)));
+        Some(SavedPool { at: now, limits, floors, held_until, learned, rest })
     }
 }

@@ -72,6 +72,7 @@ fn weights_divide_a_contended_pool() {
         scenario.measure_from_ms = 200_000;
         let report = run(&scenario);
         println!("{report}");
+        assert_eq!(report.refused_upstream, 0, "seed {seed}");
         let [one, three] = ["one", "three"].map(|tenant| report.waits[tenant].count());
         // The burst of the first minute is taken before they contend.
         assert!(three * 10 > one * 20 && three * 10 < one * 34, "seed {seed}: {one} {three}");

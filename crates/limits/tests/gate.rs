@@ -1,0 +1,387 @@
+//! The Gate from outside: what it answers, in which words, and what it holds.
+
+mod common;
+
+use common::*;
+use limits::admin::{AdminInput, AdminReply, Amounts};
+use limits::message::{Admit, Decision, Event, Priority, Reason, Used};
+use limits::policy::Tenants;
+use limits::settings::{DayBudget, GateSettings};
+use limits::{Answer, Input};
+
+const WIDE: (u64, u64, u64) = (60_000, 100_000_000, 100_000_000);
+
+fn wide() -> GateSettings {
+    settings(WIDE.0, WIDE.1, WIDE.2)
+}
+
+#[test]
+fn who_may_not_ask_is_told_why_and_takes_nothing() {
+    let tenants = r#"{"a":{"models":["claude-*"],"priority":{"highest":"normal"}},"b":{}}"#;
+    let mut shell = Shell::new(wide(), tenants);
+    let mut revoked = key("a");
+    revoked.id = "old".into();
+    shell.admin(AdminInput::AddKey(revoked));
+    shell.admin(AdminInput::RevokeKey { id: "old".into() });
+    let mut expired = key("a");
+    expired.id = "late".into();
+    expired.expires_ms = Some(START);
+    shell.admin(AdminInput::AddKey(expired));
+    let a = || admit("t", "a");
+    for (ask, reason) in [
+        (admit("t", "nobody"), Reason::UnknownTenant),
+        (Admit { key: "old".into(), ..a() }, Reason::KeyRevoked),
+        (Admit { key: "late".into(), ..a() }, Reason::KeyRevoked),
+        (Admit { key: "never".into(), ..a() }, Reason::KeyRevoked),
+        (Admit { key: "k-b".into(), ..a() }, Reason::KeyRevoked),
+        (Admit { model: "gpt".into(), ..a() }, Reason::ModelNotAllowed),
+        (Admit { priority: Priority::Critical, ..a() }, Reason::PriorityNotAllowed),
+        (Admit { input_tokens: WIDE.1 + 1, ..a() }, Reason::TooLarge),
+    ] {
+        match shell.admit(ask.clone()) {
+            Decision::Refused(refusal) => assert_eq!(refusal.reason, reason, "{ask:?}"),
+            other => panic!("{ask:?}: {other:?}"),
+        }
+    }
+    assert_eq!(shell.totals()["deployment"].reserved, Amounts::default());
+    assert!(is_granted(&shell.admit(a())));
+}
+
+#[test]
+fn a_limit_that_refuses_leaves_all_others_untouched() {
+    let tenants = r#"{"a":{"limits":{"rpm":2},"budgets":[{"window":"day","usd":"0.025"}]}}"#;
+    let mut shell = Shell::new(wide(), tenants);
+    let now = Admit { patience_ms: 0, ..admit("", "a") };
+    let ask = |n: u32| Admit { ticket: format!("t{n}"), ..now.clone() };
+    assert!(is_granted(&shell.admit(ask(0))));
+    // The money holds one more cent and a half: the third is held back by the
+    // budget, the request bucket keeps its one.
+    let dear = Admit { microusd_max: 20_000, ..ask(1) };
+    assert_eq!(reason(&shell.admit(dear)), "TenantLimit");
+    assert!(is_granted(&shell.admit(ask(2))));
+    assert_eq!(shell.totals()["tenant/a"].reserved.requests, 2);
+    assert_eq!(reason(&shell.admit(ask(3))), "TenantLimit");
+    let dearer = Admit { microusd_max: 25_001, ..ask(4) };
+    assert_eq!(reason(&shell.admit(dearer)), "TooLarge");
+}
+
+#[test]
+fn admit_and_settle_are_idempotent() {
+    let mut shell = Shell::new(wide(), r#"{"a":{}}"#);
+    for _ in 0..3 {
+        assert!(is_granted(&shell.admit(admit("t", "a"))));
+    }
+    assert_eq!(shell.totals()["tenant/a"].open, 1);
+    for _ in 0..3 {
+        shell.event(settled("t", "a"));
+    }
+    // A late double of the admit takes nothing.
+    assert!(is_granted(&shell.admit(admit("t", "a"))));
+    let spend = shell.totals()["tenant/a"];
+    assert_eq!(spend.spent, Amounts { requests: 1, tokens: 1_100, microusd: 1_000 });
+    assert_eq!((spend.open, spend.reserved), (0, Amounts::default()));
+}
+
+#[test]
+fn a_spent_budget_names_the_days_end_and_opens_then() {
+    let tenants = r#"{"a":{"budgets":[{"window":"day","requests":1}]},"b":{}}"#;
+    let mut shell = Shell::new(wide(), tenants);
+    assert!(is_granted(&shell.admit(admit("t0", "a"))));
+    shell.event(settled("t0", "a"));
+    let day_left = 86_400_000 - START % 86_400_000;
+    match shell.admit(admit("t1", "a")) {
+        Decision::Refused(refusal) => {
+            assert_eq!(refusal.reason, Reason::BudgetSpent);
+            assert_eq!(refusal.retry_after_ms, Some(day_left));
+            let limit = refusal.limit.expect("names the limit");
+            assert_eq!((limit.scope.as_str(), limit.kind.as_str()), ("tenant", "requests_day"));
+            assert_eq!((limit.level, limit.capacity), (0, 1));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(is_granted(&shell.admit(admit("t2", "b"))), "another tenant's budget is its own");
+    shell.now += day_left;
+    assert!(is_granted(&shell.admit(admit("t3", "a"))));
+}
+
+#[test]
+fn the_deployments_budget_binds_all_and_shows_nobody_its_numbers() {
+    let budget = DayBudget { requests: Some(2), ..DayBudget::default() };
+    let mut shell = Shell::new(GateSettings { budget, ..wide() }, r#"{"a":{},"b":{}}"#);
+    for (ticket, tenant) in [("t0", "a"), ("t1", "b")] {
+        assert!(is_granted(&shell.admit(admit(ticket, tenant))));
+        shell.event(settled(ticket, tenant));
+    }
+    match shell.admit(admit("t2", "a")) {
+        Decision::Refused(refusal) => {
+            assert_eq!(refusal.reason, Reason::DeploymentBudgetSpent);
+            assert_eq!(refusal.limit.map(|limit| (limit.level, limit.capacity)), Some((0, 0)));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn end_users_have_limits_of_their_own() {
+    let tenants = r#"{"a":{"users":{"limits":{"rpm":1,"concurrent":1},"budgets":[{"window":"day","tokens":4000}]}}}"#;
+    let mut shell = Shell::new(wide(), tenants);
+    let ask = |ticket: &str, user: &str| Admit {
+        user: Some(user.into()),
+        patience_ms: 0,
+        ..admit(ticket, "a")
+    };
+    assert!(is_granted(&shell.admit(ask("t0", "u"))));
+    assert_eq!(reason(&shell.admit(ask("t1", "u"))), "UserLimit");
+    assert!(is_granted(&shell.admit(ask("t2", "v"))), "another user");
+    assert!(is_granted(&shell.admit(admit("t3", "a"))), "no user");
+    let view = match shell
+        .step(Input::View { tenant: "a".into(), user: Some("u".into()), account_scope: false })
+        .reply
+    {
+        Answer::View(view) => view,
+        other => panic!("{other:?}"),
+    };
+    let of_user: Vec<_> = view.limits.iter().filter(|limit| limit.scope == "user").collect();
+    assert_eq!(of_user.len(), 3);
+    assert!(view.account_limits.is_empty(), "an account's levels need their scope");
+    assert_eq!(view.available[0].requests, 0);
+    assert_eq!(view.available[0].input_tokens, 2_000);
+}
+
+#[test]
+fn a_full_pool_queues_in_order_and_answers_parked_calls_when_it_refills() {
+    // 60 a minute: one a second, after the burst's margin.
+    let mut shell = Shell::new(settings(60, 1_000_000, 1_000_000), r#"{"a":{}}"#);
+    assert!(is_granted(&shell.admit(admit("t0", "a"))));
+    for n in 1..4 {
+        let ask = Admit { asked_ms: START + n, ..admit(&format!("t{n}"), "a") };
+        assert!(matches!(shell.admit(ask.clone()), Decision::Queued { .. }));
+        assert_eq!(shell.poll(ask), None, "parked");
+    }
+    assert!(shell.wake_at.is_some());
+    shell.pass(10_000);
+    let order: Vec<&str> = shell.answers.iter().map(|(ticket, _)| ticket.as_str()).collect();
+    assert_eq!(order, ["t1", "t2", "t3"]);
+    assert!(shell.answers.iter().all(|(_, decision)| is_granted(decision)));
+}
+
+#[test]
+fn a_slice_ends_with_queued_and_a_lost_waiter_gives_up_its_place() {
+    let mut shell = Shell::new(settings(1, 1_000_000, 1_000_000), r#"{"a":{}}"#);
+    assert!(is_granted(&shell.admit(admit("t0", "a"))));
+    let patient = |ticket: &str| Admit { patience_ms: 200_000, ..admit(ticket, "a") };
+    assert!(matches!(shell.admit(patient("t1")), Decision::Queued { .. }));
+    assert_eq!(shell.poll(patient("t1")), None);
+    shell.step(Input::Release { ticket: "t1".into() });
+    assert!(matches!(shell.answers.pop(), Some((_, Decision::Queued { .. }))));
+    assert!(matches!(shell.admit(patient("t2")), Decision::Queued { .. }));
+    assert_eq!(shell.poll(patient("t2")), None);
+    // t1 never comes back: three slices later t2 is alone.
+    shell.pass(130_000);
+    let answers = std::mem::take(&mut shell.answers);
+    assert_eq!(answers.len(), 1, "{answers:?}");
+    assert_eq!(answers[0].0, "t2");
+    assert!(is_granted(&answers[0].1));
+}
+
+#[test]
+fn deadlines_bounds_and_hopeless_waits_refuse_with_a_time() {
+    let mut set = settings(1, 1_000_000, 1_000_000);
+    set.queue.length_max = 1;
+    let mut shell = Shell::new(set, r#"{"a":{}}"#);
+    assert!(is_granted(&shell.admit(admit("t0", "a"))));
+    // One a minute: 30 s of patience are not enough, and it is said at once.
+    match shell.admit(admit("t1", "a")) {
+        Decision::Refused(refusal) => {
+            assert_eq!(refusal.reason, Reason::ProviderLimit);
+            let wait = refusal.retry_after_ms.expect("a time");
+            assert!((59_000..=61_000).contains(&wait), "{wait}");
+            shell.pass(wait);
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(is_granted(&shell.admit(admit("t2", "a"))), "that time comes true");
+    let patient = |ticket: &str| Admit { patience_ms: 120_000, ..admit(ticket, "a") };
+    assert!(matches!(shell.admit(patient("t3")), Decision::Queued { .. }));
+    assert_eq!(reason(&shell.admit(patient("t4"))), "QueueFull");
+    // Its client's patience shrinks with each poll: at its end it is answered.
+    assert_eq!(shell.poll(Admit { patience_ms: 5_000, ..patient("t3") }), None);
+    shell.pass(5_000);
+    let (ticket, decision) = shell.answers.pop().expect("answered by its deadline");
+    assert_eq!((ticket.as_str(), reason(&decision).as_str()), ("t3", "Deadline"));
+}
+
+#[test]
+fn a_provider_refusal_regains_its_place_and_nobody_goes_before() {
+    let mut shell = Shell::new(wide(), r#"{"a":{}}"#);
+    assert!(is_granted(&shell.admit(admit("t0", "a"))));
+    let refused =
+        limits::message::Observation { retry_after_ms: Some(3_000), ..observed("t0", 429, None) };
+    let again = Admit { attempt: 1, ..admit("t0", "a") };
+    let events = vec![Event::Observed(refused), settle("t0", "a", Used::Nothing)];
+    let reply = shell.call(Some(again.clone()), events);
+    assert!(matches!(reply.decision, Some(Decision::Queued { .. })), "{reply:?}");
+    let later = Admit { asked_ms: START + 1, ..admit("t1", "a") };
+    assert!(matches!(shell.admit(later.clone()), Decision::Queued { .. }));
+    assert_eq!((shell.poll(later), shell.poll(again)), (None, None));
+    shell.pass(2_999);
+    assert!(shell.answers.is_empty(), "earlier retries fail");
+    shell.pass(1);
+    let order: Vec<&str> = shell.answers.iter().map(|(ticket, _)| ticket.as_str()).collect();
+    assert_eq!(order, ["t0", "t1"]);
+    assert_eq!(shell.totals()["tenant/a"].spent, Amounts::default());
+}
+
+#[test]
+fn a_spend_cap_stops_the_account_until_the_month_ends() {
+    let mut shell = Shell::new(settings(60, 1_000_000, 1_000_000), r#"{"a":{}}"#);
+    assert!(is_granted(&shell.admit(admit("t0", "a"))));
+    let waits = admit("t1", "a");
+    shell.admit(waits.clone());
+    assert_eq!(shell.poll(waits), None);
+    let mut cap = observed("t0", 429, None);
+    cap.error_code = Some("enforced_spend_limit_reached".into());
+    shell.event(Event::Observed(cap));
+    let (ticket, decision) = shell.answers.pop().expect("who waits is told");
+    assert_eq!((ticket.as_str(), reason(&decision).as_str()), ("t1", "ProviderSpendCap"));
+    shell.restart();
+    match shell.admit(admit("t2", "a")) {
+        Decision::Refused(refusal) => assert_eq!(refusal.retry_after_ms, None, "no retry"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(shell.admin(AdminInput::Resume { account: "acct".into() }), AdminReply::Done);
+    assert!(!matches!(shell.admit(admit("t3", "a")), Decision::Refused(_)));
+}
+
+#[test]
+fn cancels_free_places_and_grants_even_before_their_admit() {
+    let mut shell = Shell::new(wide(), r#"{"a":{"limits":{"concurrent":1}}}"#);
+    assert!(is_granted(&shell.admit(admit("t0", "a"))));
+    let waits = admit("t1", "a");
+    assert!(matches!(shell.admit(waits.clone()), Decision::Queued { .. }));
+    assert_eq!(shell.poll(waits), None);
+    shell.event(Event::Cancelled { ticket: "t0".into() });
+    assert_eq!(shell.answers.len(), 1, "its slot went to the next");
+    shell.event(Event::Cancelled { ticket: "t9".into() });
+    shell.admit(admit("t9", "a"));
+    let spend = shell.totals()["tenant/a"];
+    assert_eq!((spend.open, spend.spent), (1, Amounts::default()));
+}
+
+#[test]
+fn tickets_that_nobody_renews_expire_at_their_worst_case() {
+    let mut shell = Shell::new(wide(), r#"{"a":{}}"#);
+    shell.admit(admit("t0", "a"));
+    shell.admit(admit("t1", "a"));
+    shell.pass(14 * 60_000);
+    assert!(is_granted(&shell.admit(running("t1", "a", 50))));
+    shell.pass(2 * 60_000);
+    let spend = shell.totals()["tenant/a"];
+    assert_eq!(spend.spent, Amounts { requests: 1, tokens: 2_000, microusd: 10_000 });
+    assert_eq!(spend.open, 1);
+    shell.event(settled("t0", "a"));
+    assert_eq!(shell.totals()["tenant/a"].spent.microusd, 10_000, "never refunded");
+}
+
+#[test]
+fn a_restart_remembers_tenants_keys_spend_and_versions() {
+    let tenants = r#"{"a":{"budgets":[{"window":"day","requests":100}]}}"#;
+    let mut shell = Shell::new(wide(), tenants);
+    for n in 0..10 {
+        let ticket = format!("t{n}");
+        shell.admit(admit(&ticket, "a"));
+        shell.event(settled(&ticket, "a"));
+    }
+    shell.admit(admit("open", "a"));
+    let version = shell.call(Some(running("open", "a", 0)), vec![]).policy.expect("news").version;
+    shell.restart();
+    let spent = shell.totals()["tenant/a"].spent;
+    assert!(spent.requests >= 11 && spent.requests <= 11 + 2, "{spent:?}");
+    // A renewal rebuilds the ticket; its settlement is covered by the ceiling.
+    assert!(is_granted(&shell.admit(running("open", "a", 10))));
+    assert_eq!(shell.totals()["tenant/a"].open, 1);
+    shell.event(settled("open", "a"));
+    // So is one that comes without.
+    shell.event(settled("t9", "a"));
+    assert_eq!(shell.totals()["tenant/a"].spent, spent);
+    let again = shell.call(Some(admit("new", "a")), vec![]).policy.expect("news").version;
+    assert_eq!(again, version);
+}
+
+#[test]
+fn a_quiet_gate_loses_nothing_in_a_restart() {
+    let mut shell = Shell::new(wide(), r#"{"a":{"budgets":[{"window":"day","usd":"100"}]}}"#);
+    shell.admit(admit("t0", "a"));
+    shell.event(settled("t0", "a"));
+    shell.pass(5_000);
+    assert_eq!(shell.wake_at, None, "nothing keeps it awake");
+    shell.restart();
+    assert_eq!(shell.totals()["tenant/a"].spent.microusd, 1_000);
+}
+
+#[test]
+fn apply_tells_changes_is_idempotent_and_prunes_only_when_told() {
+    let mut shell = Shell::new(wide(), r#"{"a":{"weight":2},"b":{}}"#);
+    let file = |json: &str| serde_json::from_str::<Tenants>(json).expect("sound");
+    let mut apply = |json: &str, prune, dry_run| match shell.admin(AdminInput::Apply {
+        tenants: file(json),
+        prune,
+        dry_run,
+    }) {
+        AdminReply::Applied { changes, .. } => {
+            changes.into_iter().map(|change| change.path).collect::<Vec<_>>()
+        }
+        other => panic!("{other:?}"),
+    };
+    let next = r#"{"tenants":{"a":{"weight":3,"limits":{"rpm":5}}}}"#;
+    let changes = ["tenants.a.limits.rpm", "tenants.a.weight"];
+    assert_eq!(apply(next, false, true), changes);
+    assert_eq!(apply(next, false, false), changes);
+    assert_eq!(apply(next, false, false), [""; 0]);
+    assert_eq!(apply(next, true, false), ["tenants.b"]);
+    let unsound = r#"{"tenants":{"a":{"weight":0}}}"#;
+    let reply =
+        shell.admin(AdminInput::Apply { tenants: file(unsound), prune: false, dry_run: false });
+    assert!(matches!(reply, AdminReply::Unsound { .. }), "{reply:?}");
+    assert_eq!(reason(&shell.admit(admit("t", "b"))), "UnknownTenant");
+    let exported = shell.admin(AdminInput::Export);
+    assert_eq!(exported, AdminReply::Tenants(file(next)));
+}
+
+#[test]
+fn policies_go_out_when_they_change() {
+    let mut shell = Shell::new(wide(), r#"{"a":{},"b":{}}"#);
+    let policy = shell.call(Some(admit("t0", "a")), vec![]).policy.expect("none was held");
+    assert_eq!((policy.known, policy.keys.as_slice()), (true, ["k-a".to_owned()].as_slice()));
+    let holding = |version| limits::message::Call {
+        v: 1,
+        admit: Some(admit("t0", "a")),
+        policy_version: Some(version),
+        ..Default::default()
+    };
+    let told = |shell: &mut Shell, version| match shell.step(Input::Call(holding(version))).reply {
+        Answer::Reply(reply) => reply.policy,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(told(&mut shell, policy.version), None);
+    shell.admin(AdminInput::RevokeKey { id: "k-b".into() });
+    assert_eq!(told(&mut shell, policy.version), None, "another tenant's change");
+    shell.admin(AdminInput::RevokeKey { id: "k-a".into() });
+    let news = told(&mut shell, policy.version).expect("news");
+    assert!(news.keys.is_empty() && news.version > policy.version);
+}
+
+#[test]
+fn unknown_limits_start_slowly_and_open_with_the_first_answer() {
+    let mut shell = Shell::new(GateSettings::default(), r#"{"a":{}}"#);
+    let granted =
+        (0..20).filter(|n| is_granted(&shell.admit(admit(&format!("t{n}"), "a")))).count();
+    assert_eq!(granted, 4);
+    let mut seen = observed("t0", 200, Some((6_000, 5_996)));
+    let level = |limit| limits::message::Level { limit, remaining: limit, reset_ms: None };
+    (seen.input, seen.output) = (Some(level(1_000_000)), Some(level(200_000)));
+    shell.event(Event::Observed(seen));
+    shell.pass(1_000);
+    let open = shell.totals()["tenant/a"].open;
+    assert_eq!(open, 20);
+}
