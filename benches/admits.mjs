@@ -20,7 +20,7 @@ const CONNECTIONS = 32;
  * @returns {Promise<number[]>} admits a second, a figure a round
  */
 export async function admits(upstreamUrl, scratch, rounds, seconds) {
-  const server = await tollgate(upstreamUrl, scratch, await bundle(path.join(scratch, "gate")));
+  const server = await tollgate(upstreamUrl, scratch, { bundle: await bundle(path.join(scratch, "gate")) });
   try {
     const body = path.join(scratch, "admits.json");
     await writeFile(body, JSON.stringify({ calls: CALLS, ...messages(server.keyId) }));

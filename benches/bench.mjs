@@ -5,12 +5,13 @@
 
 import { execFileSync } from "node:child_process";
 import { rmSync } from "node:fs";
-import { mkdtemp, writeFile } from "node:fs/promises";
+import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
 import { admits } from "./admits.mjs";
 import { bare, portkey, tollgate, upstream } from "./contestants.mjs";
+import { CHUNKS, loadsOf } from "./loads.mjs";
 import { median, press } from "./press.mjs";
 import { sizes } from "./sizes.mjs";
 
@@ -26,7 +27,6 @@ const { values: args } = parseArgs({
 });
 const ROUNDS = Number(args.rounds);
 const SECONDS = Number(args.seconds);
-const CHUNKS = 2_000;
 
 const only = args.only.split(",");
 const programs = ["tollgate-load", ...(only.includes("tollgate") ? ["tollgate-cli"] : [])];
@@ -46,7 +46,7 @@ async function main() {
   const provider = await upstream();
   running.push(provider);
   const all = await contestants(provider.url);
-  const loads = await loadsOf(scratch);
+  const loads = await loadsOf(scratch, SECONDS);
   for (const one of all) {
     // Compiled and connected: what a running gateway is.
     for (const name of /** @type {const} */ (["c32", "stream"])) await press(one, loads[name]);
@@ -80,33 +80,6 @@ async function contestants(upstreamUrl) {
     }
   }
   return all;
-}
-
-/** @param {string} dir */
-async function loadsOf(dir) {
-  const content =
-    "You are given the notes of a meeting. Write three sentences for those who were not there: what was decided, " +
-    "who does what until when, and what stayed open. Notes: the import of last week's files failed twice because of " +
-    "a full disk; Ada has freed space and will add an alarm at 80 % until Friday. The new price list is accepted. " +
-    "Whether the old one stays valid for orders from before the first of the month was not settled; Ben asks sales.";
-  const file = async (/** @type {string} */ name, /** @type {object} */ more) => {
-    const body = { model: "claude-sonnet-5-5", messages: [{ role: "user", content }], ...more };
-    await writeFile(path.join(dir, name), JSON.stringify(body));
-    return path.join(dir, name);
-  };
-  const whole = await file("whole.json", { max_tokens: 256 });
-  const stream = await file("stream.json", { max_tokens: 20, stream: true });
-  // The upstream sends as many events as max_tokens says. Paced, each is a
-  // chunk of its own; in a burst several are read at once.
-  const burst = await file("burst.json", { max_tokens: CHUNKS, stream: true });
-  const long = await file("long.json", { max_tokens: CHUNKS, stream: true, metadata: { user_id: "gap_us=1000" } });
-  return {
-    c1: { body: whole, connections: 1, seconds: SECONDS },
-    c32: { body: whole, connections: 32, seconds: SECONDS },
-    stream: { body: stream, connections: 16, seconds: SECONDS, stream: true },
-    burst: { body: burst, connections: 4, requests: 16, stream: true },
-    long: { body: long, connections: 4, requests: 8, stream: true },
-  };
 }
 
 /**

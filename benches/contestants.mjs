@@ -49,14 +49,14 @@ export async function bare(upstreamUrl) {
  *
  * @param {string} upstreamUrl
  * @param {string} scratch a directory to write to
- * @param {string} [bundle] none: dist/edge
+ * @param {{bundle?: string, flags?: string[]}} [options] of startEdge
  * @returns {Promise<Contestant & {keyId: string}>}
  */
-export async function tollgate(upstreamUrl, scratch, bundle) {
+export async function tollgate(upstreamUrl, scratch, options) {
   const limits = { "*": { rpm: 100_000_000, itpm: 100_000_000_000, otpm: 100_000_000_000 } };
   const account = { provider: "anthropic", secret: "ANTHROPIC_API_KEY", base_url: upstreamUrl, limits };
   const vars = { TOLLGATE_ACCOUNTS: { anthropic: account } };
-  const server = await startEdge(scratch, vars, { ANTHROPIC_API_KEY: PROVIDER_KEY }, bundle);
+  const server = await startEdge(scratch, vars, { ANTHROPIC_API_KEY: PROVIDER_KEY }, options);
   return { name: "tollgate", headers: [], ...server };
 }
 

@@ -22,16 +22,16 @@ export const BUNDLE = path.join(ROOT, "dist/edge");
  * @param {string} scratch a directory to write to
  * @param {Record<string, any>} vars as in wrangler.toml
  * @param {Record<string, string>} secrets
- * @param {string} [bundle]
+ * @param {{bundle?: string, flags?: string[]}} [options] another bundle; flags of workerd
  */
-export async function startEdge(scratch, vars, secrets, bundle = BUNDLE) {
+export async function startEdge(scratch, vars, secrets, { bundle = BUNDLE, flags } = {}) {
   // The tool that signs admin tokens reads it from the environment, too.
   process.env.TOLLGATE_SECRET ??= randomBytes(32).toString("base64url");
   const dir = await mkdtemp(path.join(scratch, "edge-"));
   await mkdir(path.join(dir, "state"));
   const config = path.join(dir, "workerd.capnp");
   await writeFile(config, await configure(dir, bundle, vars, { TOLLGATE_SECRET: process.env.TOLLGATE_SECRET, ...secrets }));
-  const server = await startWorkerd(config);
+  const server = await startWorkerd(config, {}, flags);
   try {
     await admin(server.url, "PUT", "/admin/tenants", { tenants: { bench: {} }, prune: true, dry_run: false });
     const { key, id } = await admin(server.url, "POST", "/admin/keys", { tenant: "bench", kind: "secret" });

@@ -44,14 +44,16 @@ export function start(program, args, see, env) {
  *
  * @param {string} config
  * @param {Record<string, string>} [env]
+ * @param {string[]} [flags]
  */
-export async function startWorkerd(config, env) {
+export async function startWorkerd(config, env, flags = []) {
   const see = (/** @type {string} */ line) => {
     if (line.startsWith('{"event":"listen"')) return JSON.parse(line).port;
     if (line !== "") console.error(`workerd: ${line}`);
   };
   // As Miniflare and wrangler start it: Durable Objects on disk are experimental.
-  const { ready, pid, stop } = start(WORKERD.default, ["serve", "--experimental", "--control-fd=1", config], see, env);
+  const args = ["serve", "--experimental", "--control-fd=1", ...flags, config];
+  const { ready, pid, stop } = start(WORKERD.default, args, see, env);
   return { url: `http://127.0.0.1:${await ready}`, pid, stop };
 }
 
