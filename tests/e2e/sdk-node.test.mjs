@@ -78,8 +78,8 @@ test("both versions of the API are passed through unchanged", async () => {
   for (const version of ["2026-10-21", "2023-06-01"]) {
     await world.upstream.reset();
     await sdk.messages.create(ask("Hello"), { headers: { "anthropic-version": version } });
-    const [last] = (await requests()).slice(-1);
-    assert.equal(header(last, "anthropic-version"), version);
+    const [last] = await world.upstream.requests();
+    assert.match(JSON.stringify(last.headers), new RegExp(`"anthropic-version"[:,]"${version}"`));
   }
 });
 
@@ -156,17 +156,3 @@ test("the key may also come as a Bearer token", async () => {
   const bearer = new Anthropic({ baseURL: world.gateway.url, apiKey: null, authToken: await world.key(), maxRetries: 0 });
   assert.equal((await bearer.messages.create(ask("Hello"))).type, "message");
 });
-
-async function requests() {
-  const { requests } = await world.upstream.requests().then((all) => (Array.isArray(all) ? { requests: all } : all));
-  return requests;
-}
-
-/**
- * @param {any} request
- * @param {string} name
- */
-function header(request, name) {
-  const { headers } = request;
-  return Array.isArray(headers) ? headers.find((/** @type {any} */ pair) => pair[0] === name)?.[1] : headers[name];
-}

@@ -85,10 +85,24 @@ test("a spend cap is told at once, and holds the account without asking again", 
   }
 });
 
-test("a connection that fails once is tried again", async () => {
+test("a connection that closes without an answer is not tried again: it may have been charged", async () => {
   await world.upstream.faults([{ what: "outage", next: 1 }]);
   const response = await world.post(key, ask("Hello"));
-  assert.equal(response.status, 200, await response.text());
+  assert.equal(response.status, 502, await response.text());
+  assert.equal((await world.upstream.requests()).length, 1);
+});
+
+test("a provider that refuses connections is told with a time to come back", async () => {
+  const own = await open();
+  try {
+    const ownKey = await own.key();
+    await own.upstream.stop();
+    const response = await own.post(ownKey, ask("Hello"));
+    assert.ok(response.status >= 502, await response.text());
+    assert.ok(Number(response.headers.get("retry-after")) > 0);
+  } finally {
+    await own.close();
+  }
 });
 
 test("an outage is an error in the provider's shape, and ends", async () => {

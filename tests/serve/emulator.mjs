@@ -13,7 +13,7 @@ export const EMULATOR_KEY = "sk-ant-emulator";
  * @property {string} url
  * @property {() => Promise<void>} stop
  * @property {() => Promise<any>} stats what it granted, refused and could have granted, since the last reset
- * @property {() => Promise<any>} requests the last requests as it received them, keys redacted
+ * @property {() => Promise<any[]>} requests the last requests as it received them, newest first, keys redacted
  * @property {(faults: object[]) => Promise<any>} faults
  * @property {(limits?: object) => Promise<any>} reset buckets full, statistics zero, faults none
  */
