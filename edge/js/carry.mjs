@@ -152,8 +152,9 @@ class Walk {
     }
     let bytes;
     try {
-      bytes = await response.arrayBuffer();
+      bytes = await within(passage.total_ms(), response.arrayBuffer());
     } catch {
+      upstream.abort("total");
       passage.broke(Date.now());
       return void this.tell();
     }
@@ -262,7 +263,7 @@ function gateOf(env) {
 async function within(ms, promise) {
   let timer;
   const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error("the Gate did not answer in time")), ms);
+    timer = setTimeout(() => reject(new Error("late")), ms);
   });
   try {
     return await Promise.race([promise, late]);

@@ -63,11 +63,13 @@ async function meter(walk, branch, pipe, toClient, upstream) {
  */
 async function drain(walk, branch, pipe, see) {
   const { passage } = walk;
+  const endsAt = Date.now() + passage.total_ms();
   const reader = branch.getReader({ mode: "byob" });
   let buffer = new ArrayBuffer(READ_BYTES);
   for (;;) {
     const { value, done } = await orLate(reader.read(new Uint8Array(buffer)), passage.between_bytes_ms());
     if (done) return;
+    if (Date.now() > endsAt) throw LATE;
     see(value);
     buffer = value.buffer;
     if (passage.renewal_due(Date.now())) await walk.renew();

@@ -204,6 +204,11 @@ impl Passage {
         self.outgoing.between_bytes_ms as f64
     }
 
+    /// How long from sending to the body's end.
+    pub fn total_ms(&self) -> f64 {
+        self.outgoing.total_ms as f64
+    }
+
     /// No response came.
     pub fn unanswered(&mut self, error: &str, now: f64) {
         self.journey.unanswered(error, now as Millis);

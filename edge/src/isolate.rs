@@ -138,9 +138,10 @@ impl Isolate {
         (now.saturating_sub(*at) < POLICY_MS).then_some(policy)
     }
 
-    /// The version to name in a call: none where the policy is due for renewal.
+    /// The version to name in a call: none where the policy is due for renewal,
+    /// which the answer then brings before the policy is too old to be used.
     pub fn policy_version(&self, tenant: &str, now: Millis) -> Option<u64> {
-        self.policy(tenant, now).map(|policy| policy.version)
+        self.policy(tenant, now + POLICY_MS / 2).map(|policy| policy.version)
     }
 
     /// Remembers a policy that the Gate sent at `now`.

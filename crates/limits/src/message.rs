@@ -341,6 +341,17 @@ pub struct PolicyView {
     pub priority_highest: Priority,
 }
 
+impl PolicyView {
+    /// Whether the tenant may use this model.
+    pub fn allows(&self, model: &str) -> bool {
+        let fits = |pattern: &String| match pattern.strip_suffix('*') {
+            Some(prefix) => model.starts_with(prefix),
+            None => model == pattern,
+        };
+        self.models.is_empty() || self.models.iter().any(fits)
+    }
+}
+
 /// What `/v1/limits` needs, for one caller.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct View {

@@ -163,17 +163,9 @@ struct Queue {
 /// The models that this caller may use.
 fn models<'a>(isolate: &'a Isolate, view: &View) -> BTreeMap<&'a str, Model<'a>> {
     let Some(settings) = isolate.settings() else { return BTreeMap::new() };
-    let allowed = &view.policy.models;
-    let may = |id: &str| {
-        allowed.is_empty()
-            || allowed.iter().any(|pattern| match pattern.strip_suffix('*') {
-                Some(prefix) => id.starts_with(prefix),
-                None => id == pattern,
-            })
-    };
     providers::models::all()
         .iter()
-        .filter(|model| may(model.id))
+        .filter(|model| view.policy.allows(model.id))
         .map(|model| {
             let account = settings.target(model.id).account_name.to_owned();
             let pool = Pool { account, class: model.class.into(), speed: "standard".into() };

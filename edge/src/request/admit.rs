@@ -62,11 +62,9 @@ impl Admission {
         let default = policy.map_or(Priority::Normal, |policy| policy.priority_default);
         let priority = auth::priority(caller, wishes, default);
         let needs_leave = matches!(endpoint, Endpoint::Post(_));
-        // The default priority of a tenant that this isolate never saw is not known.
-        let needs_policy = policy.is_none() && (looks || !needs_leave || wishes.priority.is_none());
         let wait_ms = wishes.wait_ms(priority);
         Self {
-            stage: if needs_policy { Stage::Policy } else { Stage::Admit },
+            stage: if policy.is_none() { Stage::Policy } else { Stage::Admit },
             needs_leave,
             looks,
             priority,
@@ -265,6 +263,7 @@ fn policy_known(passage: &mut Passage, isolate: &Isolate, now: Millis) -> Result
     admission.deadline_ms = admission.asked_ms + wait_ms;
     admission.stage = Stage::Admit;
     let needs_leave = admission.needs_leave;
+    passage.models_allowed(isolate, now)?;
     if needs_leave {
         passage.find_cache_entry(isolate, now);
         passage.step = passage.call()?.admission.next();

@@ -2,7 +2,6 @@
 
 use limits::message::{MicroUsd, Millis, Tokens};
 use providers::anthropic::request::{Api, Facts};
-use providers::price::{self, CacheWrites, Terms};
 
 use super::errors::Problem;
 use super::parse::Endpoint;
@@ -42,21 +41,10 @@ pub fn size(endpoint: &Endpoint, facts: &Facts, now: Millis) -> Result<Size, Pro
         // Counting is free and limited by requests alone (facts: docs of 2026-09).
         return Ok(Size { input_upper: input.upper, ..Size::default() });
     }
-    let cache = match (facts.cache_control, facts.cache_1h) {
-        (false, _) => CacheWrites::No,
-        (true, false) => CacheWrites::FiveMinutes,
-        (true, true) => CacheWrites::Hour,
-    };
-    let terms = Terms {
-        speed: facts.speed,
-        not_us: facts.inference_geo.as_deref().is_some_and(|geo| geo != "us"),
-        cache,
-        web_searches: facts.web_searches_max.into(),
-    };
     Ok(Size {
         input_tokens: input.estimate,
         input_upper: input.upper,
         max_tokens: facts.max_tokens,
-        microusd_max: price::most(&facts.model, input.upper, facts.max_tokens, terms, now).microusd,
+        microusd_max: facts.cost_most(now).microusd,
     })
 }

@@ -141,6 +141,7 @@ impl Passage {
         let ticket = Ticket::new(&self.head.id, &self.caller, &route, &facts, &size);
         self.call = Some(Call { facts, route, size, canonical, cache: None, admission, ticket });
         if isolate.policy(&self.caller.tenant, now).is_some() {
+            self.models_allowed(isolate, now)?;
             self.find_cache_entry(isolate, now);
         }
         if let Some(refusal) = admit::remembered(self, isolate, now) {
@@ -148,6 +149,29 @@ impl Passage {
         }
         self.step = self.call()?.admission.next();
         Ok(())
+    }
+
+    /// Every model that the body names, advisors and fallbacks included, must be
+    /// the tenant's to use.
+    fn models_allowed(&self, isolate: &Isolate, now: Millis) -> Result<(), Problem> {
+        let Some((call, policy)) = self.call.as_ref().zip(isolate.policy(&self.caller.tenant, now))
+        else {
+            return Ok(());
+        };
+        let Facts { model, other_models, fallbacks_default, .. } = &call.facts;
+        let metered = matches!(self.endpoint, Endpoint::Post(_));
+        let refused = metered
+            && (!std::iter::once(model).chain(other_models).all(|model| policy.allows(model))
+                || (*fallbacks_default && !policy.models.is_empty()));
+        if !refused {
+            return Ok(());
+        }
+        let reason = limits::message::Reason::ModelNotAllowed;
+        Err(Problem::refused(&limits::message::Refusal {
+            reason,
+            retry_after_ms: None,
+            limit: None,
+        }))
     }
 
     /// The cache's key, once the tenant's policy is known.
@@ -354,3 +378,6 @@ impl From<providers::anthropic::request::Invalid> for Problem {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,6 +39,8 @@ pub struct Outgoing {
     pub first_byte_ms: Millis,
     /// How long between two pieces of the body.
     pub between_bytes_ms: Millis,
+    /// How long from sending to the body's end.
+    pub total_ms: Millis,
 }
 
 /// One attempt upstream.
@@ -96,6 +98,7 @@ pub(super) fn outgoing(passage: &mut Passage, isolate: &Isolate, now: Millis) ->
         headers,
         first_byte_ms: call.route.first_byte_ms,
         between_bytes_ms: call.route.between_bytes_ms,
+        total_ms: call.route.total_ms,
     }
 }
 
@@ -206,7 +209,7 @@ fn observe(passage: &mut Passage, error_code: Option<String>, now: Millis) {
         at_ms: now,
         status: attempt.status,
         error_code,
-        retry_after_ms: rate.retry_after_ms,
+        retry_after_ms: rate.retry_after_ms.map(|ms| ms + call.route.retry_after_extra_ms),
         requests: level(rate.requests),
         input: level(input),
         output: level(output),
