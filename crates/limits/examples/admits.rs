@@ -2,7 +2,7 @@
 //! tollgate-limits --example admits`. Prints ns a pair and rows written per
 //! 1,000 admits, for 1,000 tenants with limits, budgets and keys.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use limits::admin::{AdminInput, Key, KeyKind};
 use limits::message::{Admit, Call, Decision, Event, Pool, Priority, Settle, Used, VERSION};
@@ -11,24 +11,30 @@ use limits::settings::{AccountSettings, ClassLimits, GateSettings};
 use limits::{Answer, Gate, Input};
 
 const TENANTS: usize = 1_000;
+/// Calls made beforehand, few enough to stay in the cache as a message would.
+const BATCH: usize = 1_000;
 const START: u64 = 1_795_514_400_000;
 
 fn main() {
     let mut gate = gate();
     let mut numbers = Vec::new();
     for (name, granted, pairs) in [("granted", true, 400_000), ("refused", false, 400_000)] {
-        let calls: Vec<Call> = (0..pairs).map(|n| call(n, granted)).collect();
         let (mut rows, mut count) = (0, 0);
-        let begun = Instant::now();
-        for (n, call) in calls.into_iter().enumerate() {
-            // 2,000 admits a second.
-            let now = START + n as u64 / 2 + if granted { 0 } else { 1_000_000 };
-            let output = gate.handle(now, Input::Call(call));
-            rows += output.writes.len();
-            let Answer::Reply(reply) = output.reply else { panic!("a call is answered") };
-            count += usize::from(matches!(reply.decision, Some(Decision::Granted { .. })));
+        let mut spent = Duration::ZERO;
+        for first in (0..pairs).step_by(BATCH) {
+            let calls: Vec<Call> = (first..first + BATCH).map(|n| call(n, granted)).collect();
+            let begun = Instant::now();
+            for (n, call) in (first..).zip(calls) {
+                // 2,000 admits a second.
+                let now = START + n as u64 / 2 + if granted { 0 } else { 1_000_000 };
+                let output = gate.handle(now, Input::Call(call));
+                rows += output.writes.len();
+                let Answer::Reply(reply) = output.reply else { panic!("a call is answered") };
+                count += usize::from(matches!(reply.decision, Some(Decision::Granted { .. })));
+            }
+            spent += begun.elapsed();
         }
-        let ns = begun.elapsed().as_nanos() / pairs as u128;
+        let ns = spent.as_nanos() / pairs as u128;
         println!(
             "{name}: {ns} ns a call, {count} of {pairs} granted, {} rows per 1,000",
             rows * 1_000 / pairs
@@ -131,6 +137,7 @@ fn call(n: usize, granted: bool) -> Call {
             running: None,
         }),
         events: events.into_iter().collect(),
-        policy_version: None,
+        // As an isolate that was here before holds it: its key's.
+        policy_version: Some((TENANTS + n % TENANTS + 1) as u64),
     }
 }

@@ -1,24 +1,17 @@
 //! How a request is admitted: every limit at once or none (invariant 1), or a
 //! place in the queue, or a refusal that knows when.
 
-use crate::gate::{Gate, PoolState, ScopeId, reply};
-use crate::message::{
-    Admit, Decision, LimitView, Millis, Priority, Reason, Refusal, Reply, TicketId,
-};
-use crate::queue::Spot;
+use crate::gate::{Gate, ScopeId};
+use crate::message::{Admit, Decision, LimitView, Millis, Priority, Reason, Refusal};
 use crate::scope::{Block, Need, RATES, Until};
-use crate::ticket::{Ticket, Waiter};
+use crate::ticket::Ticket;
 
 /// The longest ticket, key or model id, in bytes.
 const ID_MAX: usize = 256;
-/// A poll that does not come back within this many slices is lost.
-const SLICES_LOST: u64 = 3;
-/// A held limit is looked at again after this, if no ticket ends before.
-const HELD_MS: Millis = 1_000;
 
 /// What is in a request's way.
 #[derive(Clone, Copy, Debug)]
-enum Obstacle {
+pub(crate) enum Obstacle {
     /// The account's spend cap.
     Stopped,
     /// A limit of a payer.
@@ -176,80 +169,9 @@ impl Gate {
         })
     }
 
-    fn enqueue(
-        &mut self,
-        admit: &Admit,
-        tenant: usize,
-        user: Option<usize>,
-        pool: usize,
-        need: Need,
-        wait: Millis,
-    ) {
-        self.numbers += 1;
-        let number = self.numbers;
-        let waiter = Waiter {
-            tenant,
-            user,
-            pool,
-            need,
-            queued: self.now,
-            expected: self.now.saturating_add(wait),
-            deadline: self.deadline(admit.patience_ms),
-            lost: self.now + lost_after(admit.patience_ms),
-            parked: false,
-            admit: admit.clone(),
-        };
-        self.timers.insert((waiter.due(), number));
-        self.waiting_bytes += admit.bytes;
-        self.tenants[tenant].waiting += 1;
-        if let Some(user) = user {
-            self.users[user].waiting += 1;
-        }
-        let weight = self.weight(tenant);
-        self.pools[pool].queue.insert(spot(&waiter, number), weight, &need.rates());
-        self.step.pools.push(pool);
-        self.waiting_ids.insert(admit.ticket.clone(), number);
-        self.waiting.insert(number, waiter);
-    }
-
-    /// A waiter's call came: parked, or told how long.
-    fn waits(&mut self, id: &str, patience: Millis, may_park: bool) -> Option<Decision> {
-        let deadline = self.deadline(patience);
-        let now = self.now;
-        let number = self.waiting_ids.get(id)?;
-        let waiter = self.waiting.get_mut(number)?;
-        self.timers.remove(&(waiter.due(), *number));
-        waiter.deadline = deadline;
-        waiter.lost = now + lost_after(patience);
-        // A call that is parked already still wants its answer.
-        waiter.parked |= may_park;
-        self.timers.insert((waiter.due(), *number));
-        let wait_ms = waiter.expected.saturating_sub(now).max(1);
-        (!may_park).then_some(Decision::Queued { wait_ms })
-    }
-
-    fn deadline(&self, patience: Millis) -> Millis {
-        self.now + patience.min(self.settings.queue.patience_max_ms)
-    }
-
-    /// A parked call's slice is over.
-    pub(crate) fn release(&mut self, id: &str) {
-        let Some(number) = self.waiting_ids.get(id) else { return };
-        let Some(waiter) = self.waiting.get_mut(number).filter(|waiter| waiter.parked) else {
-            return;
-        };
-        self.timers.remove(&(waiter.due(), *number));
-        waiter.parked = false;
-        waiter.lost = self.now + lost_after(waiter.deadline.saturating_sub(self.now));
-        self.timers.insert((waiter.due(), *number));
-        let wait_ms = waiter.expected.saturating_sub(self.now).max(1);
-        let id = waiter.admit.ticket.clone();
-        self.answer(id, Decision::Queued { wait_ms });
-    }
-
     /// The first thing in the way, if any. Takes nothing. Payers and pool were
     /// brought to now.
-    fn obstacle(
+    pub(crate) fn obstacle(
         &self,
         tenant: usize,
         user: Option<usize>,
@@ -278,7 +200,7 @@ impl Gate {
     }
 
     /// The refusal, where waiting does not help.
-    fn shut(&self, obstacle: Obstacle) -> Option<Refusal> {
+    pub(crate) fn shut(&self, obstacle: Obstacle) -> Option<Refusal> {
         match obstacle {
             Obstacle::Stopped => Some(Refusal {
                 reason: Reason::ProviderSpendCap,
@@ -369,119 +291,9 @@ impl Gate {
         (wait, refusal)
     }
 
-    /// Grants who can go in the pools that this step touched, in order.
-    pub(crate) fn serve(&mut self) {
-        while let Some(pool) = self.step.pools.pop() {
-            self.pools[pool].retry_at = None;
-            self.pools[pool].queue.wake(self.now);
-            while self.pools[pool].queue.has_ready() && self.serve_one(pool) {}
-        }
-    }
-
-    /// Grants or refuses the next one, or puts its line to sleep. False: the
-    /// pool has no room now.
-    fn serve_one(&mut self, pool: usize) -> bool {
-        let now = self.now;
-        let PoolState { queue, mirror, retry_at, .. } = &mut self.pools[pool];
-        mirror.refill(now);
-        let waiting = &self.waiting;
-        let price = |place: (Millis, u64)| {
-            waiting.get(&place.1).map_or(0, |waiter| mirror.cost(&waiter.need))
-        };
-        let Some((spot, is_aged)) = queue.next(price) else { return false };
-        let Some(waiter) = self.waiting.get(&spot.place.1) else {
-            debug_assert!(false, "every place in a queue has its waiter");
-            queue.remove(spot, &[0; 3]);
-            return true;
-        };
-        let (tenant, user, id) = (waiter.tenant, waiter.user, waiter.admit.ticket.clone());
-        let need = waiter.need;
-        *retry_at = None;
-        for payer in Self::payers(tenant, user) {
-            self.scope_mut(payer).refill(now);
-        }
-        let obstacle = self.obstacle(tenant, user, pool, &need, spot.class, is_aged);
-        let Some(obstacle) = obstacle else {
-            self.grant_waiter(&id);
-            return true;
-        };
-        if let Some(refusal) = self.shut(obstacle) {
-            self.refuse_waiter(&id, refusal);
-            return true;
-        }
-        let PoolState { queue, retry_at, .. } = &mut self.pools[pool];
-        match obstacle {
-            Obstacle::Pool(wait) => {
-                *retry_at = Some(now + wait);
-                return false;
-            }
-            Obstacle::Scope(payer, block) => {
-                let until = match block.until {
-                    Until::Refill(span) => now + span.max(1),
-                    _ => now + HELD_MS,
-                };
-                match payer {
-                    ScopeId::User(_) => queue.sleep_user(spot, until),
-                    _ => queue.sleep_tenant(spot.class, spot.tenant, until),
-                }
-            }
-            Obstacle::Stopped => debug_assert!(false, "a spend cap refuses"),
-        }
-        true
-    }
-
-    fn grant_waiter(&mut self, id: &str) {
-        let Some(waiter) = self.drop_waiter(id) else { return };
-        let class = class_of(waiter.admit.priority);
-        let waited = self.now.saturating_sub(waiter.queued);
-        self.open(
-            &waiter.admit,
-            waiter.tenant,
-            waiter.user,
-            waiter.pool,
-            waiter.need,
-            waited,
-            false,
-        );
-        self.turn(waiter.pool, class, waiter.tenant, &waiter.need);
-        if waiter.parked {
-            let decision = Decision::Granted { waited_ms: waited };
-            self.answer(id.to_owned(), decision);
-        } else if let Some(ticket) = self.tickets.get_mut(id, waiter.admit.attempt) {
-            ticket.unclaimed = true;
-            let again = (waiter.lost, id.to_owned(), waiter.admit.attempt);
-            self.tickets.unclaimed.insert(again);
-        }
-    }
-
-    /// Ends a wait with a refusal. One that is not parked just loses its place:
-    /// its poll carries the whole admit and is refused on its own.
-    pub(crate) fn refuse_waiter(&mut self, id: &str, refusal: Refusal) {
-        let Some(waiter) = self.drop_waiter(id) else { return };
-        if waiter.parked {
-            self.answer(id.to_owned(), Decision::Refused(refusal));
-        }
-    }
-
-    /// Takes a waiter out of queue, timers and sums.
-    pub(crate) fn drop_waiter(&mut self, id: &str) -> Option<Waiter> {
-        let number = self.waiting_ids.remove(id)?;
-        let waiter = self.waiting.remove(&number)?;
-        self.timers.remove(&(waiter.due(), number));
-        self.waiting_bytes = self.waiting_bytes.saturating_sub(waiter.admit.bytes);
-        self.tenants[waiter.tenant].waiting -= 1;
-        if let Some(user) = waiter.user {
-            self.users[user].waiting -= 1;
-        }
-        let queue = &mut self.pools[waiter.pool].queue;
-        queue.remove(spot(&waiter, number), &waiter.need.rates());
-        self.step.pools.push(waiter.pool);
-        Some(waiter)
-    }
-
     /// Opens a ticket: every limit takes its part.
     #[allow(clippy::too_many_arguments)] // One admission has these parts; a struct would name them twice.
-    fn open(
+    pub(crate) fn open(
         &mut self,
         admit: &Admit,
         tenant: usize,
@@ -524,15 +336,11 @@ impl Gate {
     }
 
     /// Counts a grant as its tenant's turn.
-    fn turn(&mut self, pool: usize, class: usize, tenant: usize, need: &Need) {
+    pub(crate) fn turn(&mut self, pool: usize, class: usize, tenant: usize, need: &Need) {
         let weight = self.weight(tenant);
         let state = &mut self.pools[pool];
         let cost = state.mirror.cost(need);
         state.queue.served(class, tenant, weight, cost);
-    }
-
-    fn answer(&mut self, id: TicketId, decision: Decision) {
-        self.step.answers.push((id, Reply { decision: Some(decision), ..reply() }));
     }
 
     pub(crate) fn weight(&self, tenant: usize) -> u32 {
@@ -540,23 +348,8 @@ impl Gate {
     }
 }
 
-fn spot(waiter: &Waiter, number: u64) -> Spot {
-    Spot {
-        class: class_of(waiter.admit.priority),
-        tenant: waiter.tenant,
-        user: waiter.user,
-        place: (waiter.admit.asked_ms, number),
-    }
-}
-
 pub(crate) fn class_of(priority: Priority) -> usize {
     priority as usize
-}
-
-/// Three slices of the long poll: 10 s, or a fortieth of the patience
-/// (design.md, calls).
-fn lost_after(patience: Millis) -> Millis {
-    SLICES_LOST * (patience / 40).max(10_000)
 }
 
 fn refused(reason: Reason, retry_after_ms: Option<Millis>, limit: Option<LimitView>) -> Decision {

@@ -20,12 +20,15 @@ mod mirror;
 mod observe;
 pub mod policy;
 mod queue;
+mod running;
 mod scope;
 pub mod settings;
 mod settle;
 mod store;
 mod ticket;
+mod usd;
 mod users;
 mod view;
+mod wait;
 
 pub use gate::{Answer, Gate, Input, Output, Write};

@@ -38,6 +38,7 @@ struct Class {
     order: BTreeSet<(u64, Index)>,
     /// Where each tenant's last turn ended, while that lies ahead.
     ends: BTreeMap<Index, u64>,
+    ends_max: usize,
     virtual_time: u64,
     sum: Three,
     weights: u64,
@@ -163,10 +164,12 @@ impl Queue {
                 class.order.insert((end, tenant));
             }
         }
-        // Ends that are past say nothing; one look a service keeps them few.
-        if class.ends.len() > 2 * class.tenants.len() + 64 {
+        // Ends that are past say nothing. Looking when their number has doubled
+        // costs each service a constant.
+        if class.ends.len() > class.ends_max {
             let now = class.virtual_time;
             class.ends.retain(|_, end| *end > now);
+            class.ends_max = 64 + 2 * class.ends.len();
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
 
 use crate::message::{Admit, Millis, TicketId, Tokens};
-use crate::mirror::Part;
+use crate::running::Part;
 use crate::scope::Need;
 
 /// A map whose order does not depend on chance, so that a simulation's seed

@@ -116,7 +116,13 @@ fn play(steps: Vec<Happens>) -> Result<(), TestCaseError> {
                 };
                 let decision = if parks { shell.poll(ask) } else { Some(shell.admit(ask)) };
                 match decision {
-                    Some(decision) => workers.decided(&name, &decision),
+                    Some(decision) => {
+                        // The newest call's patience counts.
+                        if let Some(deadline) = workers.parked.get_mut(&name) {
+                            *deadline = shell.now + u64::from(patience);
+                        }
+                        workers.decided(&name, &decision);
+                    }
                     None => {
                         workers.parked.insert(name, shell.now + u64::from(patience));
                     }

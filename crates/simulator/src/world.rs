@@ -233,7 +233,7 @@ impl<'a> World<'a> {
                 self.report.asked += 1;
                 self.ask(index, false, Vec::new());
             }
-            Happens::ToGate(input, asker) => self.to_gate(*input, asker),
+            Happens::ToGate(input, asker) => self.reach_gate(*input, asker),
             Happens::FromGate(index, attempt, reply) => self.answered(index, attempt, &reply),
             Happens::SliceOver(ticket, slice) => {
                 if self.parked.get(&ticket) == Some(&slice) {
@@ -300,7 +300,7 @@ impl<'a> World<'a> {
     }
 
     /// The Gate's shell: steps the machine, sends what it answers.
-    fn to_gate(&mut self, input: Input, asker: Option<usize>) {
+    fn reach_gate(&mut self, input: Input, asker: Option<usize>) {
         self.report.calls += 1;
         let is_poll = matches!(input, Input::Poll(_));
         let output = self.step(input);
@@ -344,7 +344,7 @@ impl<'a> World<'a> {
             self.timer += 1;
             self.at(at, Happens::GateTimer(self.timer));
         }
-        if self.steps % 64 == 0 {
+        if self.steps.is_multiple_of(64) {
             self.check();
         }
         output
@@ -491,10 +491,9 @@ impl<'a> World<'a> {
             Fault::Doubled(permille) => Some(*permille),
             _ => None,
         };
-        if let Some(permille) = self.scenario.faults.iter().find_map(doubles) {
-            if self.chance.is(permille) {
-                self.tell(vec![settle.clone()]);
-            }
+        let permille = self.scenario.faults.iter().find_map(doubles).unwrap_or(0);
+        if self.chance.is(permille) {
+            self.tell(vec![settle.clone()]);
         }
         self.tell(vec![settle]);
     }
