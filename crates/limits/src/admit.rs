@@ -27,8 +27,9 @@ impl Gate {
         let tenant = match self.entitled(&admit) {
             Ok(tenant) => tenant,
             Err(reason) => {
-                self.drop_waiter(&id);
-                return Some(refused(reason, None, None));
+                let refusal = Refusal { reason, retry_after_ms: None, limit: None };
+                self.refuse_waiter(&id, refusal.clone());
+                return Some(Decision::Refused(refusal));
             }
         };
         if let Some(decision) = self.known(&admit) {
@@ -42,7 +43,7 @@ impl Gate {
         let need = self.need(&admit, pool);
         if let Some(progress) = admit.running {
             // Runs already: a restart forgot it, or the Gate could not be asked.
-            self.drop_waiter(&id);
+            self.free_waiter(&id);
             self.open(&admit, tenant, user, pool, need, 0, true);
             self.renew(&id, attempt, progress.output_tokens);
             return Some(Decision::Granted { waited_ms: 0 });

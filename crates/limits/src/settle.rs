@@ -147,7 +147,7 @@ impl Gate {
 
     /// The client left before it was granted, or before it knew.
     pub(crate) fn cancel(&mut self, id: &str) {
-        self.drop_waiter(id);
+        self.free_waiter(id);
         if let Some(attempt) = self.tickets.open.get(id).map(|ticket| ticket.attempt)
             && let Some(ticket) = self.tickets.remove(id, attempt)
         {

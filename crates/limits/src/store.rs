@@ -156,7 +156,7 @@ impl Gate {
         }
         let now = self.now;
         let is_over = |key: &String, row: &String| {
-            key.starts_with("scope/user/")
+            (key.starts_with("scope/user/") || key.starts_with("scope/long/"))
                 && serde_json::from_str::<Saved>(row).is_ok_and(|saved| saved.is_over(now))
         };
         let over = self.saved.iter().filter(|(key, row)| is_over(key, row));

@@ -96,5 +96,5 @@ fn row_key(tenant: &str, user: &str) -> String {
         one = (one ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         two = (two.rotate_left(5) ^ u64::from(byte)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }
-    format!("scope/user/{tenant}//{one:016x}{two:016x}{:x}", user.len())
+    format!("scope/long/{tenant}/{one:016x}{two:016x}{:x}", user.len())
 }

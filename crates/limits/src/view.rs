@@ -5,6 +5,10 @@ use crate::message::{AccountLimits, Available, LimitView, Millis, VERSION, View}
 use crate::mirror::Mirror;
 use crate::scope::{Need, RATES};
 
+/// What is available where nothing limits yet: the largest integer that
+/// JavaScript keeps exact.
+const UNKNOWN: i64 = 9_007_199_254_740_991;
+
 impl Gate {
     /// One caller's view. It sees its own limits; of the accounts only what it
     /// could use of each pool now, over all limits (invariant 7).
@@ -42,7 +46,7 @@ impl Gate {
             let held = stopped || state.mirror.held_until > now;
             let free = state.mirror.free(now);
             let [requests, input_tokens, output_tokens] = std::array::from_fn(|kind| {
-                let free = least(own[kind], free[kind]).unwrap_or(i64::MAX).max(0) as u64;
+                let free = least(own[kind], free[kind]).unwrap_or(UNKNOWN).max(0) as u64;
                 if held || known.is_none() { 0 } else { free }
             });
             available.push(Available {

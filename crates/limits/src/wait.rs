@@ -178,6 +178,13 @@ impl Gate {
         }
     }
 
+    /// Ends a wait without a decision. A call still parked for it goes home.
+    pub(crate) fn free_waiter(&mut self, id: &str) {
+        if self.drop_waiter(id).is_some_and(|waiter| waiter.parked) {
+            self.answer(id.to_owned(), Decision::Queued { wait_ms: 1 });
+        }
+    }
+
     /// Takes a waiter out of queue, timers and sums.
     pub(crate) fn drop_waiter(&mut self, id: &str) -> Option<Waiter> {
         let number = self.waiting_ids.remove(id)?;

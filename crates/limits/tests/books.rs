@@ -174,7 +174,6 @@ fn play(steps: Vec<Happens>) -> Result<(), TestCaseError> {
                 if !workers.running.get(&name).is_some_and(|entry| entry.3) {
                     shell.event(Event::Cancelled { ticket: name.clone() });
                     workers.running.remove(&name);
-                    workers.parked.remove(&name);
                     *workers.rounds.entry(ticket).or_default() += 1;
                 }
             }

@@ -596,6 +596,30 @@ impl<'a> World<'a> {
         if self.scenario.faults.is_empty() {
             // Grants on their way to the Worker, settlements on theirs back.
             assert!(spend.open >= running, "seed {seed}: a running request has no ticket");
+            self.check_mirror();
+        }
+    }
+
+    /// Invariant 4: what the mirror lets new requests have is there. Requests
+    /// exactly; output, whose generation is estimated, within 3 % of a minute.
+    fn check_mirror(&mut self) {
+        let output = self.gate.handle(self.now, Input::Admin(AdminInput::State));
+        let Answer::Admin(AdminReply::State(state)) = output.reply else {
+            panic!("the state was asked for")
+        };
+        let left = self.provider.left(self.now);
+        let slack = [0, i64::MAX / 2, self.scenario.limits.otpm as i64 * 3 / 100];
+        for limit in state.pools.iter().flat_map(|pool| &pool.limits) {
+            let kinds = ["requests", "input_tokens", "output_tokens"];
+            let kind = kinds.iter().position(|kind| *kind == limit.kind).expect("a bucket's kind");
+            assert!(
+                limit.level <= left[kind] + slack[kind],
+                "seed {}: {} mirrored as {}, really {}",
+                self.scenario.seed,
+                limit.kind,
+                limit.level,
+                left[kind]
+            );
         }
     }
 
