@@ -56,7 +56,7 @@ impl Scenario {
             flows,
             faults: Vec::new(),
             latency_ms: (2, 30),
-            renew_ms: 10_000,
+            renew_ms: 30_000,
             estimate_permille: (850, 1_150),
         }
     }
