@@ -135,19 +135,24 @@ export function ask(text, more = {}, control) {
 
 /**
  * Resolves once `look` answers something true: waits for what the system tells,
- * never for a time. The test's own time-out bounds it.
+ * never for a time. What has not come after LOST_MS never will.
  *
  * @template T
  * @param {() => Promise<T>} look
  * @returns {Promise<NonNullable<T>>}
  */
 export async function until(look) {
+  const lost = AbortSignal.timeout(LOST_MS);
   for (;;) {
     const seen = await look();
     if (seen) return seen;
+    if (lost.aborted) throw new Error(`never came: ${look}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
+
+/** Longer than anything here takes on a machine that is busy with other things. */
+const LOST_MS = 120_000;
 
 /**
  * @param {Response} response
