@@ -26,9 +26,9 @@ export default {
       const [ticket, now] = [`${run}-${call}`, Date.now()];
       const message = { v: 1, admit: { ...admit, ticket, asked_ms: now }, events };
       const reply = JSON.parse(await gate.admit(JSON.stringify(message)));
-      if (reply.decision?.decision !== "granted") return Response.json(reply, { status: 500 });
+      if (!reply.decision?.granted) return Response.json(reply, { status: 500 });
       granted += 1;
-      events = [{ event: "settled", ...settle, ticket, at_ms: now }];
+      events = [{ settled: { ...settle, ticket, at_ms: now } }];
     }
     await gate.admit(JSON.stringify({ v: 1, events }));
     return Response.json({ granted });
