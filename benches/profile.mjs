@@ -1,9 +1,9 @@
 // Where the Worker's time goes: V8's sampling profiler while a load presses it.
 //
-//     node benches/profile.mjs [c1|c32|stream|long|burst] [--seconds N] [--top N] [--save FILE.cpuprofile]
+//     node benches/profile.mjs [c1|c32|stream|long|burst] [--seconds N] [--top N] [--save FILE.cpuprofile] [--bundle DIR]
 //
-// Self time a request by function, of all isolates together (Worker and Gate
-// are one). "(program)" is workerd's own code outside of calls from JavaScript.
+// Self time a request by function; Worker and Gate are one isolate. "(program)"
+// is workerd's own code outside of calls from JavaScript.
 
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -20,6 +20,7 @@ const { values: args, positionals } = parseArgs({
     seconds: { type: "string", default: "3" },
     top: { type: "string", default: "40" },
     save: { type: "string" },
+    bundle: { type: "string" },
   },
 });
 /** Microseconds between samples. */
@@ -39,7 +40,7 @@ async function main() {
   const port = await freePort();
   const provider = await upstream();
   running.push(provider);
-  const gateway = await tollgate(provider.url, scratch, { flags: [`--inspector-addr=127.0.0.1:${port}`] });
+  const gateway = await tollgate(provider.url, scratch, { ...(args.bundle && { bundle: args.bundle }), flags: [`--inspector-addr=127.0.0.1:${port}`] });
   running.push(gateway);
   const loads = await loadsOf(scratch, Number(args.seconds));
   const load = loads[/** @type {keyof typeof loads} */ (positionals[0] ?? "c32")];
@@ -52,8 +53,11 @@ async function main() {
   const { profile } = await call("Profiler.stop");
   if (args.save) await writeFile(args.save, JSON.stringify(profile));
   console.log(`${slice.ok_per_s.toFixed(0)} a second while profiled, ${(slice.cpu_ms * 1000).toFixed(0)} us CPU each\n`);
+  const times = selfTimes(profile);
+  const wasm = [...times].filter(([name]) => name.includes("wasm"));
+  times.set("(all of wasm, its glue included)", wasm.reduce((sum, [, us]) => sum + us, 0));
   const total = profile.timeDeltas.reduce((/** @type {number} */ sum, /** @type {number} */ us) => sum + us, 0);
-  for (const [name, us] of [...selfTimes(profile)].sort((a, b) => b[1] - a[1]).slice(0, Number(args.top))) {
+  for (const [name, us] of [...times].sort((a, b) => b[1] - a[1]).slice(0, Number(args.top))) {
     const each = (us / slice.requests).toFixed(1);
     console.log(`${each.padStart(8)} us ${((100 * us) / total).toFixed(1).padStart(5)} %  ${name}`);
   }
@@ -66,7 +70,8 @@ function selfTimes(profile) {
   const times = new Map();
   profile.samples.forEach((/** @type {number} */ id, /** @type {number} */ i) => {
     const { functionName, url, lineNumber } = nodes.get(id);
-    const name = `${functionName || "(anonymous)"} ${url ? `${path.basename(url)}:${lineNumber + 1}` : ""}`;
+    const place = url.startsWith("wasm") ? "wasm" : url && `${path.basename(url)}:${lineNumber + 1}`;
+    const name = `${functionName || "(anonymous)"} ${place}`;
     times.set(name, (times.get(name) ?? 0) + profile.timeDeltas[i]);
   });
   return times;
