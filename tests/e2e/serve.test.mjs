@@ -187,10 +187,10 @@ test("make check is content with what the repository has", async () => {
 });
 
 for (const [name, env, says] of /** @type {const} */ ([
-  ["TOLLGATE_SECRET", { ANTHROPIC_API_KEY: "k", TOLLGATE_SECRET: "" }, /TOLLGATE_SECRET/],
+  ["no TOLLGATE_SECRET", { ANTHROPIC_API_KEY: "k", TOLLGATE_SECRET: "" }, /TOLLGATE_SECRET/],
   ["a short TOLLGATE_SECRET", { ANTHROPIC_API_KEY: "k", TOLLGATE_SECRET: "short" }, /TOLLGATE_SECRET.*32/],
 ])) {
-  test(`without ${name} requests are refused with what to do, and nothing crashes`, async () => {
+  test(`${name}: requests are refused with what to do, and nothing crashes`, async () => {
     const server = await serve({ env });
     try {
       const response = await fetch(`${server.url}/v1/messages`, {
