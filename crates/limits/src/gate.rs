@@ -318,7 +318,7 @@ impl Gate {
         let default = AccountSettings::default();
         let mut mirror = Mirror::new(account.unwrap_or(&default), &pool.class, self.now);
         if let Some(row) = self.saved.remove(&pool_key(pool))
-            && let Ok(saved) = serde_json::from_str(&row)
+            && let Ok(saved) = json::from_str(&row)
         {
             mirror.restore(&saved, self.now);
         }

@@ -119,7 +119,7 @@ impl Lengths {
 
     /// Takes a stored row back; one that cannot be read is learned anew.
     pub(crate) fn restore(&mut self, value: &str) {
-        let rows: Vec<(u64, u64, u32)> = serde_json::from_str(value).unwrap_or_default();
+        let rows: Vec<(u64, u64, u32)> = json::from_str(value).unwrap_or_default();
         self.coarse = rows
             .into_iter()
             .take(SAVED_MAX)

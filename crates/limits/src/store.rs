@@ -37,7 +37,7 @@ impl Gate {
                 }
             }
             "scope" if key == DEPLOYMENT => {
-                let saved: Option<Saved> = serde_json::from_str(value).ok();
+                let saved: Option<Saved> = json::from_str(value).ok();
                 self.deployment = Scope::new(saved.as_ref(), self.now);
                 self.deployment.day.set_limits(self.settings.budget.limits());
                 self.loose.insert(ScopeId::Deployment);
@@ -51,7 +51,7 @@ impl Gate {
     }
 
     fn restore_tenant(&mut self, name: &str, value: &str) {
-        let Ok(saved) = serde_json::from_str::<SavedTenant>(value) else { return };
+        let Ok(saved) = json::from_str::<SavedTenant>(value) else { return };
         self.version = self.version.max(saved.version);
         let index = self.tenant(name);
         self.tenants[index].version = saved.version;
@@ -59,7 +59,7 @@ impl Gate {
     }
 
     fn restore_key(&mut self, value: &str) {
-        let Ok(key) = serde_json::from_str::<Key>(value) else { return };
+        let Ok(key) = json::from_str::<Key>(value) else { return };
         let index = self.tenant(&key.tenant);
         self.tenants[index].keys.insert(key.id.clone());
         self.keys.insert(key.id.clone(), key);
@@ -157,7 +157,7 @@ impl Gate {
         let now = self.now;
         let is_over = |key: &String, row: &String| {
             (key.starts_with("scope/user/") || key.starts_with("scope/long/"))
-                && serde_json::from_str::<Saved>(row).is_ok_and(|saved| saved.is_over(now))
+                && json::from_str::<Saved>(row).is_ok_and(|saved| saved.is_over(now))
         };
         let over = self.saved.iter().filter(|(key, row)| is_over(key, row));
         // A bound on one step's writes; the rest goes the next time.
@@ -207,7 +207,7 @@ pub(crate) fn take(
     saved: &mut std::collections::BTreeMap<String, String>,
     key: &str,
 ) -> Option<Saved> {
-    saved.remove(key).and_then(|row| serde_json::from_str(&row).ok())
+    saved.remove(key).and_then(|row| json::from_str(&row).ok())
 }
 
 fn tenant_key(name: &str) -> String {

@@ -65,7 +65,7 @@ impl Caller {
         text: &str,
         now: Millis,
     ) -> Result<Answer, Problem> {
-        let view: View = serde_json::from_str(text).map_err(|_| super::gate_unreachable())?;
+        let view: View = json::from_str(text).map_err(|_| super::gate_unreachable())?;
         isolate.learn_view(
             &self.tenant,
             self.user.as_deref(),

@@ -254,7 +254,7 @@ impl Journey for Errand {
             Task::Answered => return,
             Task::Ready { in_words } => Ok(ready::answer(isolate, *in_words, None)),
             Task::Limits(caller) => caller.answer(isolate, &self.head.headers, text, now),
-            Task::Admin { call, .. } => match serde_json::from_str::<AdminAnswer>(text) {
+            Task::Admin { call, .. } => match json::from_str::<AdminAnswer>(text) {
                 Err(_) => Err(gate_unreachable()),
                 Ok(None) => Err(Problem::unauthorized(
                     "tollgate_key_revoked",

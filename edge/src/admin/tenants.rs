@@ -24,7 +24,7 @@ struct Put {
 
 /// `PUT`: `{ "tenants": { NAME: … }, "prune": bool, "dry_run": bool }`.
 pub(super) fn put(body: &str, admin: &Claims) -> Result<AdminInput, Problem> {
-    let Put { tenants, prune, dry_run } = serde_json::from_str(body).map_err(|error| {
+    let Put { tenants, prune, dry_run } = json::from_str(body).map_err(|error| {
         Problem::bad(
             "tollgate_bad_request",
             format!("body: {error}. `make check TENANTS=FILE` tells the path."),

@@ -67,7 +67,7 @@ impl GateCore {
 
     /// Answers a call at once.
     pub fn call(&mut self, text: &str, now: f64) -> Result<String, JsError> {
-        let call: Call = serde_json::from_str(text)?;
+        let call: Call = json::from_str(text)?;
         match self.step(Input::Call(call), now)? {
             Answer::Reply(reply) => Ok(serde_json::to_string(&reply)?),
             _ => Err(JsError::new("a call was not answered")),
@@ -76,7 +76,7 @@ impl GateCore {
 
     /// Answers a poll, or parks it: then `parked_ticket` names it.
     pub fn poll(&mut self, text: &str, now: f64) -> Result<Option<String>, JsError> {
-        let call: Call = serde_json::from_str(text)?;
+        let call: Call = json::from_str(text)?;
         let ticket =
             call.admit.as_ref().map(|admit| (admit.ticket.clone(), slice_ms(admit.patience_ms)));
         match self.step(Input::Poll(call), now)? {
@@ -111,7 +111,7 @@ impl GateCore {
 
     /// What one caller may still use.
     pub fn view(&mut self, text: &str, now: f64) -> Result<String, JsError> {
-        let ViewAsk { tenant, user, account_scope } = serde_json::from_str(text)?;
+        let ViewAsk { tenant, user, account_scope } = json::from_str(text)?;
         match self.step(Input::View { tenant, user, account_scope }, now)? {
             Answer::View(view) => Ok(serde_json::to_string(&view)?),
             _ => Err(JsError::new("a view was not answered")),
@@ -120,7 +120,7 @@ impl GateCore {
 
     /// An operator's request.
     pub fn admin(&mut self, text: &str, now: f64) -> Result<String, JsError> {
-        let AdminAsk { by, input } = serde_json::from_str(text)?;
+        let AdminAsk { by, input } = json::from_str(text)?;
         if self.denied.contains(&by) {
             return Ok(serde_json::to_string(&AdminAnswer::None)?);
         }

@@ -203,11 +203,11 @@ pub(super) fn replied(
     now: Millis,
 ) -> Result<(), Problem> {
     if passage.call()?.admission.stage == Stage::Policy {
-        let view: View = serde_json::from_str(text).map_err(|_| not_understood())?;
+        let view: View = json::from_str(text).map_err(|_| not_understood())?;
         isolate.learn_policy(&passage.caller.tenant, view.policy, now);
         return policy_known(passage, isolate, now);
     }
-    let reply: Reply = serde_json::from_str(text).map_err(|_| not_understood())?;
+    let reply: Reply = json::from_str(text).map_err(|_| not_understood())?;
     if let Some(policy) = reply.policy {
         isolate.learn_policy(&passage.caller.tenant, policy, now);
     }

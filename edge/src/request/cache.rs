@@ -98,7 +98,7 @@ impl Canonical {
         }
         // Maps sort their keys: order and blanks of the body do not matter.
         let value: serde_json::Value =
-            serde_json::from_str(std::str::from_utf8(&self.body).ok()?).ok()?;
+            json::from_str(std::str::from_utf8(&self.body).ok()?).ok()?;
         let mut hash = Sha256::new();
         let parts = [
             "1",
@@ -130,7 +130,7 @@ pub(super) fn looked(
     meta: Option<String>,
     body: Vec<u8>,
 ) -> Result<(), Problem> {
-    let meta: Option<Meta> = meta.and_then(|meta| serde_json::from_str(&meta).ok());
+    let meta: Option<Meta> = meta.and_then(|meta| json::from_str(&meta).ok());
     let only = passage.call()?.cache.as_ref().is_some_and(|entry| entry.only);
     let Some(meta) = meta else {
         if only {

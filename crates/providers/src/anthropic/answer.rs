@@ -22,7 +22,7 @@ pub struct Answer {
 /// Reads a Messages answer; `None` where it is not one, or tells no usage.
 pub fn parse(body: &[u8]) -> Option<Answer> {
     // The content is skipped, not kept.
-    let message: Message<'_> = serde_json::from_str(std::str::from_utf8(body).ok()?).ok()?;
+    let message: Message<'_> = ::json::from_str(std::str::from_utf8(body).ok()?).ok()?;
     if message.kind != "message" || message.usage["output_tokens"].as_u64().is_none() {
         return None;
     }
@@ -37,7 +37,7 @@ pub fn parse(body: &[u8]) -> Option<Answer> {
 
 /// Tokens that a count_tokens answer tells.
 pub fn count(body: &[u8]) -> Option<u64> {
-    let value: Value = serde_json::from_str(std::str::from_utf8(body).ok()?).ok()?;
+    let value: Value = ::json::from_str(std::str::from_utf8(body).ok()?).ok()?;
     value["input_tokens"].as_u64()
 }
 

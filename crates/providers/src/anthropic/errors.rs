@@ -52,7 +52,7 @@ pub fn classify(status: u16, body: &[u8]) -> Classified {
     let value: Value = match body.len() {
         0..=BODY_BYTES_MAX => std::str::from_utf8(body)
             .ok()
-            .and_then(|text| serde_json::from_str(text).ok())
+            .and_then(|text| ::json::from_str(text).ok())
             .unwrap_or_default(),
         _ => Value::Null,
     };

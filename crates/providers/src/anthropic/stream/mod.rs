@@ -200,7 +200,7 @@ impl Meter {
     /// An event whose data is read as a whole.
     fn whole(&mut self, event: Event) {
         let Ok(text) = std::str::from_utf8(&self.data) else { return };
-        let Ok(value) = serde_json::from_str::<Value>(text) else { return };
+        let Ok(value) = ::json::from_str::<Value>(text) else { return };
         let text = |value: &Value| value.as_str().map(|text| clip(text).to_string());
         match event {
             Event::Start => {
