@@ -13,6 +13,9 @@ import { look, keep } from "./cache.mjs";
 /** The Gate answers at once or not at all: invariant 11. */
 const GATE_MS = 2_000;
 
+/** What a step that took too long is rejected with. */
+export const LATE = new Error("late");
+
 /** The Worker's fetch handler. */
 export function carry(request, env, ctx) {
   const walk = new Walk(request, env, ctx);
@@ -32,6 +35,10 @@ class Walk {
     this.gone = false;
     /** What is left to do after the answer's head went. */
     this.rest = undefined;
+    // The one timer, see bounded().
+    this.lateAt = Infinity;
+    this.ringsAt = Infinity;
+    this.late = undefined;
   }
 
   async run() {
@@ -102,90 +109,81 @@ class Walk {
   /** One call to the Gate; what waits to be told rides on it. */
   async ask() {
     const { passage } = this;
+    // What the provider said to the attempt before must be there with the next.
+    this.tell();
     const method = passage.gate_method();
     const reports = method === "admit" || method === "poll" ? take() : [];
     let reply;
     try {
       const message = passage.gate_message(reports.join(","), Date.now());
       if (message === "") return putBack(reports);
-      reply = await within(GATE_MS + passage.gate_parks_ms(), gateOf(this.env)[method](message));
+      reply = await this.bounded(GATE_MS + passage.gate_parks_ms(), gateOf(this.env)[method](message));
     } catch (error) {
       putBack(reports);
       if (trapped(error)) throw error;
       passage.gate_failed(error?.overloaded === true);
-      return this.tell();
+      return;
     }
     passage.replied(reply, Date.now());
-    this.tell();
   }
 
   /** One attempt upstream. Undefined: there is a next step. */
   async send(body) {
     const { passage } = this;
-    const upstream = new AbortController();
-    this.upstream = upstream;
-    passage.begin_attempt(Date.now());
-    const timer = setTimeout(() => upstream.abort("first byte"), passage.first_byte_ms());
+    const { signal } = this.request;
+    const headers = fields(passage.begin_attempt(Date.now()));
     let response;
     try {
-      response = await fetch(passage.upstream_url(), {
-        method: passage.method(),
-        headers: fields(passage.upstream_headers()),
-        body,
-        redirect: "manual",
-        signal: upstream.signal,
-      });
+      response = await this.bounded(
+        passage.first_byte_ms(),
+        fetch(passage.upstream_url(), { method: passage.method(), headers, body, redirect: "manual", signal }),
+      );
     } catch (error) {
       if (trapped(error)) throw error;
-      const why = upstream.signal.aborted ? String(upstream.signal.reason) : String(error?.message ?? error);
-      passage.unanswered(why, Date.now());
-      return void this.tell();
-    } finally {
-      clearTimeout(timer);
+      passage.unanswered(error === LATE ? "first byte" : String(error?.message ?? error), Date.now());
+      return undefined;
     }
     passage.response(response.status, flatten(response.headers), Date.now());
-    this.tell();
     if (passage.step() === Step.Relay) {
-      const { answer, rest } = relay(this, response, upstream);
+      this.tell();
+      const { answer, rest } = relay(this, response);
       this.rest = rest.then(() => this.finish());
       return answer;
     }
     let bytes;
     try {
-      bytes = await within(passage.total_ms(), response.arrayBuffer());
+      bytes = await this.bounded(passage.total_ms(), response.arrayBuffer());
     } catch {
-      upstream.abort("total");
       passage.broke(Date.now());
-      return void this.tell();
+      return undefined;
     }
     passage.whole(new Uint8Array(bytes), Date.now());
-    this.tell();
     if (passage.step() !== Step.Answer) return undefined;
     if (passage.cacheable()) this.ctx.waitUntil(keep(this.env, passage, bytes));
     return this.answer(passage.passes_body() ? bytes : passage.answer_body());
   }
 
+  answer(body) {
+    const { passage } = this;
+    const status = passage.answer_status();
+    if (status >= 400) console.log(passage.log_line());
+    const none = status === 204 || status === 304 || this.request.method === "HEAD";
+    return new Response(none ? null : body, { status, headers: fields(passage.answer_headers()) });
+  }
+
   /** Renews the ticket of a running stream. */
   async renew() {
     try {
-      await within(GATE_MS, gateOf(this.env).admit(this.passage.renewal(Date.now())));
+      await this.bounded(GATE_MS, gateOf(this.env).admit(this.passage.renewal(Date.now())));
     } catch (error) {
       // The next one comes in half a minute; a ticket outlives several.
       trapped(error);
     }
   }
 
-  answer(body) {
-    const { passage } = this;
-    const status = passage.answer_status();
-    const none = status === 204 || status === 304 || this.request.method === "HEAD";
-    return new Response(none ? null : body, { status, headers: fields(passage.answer_headers()) });
-  }
-
-  /** The client went: stop the upstream, free the place in the queue. */
+  /** The client went: its place in the queue is free. The request's signal stops the upstream. */
   left() {
     this.gone = true;
-    this.upstream?.abort("client left");
     if (this.passage === undefined) return;
     try {
       this.passage.left();
@@ -201,29 +199,69 @@ class Walk {
     for (let text; (text = this.passage.take_report()) !== undefined; ) report(text);
   }
 
-  /** Everything is decided. */
-  async finish() {
+  /** Everything is decided. Returns what is left to do, if anything. */
+  finish() {
     const { passage } = this;
-    this.passage = undefined;
+    if (passage === undefined) return undefined;
     try {
-      for (let text; (text = passage?.take_report()) !== undefined; ) report(text);
-      passage?.free();
+      this.tell();
+      this.passage = undefined;
+      passage.free();
     } catch (error) {
       trapped(error);
     }
-    await this.flush();
+    this.lateAt = Infinity;
+    return this.flush();
   }
 
   flush() {
     return flushSoon(async (reports) => {
       try {
-        await within(GATE_MS, gateOf(this.env).admit(`{"v":1,"events":[${reports.join(",")}]}`));
+        await this.bounded(GATE_MS, gateOf(this.env).admit(`{"v":1,"events":[${reports.join(",")}]}`));
         return true;
       } catch {
         putBack(reports);
         return false;
       }
     });
+  }
+
+  /**
+   * `promise`, or LATE after `ms`. One timer serves all steps of a walk, one
+   * after the other: it is armed for the first, and again only where it rings
+   * too late or has rung. Setting and clearing one a step costs 5 % of a request.
+   */
+  bounded(ms, promise) {
+    return new Promise((resolve, reject) => {
+      const now = Date.now();
+      this.lateAt = now + ms;
+      this.late = reject;
+      if (this.lateAt < this.ringsAt) this.arm(now);
+      promise.then(
+        (value) => {
+          this.lateAt = Infinity;
+          resolve(value);
+        },
+        (error) => {
+          this.lateAt = Infinity;
+          reject(error);
+        },
+      );
+    });
+  }
+
+  arm(now) {
+    const at = (this.ringsAt = this.lateAt);
+    setTimeout(() => this.ring(at), at - now);
+  }
+
+  ring(at) {
+    if (at !== this.ringsAt) return;
+    this.ringsAt = Infinity;
+    if (this.lateAt === Infinity) return;
+    const now = Date.now();
+    if (now >= this.lateAt) this.late(LATE);
+    else this.arm(now);
   }
 
   /** Something that must not happen: the client gets the provider's JSON all the same. */
@@ -257,19 +295,6 @@ function gateOf(env) {
   const [name, locationHint, jurisdiction] = gatePlace();
   const namespace = jurisdiction ? env.GATE.jurisdiction(jurisdiction) : env.GATE;
   return namespace.get(namespace.idFromName(name), locationHint ? { locationHint } : undefined);
-}
-
-/** Rejects when `promise` takes longer than `ms`. */
-async function within(ms, promise) {
-  let timer;
-  const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error("late")), ms);
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 /** Headers as one string: one crossing into wasm instead of one a header. */

@@ -5,6 +5,7 @@
 // that reads each chunk half of it, and one that waits for 16 KiB holds the
 // client's branch back (measured: docs/bench.md). The pipe leaves the client's
 // end open, so that a broken stream can be closed by an error event.
+import { LATE } from "./carry.mjs";
 import { Close, trapped } from "./core.mjs";
 import { keep, Copy } from "./cache.mjs";
 
@@ -17,7 +18,7 @@ const READ_BYTES = 64 * 1024;
  * Starts relaying. Returns the answer's head, and `rest`: a promise that ends
  * when the stream is accounted for.
  */
-export function relay(walk, response, upstream) {
+export function relay(walk, response) {
   const { passage } = walk;
   const client = new IdentityTransformStream();
   const [toClient, toMeter] = response.body.tee();
@@ -28,11 +29,11 @@ export function relay(walk, response, upstream) {
       () => (pipe.state = "complete"),
       () => (pipe.state = "broken"),
     );
-  const rest = meter(walk, toMeter, pipe, client.writable, upstream);
+  const rest = meter(walk, toMeter, pipe, client.writable);
   return { answer: walk.answer(client.readable), rest };
 }
 
-async function meter(walk, branch, pipe, toClient, upstream) {
+async function meter(walk, branch, pipe, toClient) {
   const { passage, env } = walk;
   const copy = passage.cacheable() ? new Copy() : undefined;
   const see = (bytes) => {
@@ -41,18 +42,17 @@ async function meter(walk, branch, pipe, toClient, upstream) {
   };
   let why = Close.Complete;
   try {
-    await endsWithin(pipe, CYCLE_MS);
+    await cycle(walk, pipe);
     if (pipe.state !== "complete") await drain(walk, branch, pipe, see);
     else see(new Uint8Array(await new Response(branch).arrayBuffer()));
     // All came from upstream; a client that does not read it is waited for as
     // long as an upstream that does not write.
-    if (pipe.state === "running") await orLate(pipe.ended, passage.between_bytes_ms());
+    if (pipe.state === "running") await walk.bounded(passage.between_bytes_ms(), pipe.ended);
     if (pipe.state !== "complete") why = Close.Left;
   } catch (error) {
     why = trapped(error) ? Close.Failed : error === LATE ? Close.Stalled : Close.Broken;
   }
   if (walk.gone) why = Close.Left;
-  if (why !== Close.Complete) upstream.abort("stream over");
   await close(walk, toClient, why);
   if (copy?.whole && passage.cacheable()) walk.ctx.waitUntil(keep(env, passage, copy.bytes()));
 }
@@ -67,13 +67,16 @@ async function drain(walk, branch, pipe, see) {
   const reader = branch.getReader({ mode: "byob" });
   let buffer = new ArrayBuffer(READ_BYTES);
   for (;;) {
-    const { value, done } = await orLate(reader.read(new Uint8Array(buffer)), passage.between_bytes_ms());
+    const { value, done } = await walk.bounded(
+      passage.between_bytes_ms(),
+      reader.read(new Uint8Array(buffer)),
+    );
     if (done) return;
     if (Date.now() > endsAt) throw LATE;
     see(value);
     buffer = value.buffer;
     if (passage.renewal_due(Date.now())) await walk.renew();
-    if (pipe.state === "running") await endsWithin(pipe, CYCLE_MS);
+    if (pipe.state === "running") await cycle(walk, pipe);
   }
 }
 
@@ -90,8 +93,8 @@ async function close(walk, toClient, why) {
   if (why === Close.Left) return void toClient.abort().catch(() => {});
   try {
     const writer = toClient.getWriter();
-    if (text !== "") await orLate(writer.write(new TextEncoder().encode(text)), CYCLE_MS);
-    await orLate(writer.close(), CYCLE_MS);
+    if (text !== "") await walk.bounded(CYCLE_MS, writer.write(new TextEncoder().encode(text)));
+    await walk.bounded(CYCLE_MS, writer.close());
   } catch {
     // The pipe may still hold the writable, or the client is gone.
     toClient.abort().catch(() => {});
@@ -102,21 +105,11 @@ async function close(walk, toClient, why) {
 const FAILED =
   '\nevent: ping\n\nevent: error\ndata: {"type":"error","error":{"type":"api_error","message":"Tollgate lost this stream; retry the request.","details":{"error_code":"tollgate_internal"}}}\n\n';
 
-const LATE = new Error("late");
-
-/** Waits for the pipe's end, at most so long. */
-function endsWithin(pipe, ms) {
-  return orLate(pipe.ended, ms).catch(() => {});
-}
-
-async function orLate(promise, ms) {
-  let timer;
-  const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(LATE), ms);
-  });
+/** Waits for the pipe's end, at most one cycle. */
+async function cycle(walk, pipe) {
   try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
+    await walk.bounded(CYCLE_MS, pipe.ended);
+  } catch (error) {
+    if (error !== LATE) throw error;
   }
 }

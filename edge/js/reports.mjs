@@ -39,11 +39,18 @@ export function putBack(reports) {
   if (reports.length > 0) waiting = reports.concat(waiting).slice(-KEPT);
 }
 
-/** Sees to it that what waits goes soon. `send(reports)` makes one Gate call. */
-export async function flushSoon(send) {
+/**
+ * Sees to it that what waits goes soon; returns what is left to do, if anything.
+ * `send(reports)` makes one Gate call.
+ */
+export function flushSoon(send) {
   const now = Date.now();
-  if (waiting.length === 0 || now < armedUntil) return;
+  if (waiting.length === 0 || now < armedUntil) return undefined;
   armedUntil = now + ARMED_MS;
+  return flush(send);
+}
+
+async function flush(send) {
   await new Promise((resolve) => setTimeout(resolve, RIDE_MS));
   armedUntil = 0;
   while (waiting.length > 0) {

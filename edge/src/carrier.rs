@@ -174,9 +174,10 @@ impl Passage {
         isolate(|isolate| self.journey.gate_failed(isolate, overloaded));
     }
 
-    /// An attempt begins: what to send is in `upstream_url` and so on.
-    pub fn begin_attempt(&mut self, now: f64) {
+    /// An attempt begins: with which headers. The rest is in `upstream_url` and so on.
+    pub fn begin_attempt(&mut self, now: f64) -> String {
         self.outgoing = isolate(|isolate| self.journey.upstream(isolate, now as Millis));
+        self.outgoing.headers.flat().to_owned()
     }
 
     /// The request's method.
@@ -187,11 +188,6 @@ impl Passage {
     /// Where to send it.
     pub fn upstream_url(&self) -> String {
         self.outgoing.url.clone()
-    }
-
-    /// With which headers.
-    pub fn upstream_headers(&self) -> String {
-        self.outgoing.headers.flat().to_owned()
     }
 
     /// How long until the response's head.
@@ -262,6 +258,21 @@ impl Passage {
     /// The answer's status.
     pub fn answer_status(&mut self) -> u16 {
         self.journey.answer().status
+    }
+
+    /// One line for the log on an answer that is an error: ids, never a key or
+    /// a word of the prompt.
+    pub fn log_line(&mut self) -> String {
+        let Head { id, method, path, .. } = self.journey.head();
+        let (id, method, path) = (id.clone(), method.clone(), path.clone());
+        let tenant = self.journey.tenant().map(str::to_owned);
+        let answer = self.journey.answer();
+        serde_json::json!({
+            "event": "error_answer", "request_id": id, "method": method, "path": path, "tenant": tenant,
+            "status": answer.status, "provider_request_id": answer.headers.get("request-id"),
+            "code": answer.code,
+        })
+        .to_string()
     }
 
     /// The answer's headers.

@@ -84,6 +84,8 @@ pub struct Answer {
     pub headers: Headers,
     /// The body, unless the carrier holds it.
     pub body: Vec<u8>,
+    /// Our own code, where the answer is a refusal of ours.
+    pub code: Option<&'static str>,
 }
 
 /// One request. A journey that never takes a step need not know of it.
@@ -93,6 +95,10 @@ pub trait Journey {
     fn head(&self) -> &Head;
     /// What comes next.
     fn step(&self) -> Step;
+    /// Who pays, where that is known.
+    fn tenant(&self) -> Option<&str> {
+        None
+    }
     /// The answer, once the step is `Answer` or `Relay`.
     fn answer(&mut self) -> &mut Answer;
 

@@ -95,7 +95,7 @@ impl Errand {
         match (method.as_str(), path.as_str()) {
             ("OPTIONS", _) => {
                 let headers = cors::preflight(&self.head.headers, isolate.origins());
-                self.answer = Answer { status: 204, headers, body: Vec::new() };
+                self.answer = Answer { status: 204, headers, body: Vec::new(), code: None };
                 Ok((Task::Answered, Step::Answer))
             }
             ("GET" | "HEAD", "/healthz") => {
@@ -327,5 +327,5 @@ fn json(status: u16, value: &impl Serialize) -> Answer {
     let mut headers = Headers::default();
     headers.add("content-type", "application/json");
     headers.add("cache-control", "no-store");
-    Answer { status, headers, body: serde_json::to_vec(value).unwrap_or_default() }
+    Answer { status, headers, body: serde_json::to_vec(value).unwrap_or_default(), code: None }
 }

@@ -151,7 +151,7 @@ pub(super) fn looked(
     headers.add("x-tollgate-request-id", &passage.head.id);
     headers.add("x-tollgate-cache", "hit");
     headers.add("x-tollgate-model", &meta.model);
-    passage.answer = Answer { status: 200, headers, body };
+    passage.answer = Answer { status: 200, headers, body, code: None };
     passage.step = Step::Answer;
     Ok(())
 }

@@ -156,7 +156,7 @@ impl Problem {
         }
         let message = format!("{} ({DOCS}{})", self.message, self.code);
         let body = body(self.kind, &message, Some(self.code), Some(request_id));
-        Answer { status: self.status, headers, body: body.into_bytes() }
+        Answer { status: self.status, headers, body: body.into_bytes(), code: Some(self.code) }
     }
 }
 

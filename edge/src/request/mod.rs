@@ -235,6 +235,10 @@ impl Journey for Passage {
         self.step
     }
 
+    fn tenant(&self) -> Option<&str> {
+        Some(&self.caller.tenant)
+    }
+
     fn body_bytes_max(&self) -> u64 {
         parse::BODY_BYTES_MAX
     }

@@ -159,7 +159,7 @@ pub(super) fn response(
         }
     }
     tollgate_headers(passage, &mut down);
-    passage.answer = Answer { status, headers: down, body: Vec::new() };
+    passage.answer = Answer { status, headers: down, body: Vec::new(), code: None };
     if status == 200 {
         observe(passage, None, now);
     }
