@@ -51,7 +51,7 @@ bench: build tools ## side by side with a bare Worker and a peer; prints ratios
 	@$(NODE) benches/bench.mjs
 
 deploy: build check ## to Cloudflare, as wrangler.toml says
-	@$(NODE) node_modules/.bin/wrangler deploy
+	@scripts/deploy
 
 fmt: ## format the Rust code
 	@cargo fmt --all
