@@ -33,6 +33,7 @@ class Walk {
     this.passage = undefined;
     this.held = 0;
     this.gone = false;
+    this.upstream = undefined;
     /** What is left to do after the answer's head went. */
     this.rest = undefined;
     // The one timer, see bounded().
@@ -130,7 +131,7 @@ class Walk {
   /** One attempt upstream. Undefined: there is a next step. */
   async send(body) {
     const { passage } = this;
-    const { signal } = this.request;
+    const { signal } = (this.upstream = new AbortController());
     const headers = fields(passage.begin_attempt(Date.now()));
     let response;
     try {
@@ -181,9 +182,10 @@ class Walk {
     }
   }
 
-  /** The client went: its place in the queue is free. The request's signal stops the upstream. */
+  /** The client went: stop the upstream, free the place in the queue. */
   left() {
     this.gone = true;
+    this.upstream?.abort();
     if (this.passage === undefined) return;
     try {
       this.passage.left();

@@ -6,7 +6,7 @@
 // client's branch back (measured: docs/bench.md). The pipe leaves the client's
 // end open, so that a broken stream can be closed by an error event.
 import { LATE } from "./carry.mjs";
-import { Close, trapped } from "./core.mjs";
+import { Close, epoch, trapped } from "./core.mjs";
 import { keep, Copy } from "./cache.mjs";
 
 /** The meter's cycle while the stream runs: long enough to be cheap, short enough to bound the tee's backlog. */
@@ -40,6 +40,7 @@ async function meter(walk, branch, pipe, toClient) {
     for (let at = 0; at < bytes.byteLength; at += READ_BYTES) passage.chunk(bytes.subarray(at, at + READ_BYTES));
     copy?.add(bytes);
   };
+  const born = epoch();
   let why = Close.Complete;
   try {
     await cycle(walk, pipe);
@@ -50,9 +51,15 @@ async function meter(walk, branch, pipe, toClient) {
     if (pipe.state === "running") await walk.bounded(passage.between_bytes_ms(), pipe.ended);
     if (pipe.state !== "complete") why = Close.Left;
   } catch (error) {
-    why = trapped(error) ? Close.Failed : error === LATE ? Close.Stalled : Close.Broken;
+    trapped(error);
+    why = born !== epoch() ? Close.Failed : error === LATE ? Close.Stalled : Close.Broken;
   }
   if (walk.gone) why = Close.Left;
+  if (why !== Close.Complete) {
+    // Ends the pipe, too, which holds the client's end.
+    walk.upstream.abort();
+    await cycle(walk, pipe);
+  }
   await close(walk, toClient, why);
   if (copy?.whole && passage.cacheable()) walk.ctx.waitUntil(keep(env, passage, copy.bytes()));
 }

@@ -212,7 +212,8 @@ impl Passage {
 
     /// The response's head.
     pub fn response(&mut self, status: u16, headers: String, now: f64) {
-        self.journey.response(status, Headers::from_flat(headers), now as Millis);
+        let headers = Headers::from_flat(headers);
+        isolate(|isolate| self.journey.response(isolate, status, headers, now as Millis));
     }
 
     /// The response's whole body.

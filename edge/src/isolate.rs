@@ -13,6 +13,9 @@ use settings::Settings;
 const POLICY_MS: Millis = 10_000;
 /// `/v1/limits` is answered from a view at most this old (design §4).
 const VIEW_MS: Millis = 1_000;
+/// Levels of a pool go to the Gate at most this often: its mirror knows what it
+/// granted, and the next response corrects what this one would have.
+const LEVELS_MS: Millis = 100;
 /// Tenants, views and marks remembered at most: forgotten all at once beyond,
 /// as each can be asked for again.
 const REMEMBERED: usize = 2_000;
@@ -25,6 +28,7 @@ pub struct Isolate {
     policies: HashMap<String, (PolicyView, Millis)>,
     views: HashMap<(String, Option<String>, bool), (View, Millis)>,
     marks: HashMap<Mark, Vec<NotBefore>>,
+    told: HashMap<Pool, ([Option<u64>; 3], Millis)>,
     ids: Ids,
 }
 
@@ -176,6 +180,23 @@ impl Isolate {
         self.views.insert((tenant.to_owned(), user.map(str::to_owned), account), (view, now));
     }
 
+    /// Whether the levels that a good response told are news for the Gate: a limit
+    /// changed, or the last were told a while ago.
+    pub fn levels_due(&mut self, pool: &Pool, limits: [Option<u64>; 3], now: Millis) -> bool {
+        match self.told.get_mut(pool) {
+            Some((last, at)) if *last == limits && now.saturating_sub(*at) < LEVELS_MS => false,
+            Some(told) => {
+                *told = (limits, now);
+                true
+            }
+            None => {
+                bounded(&mut self.told);
+                self.told.insert(pool.clone(), (limits, now));
+                true
+            }
+        }
+    }
+
     /// A refusal that still holds for such a request: nothing needs to be asked.
     pub fn refused(
         &self,
@@ -282,6 +303,22 @@ mod tests {
         assert_eq!(at(size, 9_000), None, "over");
         assert!(isolate.refused("u", None, &pool, size, 1_000).is_none(), "another tenant");
         assert!(isolate.refused("t", Some("x"), &pool, size, 1_000).is_none(), "another user");
+    }
+
+    #[test]
+    fn levels_are_told_when_a_limit_changes_or_time_has_passed() {
+        let mut isolate = Isolate::default();
+        let pool = |class: &str| Pool {
+            account: "a".into(),
+            class: class.into(),
+            speed: "standard".into(),
+        };
+        let limits = [Some(1000), None, Some(10)];
+        assert!(isolate.levels_due(&pool("c"), limits, 0), "the first");
+        assert!(!isolate.levels_due(&pool("c"), limits, 99));
+        assert!(isolate.levels_due(&pool("d"), limits, 99), "another pool");
+        assert!(isolate.levels_due(&pool("c"), [Some(500), None, Some(10)], 99), "lowered");
+        assert!(isolate.levels_due(&pool("c"), [Some(500), None, Some(10)], 199), "a while ago");
     }
 
     #[test]

@@ -144,7 +144,7 @@ pub trait Journey {
     /// No response came.
     fn unanswered(&mut self, error: &str, now: Millis) {}
     /// The response's head.
-    fn response(&mut self, status: u16, headers: Headers, now: Millis) {}
+    fn response(&mut self, isolate: &mut Isolate, status: u16, headers: Headers, now: Millis) {}
     /// The response's whole body.
     fn whole(&mut self, bytes: &[u8], now: Millis) {}
     /// The response's body broke off.

@@ -43,13 +43,13 @@ pub fn caller(
         }
     }
     let tenant = claims.tenant.clone().unwrap_or_default();
-    if let (Some(most), Some(asked)) = (claims.priority_highest, wishes.priority) {
-        if asked < most {
-            return Err(Problem::forbidden(
-                "tollgate_priority_not_allowed",
-                "x-tollgate-priority: above the highest of this key. Lower it, or use another key.",
-            ));
-        }
+    if let (Some(most), Some(asked)) = (claims.priority_highest, wishes.priority)
+        && asked < most
+    {
+        return Err(Problem::forbidden(
+            "tollgate_priority_not_allowed",
+            "x-tollgate-priority: above the highest of this key. Lower it, or use another key.",
+        ));
     }
     let user = claims.user.clone().or_else(|| wishes.user.clone());
     Ok(Caller { claims, tenant, user })

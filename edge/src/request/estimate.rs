@@ -24,18 +24,18 @@ pub struct Size {
 pub fn size(endpoint: &Endpoint, facts: &Facts, now: Millis) -> Result<Size, Problem> {
     let Endpoint::Post(api) = endpoint else { return Ok(Size::default()) };
     let input = facts.input();
-    if let Some(model) = providers::models::class_of(&facts.model) {
-        if input.lower > model.context_tokens {
-            return Err(Problem::new(
-                413,
-                "request_too_large",
-                "tollgate_context_window",
-                format!(
-                    "messages: the prompt has at least {} tokens, and {} takes {} at most. Shorten it.",
-                    input.lower, facts.model, model.context_tokens
-                ),
-            ));
-        }
+    if let Some(model) = providers::models::class_of(&facts.model)
+        && input.lower > model.context_tokens
+    {
+        return Err(Problem::new(
+            413,
+            "request_too_large",
+            "tollgate_context_window",
+            format!(
+                "messages: the prompt has at least {} tokens, and {} takes {} at most. Shorten it.",
+                input.lower, facts.model, model.context_tokens
+            ),
+        ));
     }
     if *api == Api::CountTokens {
         // Counting is free and limited by requests alone (facts: docs of 2026-09).

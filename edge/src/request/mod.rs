@@ -322,8 +322,8 @@ impl Journey for Passage {
         self.attempt_to(|p| upstream::unanswered(p, error, now));
     }
 
-    fn response(&mut self, status: u16, headers: Headers, now: Millis) {
-        self.attempt_to(|p| upstream::response(p, status, &headers, now));
+    fn response(&mut self, isolate: &mut Isolate, status: u16, headers: Headers, now: Millis) {
+        self.attempt_to(|p| upstream::response(p, isolate, status, &headers, now));
     }
 
     fn whole(&mut self, bytes: &[u8], now: Millis) {

@@ -164,6 +164,7 @@ fn a_request_is_admitted_sent_answered_and_settled_once() {
     let mut world = World::new();
     let mut passage = world.sent(&[], &body(""));
     passage.response(
+        &mut world.isolate,
         200,
         headers(&[
             ("content-type", "application/json"),
@@ -222,7 +223,7 @@ fn headers_go_up_by_allow_list_with_the_providers_key_only() {
 fn a_429_before_the_first_byte_goes_back_to_its_place() {
     let mut world = World::new();
     let mut passage = world.sent(&[], &body(""));
-    passage.response(429, headers(&[("retry-after", "3")]), NOW);
+    passage.response(&mut world.isolate, 429, headers(&[("retry-after", "3")]), NOW);
     passage.whole(br#"{"type":"error","error":{"type":"rate_limit_error","message":"x"}}"#, NOW);
     assert_eq!((passage.step(), passage.gate_method()), (Step::Ask, "admit"));
     let told = events(&mut passage);
@@ -238,7 +239,7 @@ fn a_429_before_the_first_byte_goes_back_to_its_place() {
 fn a_spend_cap_reaches_the_client_and_is_not_retried() {
     let mut world = World::new();
     let mut passage = world.sent(&[], &body(""));
-    passage.response(429, headers(&[]), NOW);
+    passage.response(&mut world.isolate, 429, headers(&[]), NOW);
     passage.whole(br#"{"type":"error","error":{"type":"rate_limit_error","message":"x","details":{"error_code":"enforced_spend_limit_reached"}}}"#, NOW);
     assert_eq!((passage.step(), passage.answer().status), (Step::Answer, 429));
     assert_eq!(passage.answer().headers.get("x-should-retry"), Some("false"));
@@ -249,7 +250,12 @@ fn a_spend_cap_reaches_the_client_and_is_not_retried() {
 fn a_complete_stream_is_settled_by_its_usage_and_ends_as_it_came() {
     let mut world = World::new();
     let mut passage = world.sent(&[], &body(r#""stream":true,"#));
-    passage.response(200, headers(&[("content-type", "text/event-stream; charset=utf-8")]), NOW);
+    passage.response(
+        &mut world.isolate,
+        200,
+        headers(&[("content-type", "text/event-stream; charset=utf-8")]),
+        NOW,
+    );
     assert_eq!(passage.step(), Step::Relay);
     passage.chunk(START.as_bytes());
     passage.chunk(END.as_bytes());
@@ -269,7 +275,12 @@ fn a_stream_without_its_end_is_closed_by_an_error_and_settled_as_estimated() {
         let mut world = World::new();
         let mut passage =
             world.sent(&[], &body(r#""stream":true,"thinking":{"type":"disabled"},"#));
-        passage.response(200, headers(&[("content-type", "text/event-stream")]), NOW);
+        passage.response(
+            &mut world.isolate,
+            200,
+            headers(&[("content-type", "text/event-stream")]),
+            NOW,
+        );
         passage.chunk(START.as_bytes());
         passage.chunk(b"event: content_block_de");
         let text = passage.ended(why, NOW);
@@ -346,7 +357,7 @@ fn an_unreachable_gate_refuses_or_lets_go_as_the_account_says() {
     open.gate_failed(&world.isolate, false);
     assert_eq!(open.step(), Step::Send);
     open.upstream(&world.isolate, NOW);
-    open.response(200, headers(&[]), NOW);
+    open.response(&mut world.isolate, 200, headers(&[]), NOW);
     open.whole(ANSWER.as_bytes(), NOW);
     assert!(
         matches!(settled(&events(&mut open))[..], [Used::Tokens { .. }]),
@@ -458,22 +469,22 @@ fn cache_keys_are_the_tenants_and_the_users_own() {
 fn only_complete_successful_answers_are_kept() {
     let on = serde_json::json!({ "TOLLGATE_CACHE": { "enabled": true } });
     let mut world = World::with(on);
-    let mut sent = |body: &str| {
+    let sent = |world: &mut World, body: &str| {
         let mut passage = world.asked(&[], body);
         passage.looked(None, Vec::new());
         world.grant(&mut passage);
         passage
     };
-    let mut whole = sent(&body(""));
-    whole.response(200, headers(&[]), NOW);
+    let mut whole = sent(&mut world, &body(""));
+    whole.response(&mut world.isolate, 200, headers(&[]), NOW);
     whole.whole(ANSWER.as_bytes(), NOW);
     assert!(whole.cache().is_some());
-    let mut error = sent(&body(""));
-    error.response(500, headers(&[]), NOW);
+    let mut error = sent(&mut world, &body(""));
+    error.response(&mut world.isolate, 500, headers(&[]), NOW);
     error.whole(b"{}", NOW);
     assert!(error.cache().is_none());
-    let mut cut = sent(&body(r#""stream":true,"#));
-    cut.response(200, headers(&[("content-type", "text/event-stream")]), NOW);
+    let mut cut = sent(&mut world, &body(r#""stream":true,"#));
+    cut.response(&mut world.isolate, 200, headers(&[("content-type", "text/event-stream")]), NOW);
     cut.chunk(START.as_bytes());
     cut.ended(Close::Complete, NOW);
     assert!(cut.cache().is_none());

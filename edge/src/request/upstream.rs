@@ -138,6 +138,7 @@ fn never_sent(error: &str) -> bool {
 /// The response's head came.
 pub(super) fn response(
     passage: &mut Passage,
+    isolate: &mut Isolate,
     status: u16,
     headers: &Headers,
     now: Millis,
@@ -160,7 +161,7 @@ pub(super) fn response(
     }
     tollgate_headers(passage, &mut down);
     passage.answer = Answer { status, headers: down, body: Vec::new(), code: None };
-    if status == 200 {
+    if status == 200 && news(passage, isolate, now) {
         observe(passage, None, now);
     }
     passage.step = if stream { Step::Relay } else { Step::Whole };
@@ -180,6 +181,14 @@ fn tollgate_headers(passage: &Passage, headers: &mut Headers) {
     if call.cache.is_some() {
         headers.add("x-tollgate-cache", "miss");
     }
+}
+
+/// Whether a good response's levels are worth telling.
+fn news(passage: &Passage, isolate: &mut Isolate, now: Millis) -> bool {
+    let (Some(call), Some(attempt)) = (&passage.call, &passage.attempt) else { return false };
+    let RateHeaders { requests, input, output, .. } = &attempt.rate;
+    let limit = |level: &Option<Level>| level.map(|level| level.limit);
+    isolate.levels_due(call.ticket.pool(), [limit(requests), limit(input), limit(output)], now)
 }
 
 /// Tells the mirror what the response's headers said.
