@@ -63,7 +63,8 @@ impl Deployment {
         };
         let names =
             parsed.iter().flat_map(|s| s.accounts.values()).map(|account| account.secret.clone());
-        let provider_keys = names.filter_map(|name| secret(&name).map(|key| (name, key))).collect();
+        let mut provider_keys = BTreeMap::new();
+        provider_keys.extend(names.filter_map(|name| secret(&name).map(|key| (name, key))));
         Self { settings: parsed, hash, keyring, provider_keys, bindings }
     }
 

@@ -120,11 +120,9 @@ impl Lengths {
     /// Takes a stored row back; one that cannot be read is learned anew.
     pub(crate) fn restore(&mut self, value: &str) {
         let rows: Vec<(u64, u64, u32)> = json::from_str(value).unwrap_or_default();
-        self.coarse = rows
-            .into_iter()
-            .take(SAVED_MAX)
-            .map(|(key, milli, samples)| (key, Mean { milli, samples }))
-            .collect();
+        let means = rows.into_iter().map(|(key, milli, samples)| (key, Mean { milli, samples }));
+        self.coarse.clear();
+        self.coarse.extend(means.take(SAVED_MAX));
     }
 }
 

@@ -46,28 +46,26 @@ impl Gate {
             return AdminReply::Unsound { errors };
         }
         let mut changes = Vec::new();
-        let mut after: BTreeMap<String, Option<Tenant>> = BTreeMap::new();
+        let mut after: Vec<(String, Option<Tenant>)> = Vec::new();
         let before = self.export().tenants;
+        let removed = before.keys().filter(|name| prune && !file.tenants.contains_key(*name));
+        let removed: Vec<String> = removed.cloned().collect();
         for (name, tenant) in file.tenants {
             let old = before.get(&name);
             if old != Some(&tenant) {
                 let path = format!("tenants.{name}");
                 differ(&path, old.map(json), Some(json(&tenant)), &mut changes);
-                after.insert(name, Some(tenant));
-            } else {
-                after.insert(name, None);
+                after.push((name, Some(tenant)));
             }
         }
-        let removed: Vec<&String> =
-            before.keys().filter(|name| prune && !after.contains_key(*name)).collect();
-        for name in &removed {
-            differ(&format!("tenants.{name}"), before.get(*name).map(json), None, &mut changes);
+        for name in removed {
+            differ(&format!("tenants.{name}"), before.get(&name).map(json), None, &mut changes);
+            after.push((name, None));
         }
         if dry_run {
             return AdminReply::Applied { changes, dry_run };
         }
-        let changed = after.into_iter().filter_map(|(name, tenant)| Some((name, Some(tenant?))));
-        for (name, tenant) in changed.chain(removed.into_iter().map(|name| (name.clone(), None))) {
+        for (name, tenant) in after {
             let index = self.tenant(&name);
             self.version += 1;
             self.tenants[index].version = self.version;
@@ -83,7 +81,10 @@ impl Gate {
         let of = |state: &crate::gate::TenantState| {
             state.policy.clone().map(|policy| (state.name.clone(), policy))
         };
-        Tenants { tenants: self.tenants.iter().filter_map(of).collect() }
+        // Not collected, here as elsewhere: that brings a sort for each type.
+        let mut file = Tenants::default();
+        file.tenants.extend(self.tenants.iter().filter_map(of));
+        file
     }
 
     fn add_key(&mut self, key: Key) -> AdminReply {
@@ -133,9 +134,11 @@ impl Gate {
     /// A key that is not listed is as good as revoked: the oldest may go.
     fn forget_revoked(&mut self, index: usize) {
         let revoked = |id: &String| Some((self.keys.get(id)?.revoked_ms?, id.clone()));
-        let revoked: BTreeSet<_> = self.tenants[index].keys.iter().filter_map(revoked).collect();
-        let surplus = revoked.len().saturating_sub(REVOKED_MAX);
-        for (_, id) in revoked.into_iter().take(surplus) {
+        let revoked = self.tenants[index].keys.iter().filter_map(revoked);
+        // One at a time: only one was revoked since the last look.
+        if revoked.clone().count() > REVOKED_MAX
+            && let Some((_, id)) = revoked.min()
+        {
             self.keys.remove(&id);
             self.tenants[index].keys.remove(&id);
             self.write_key(&id);
@@ -239,7 +242,8 @@ fn json(tenant: &Tenant) -> Value {
 fn differ(path: &str, from: Option<Value>, to: Option<Value>, changes: &mut Vec<Change>) {
     match (from, to) {
         (Some(Value::Object(mut from)), Some(Value::Object(mut to))) => {
-            let names: BTreeSet<String> = from.keys().chain(to.keys()).cloned().collect();
+            let mut names = BTreeSet::new();
+            names.extend(from.keys().chain(to.keys()).cloned());
             for name in names {
                 differ(&format!("{path}.{name}"), from.remove(&name), to.remove(&name), changes);
             }

@@ -17,13 +17,14 @@ impl Settings {
     /// What the Gate is told.
     pub fn gate_settings(&self) -> GateSettings {
         let account = |(name, account): (&String, &Account)| (name.clone(), tell_account(account));
-        GateSettings {
-            accounts: self.accounts.iter().map(account).collect(),
+        let mut told = GateSettings {
             queue: tell_queue(&self.gate),
             budget: tell_budget(&self.gate),
             durability: tell_chunk(&self.gate),
             ..GateSettings::default()
-        }
+        };
+        told.accounts.extend(self.accounts.iter().map(account));
+        told
     }
 }
 
@@ -52,21 +53,22 @@ fn tell_account(account: &Account) -> AccountSettings {
 fn first_beliefs(account: &Account) -> BTreeMap<String, settings::ClassLimits> {
     let all = account.limits.get("*").copied().unwrap_or_default();
     let all_of = |class: &str| if class == COUNT_TOKENS { ClassLimits::default() } else { all };
-    let mut beliefs: BTreeMap<&str, ClassLimits> =
-        BTreeMap::from([(COUNT_TOKENS, ClassLimits::default())]);
+    let mut beliefs = BTreeMap::new();
+    beliefs.insert(COUNT_TOKENS.to_owned(), ClassLimits::default());
     for (class, limits) in account.tier.iter().flat_map(|tier| published(*tier)) {
-        beliefs.insert(class, all_of(class).or(limits));
+        beliefs.insert(class.to_owned(), all_of(class).or(limits));
     }
     for (class, limits) in &account.limits {
-        let beneath = beliefs.get(class.as_str()).copied().unwrap_or_else(|| all_of(class));
-        beliefs.insert(class, limits.or(beneath));
+        let beneath = beliefs.get(class).copied().unwrap_or_else(|| all_of(class));
+        beliefs.insert(class.clone(), limits.or(beneath));
     }
-    let tell = |limits: ClassLimits| settings::ClassLimits {
-        rpm: limits.rpm,
-        itpm: limits.itpm,
-        otpm: limits.otpm,
+    let tell = |(class, limits): (String, ClassLimits)| {
+        let ClassLimits { rpm, itpm, otpm } = limits;
+        (class, settings::ClassLimits { rpm, itpm, otpm })
     };
-    beliefs.into_iter().map(|(class, limits)| (class.into(), tell(limits))).collect()
+    let mut told = BTreeMap::new();
+    told.extend(beliefs.into_iter().map(tell));
+    told
 }
 
 /// What a provider publishes of a tier, by class.

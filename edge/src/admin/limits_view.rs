@@ -1,11 +1,9 @@
 //! `/v1/limits`: what the caller may still use, from a snapshot of the isolate
 //! at most a second old.
 
-use std::collections::BTreeMap;
-
 use ::keys::Kind;
 use limits::message::{LimitView, Millis, Pool, View};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
 use crate::isolate::Isolate;
@@ -131,7 +129,8 @@ impl Caller {
 #[derive(Serialize)]
 struct Told<'a> {
     version: u32,
-    models: BTreeMap<&'a str, Model<'a>>,
+    #[serde(serialize_with = "by_id")]
+    models: Vec<(&'a str, Model<'a>)>,
     limits: Vec<&'a LimitView>,
     queue: Queue,
     next_poll_ms: Millis,
@@ -160,9 +159,13 @@ struct Queue {
     background_ms: Millis,
 }
 
+fn by_id<S: Serializer>(models: &[(&str, Model<'_>)], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_map(models.iter().map(|(id, model)| (id, model)))
+}
+
 /// The models that this caller may use.
-fn models<'a>(isolate: &'a Isolate, view: &View) -> BTreeMap<&'a str, Model<'a>> {
-    let Some(settings) = isolate.settings() else { return BTreeMap::new() };
+fn models<'a>(isolate: &'a Isolate, view: &View) -> Vec<(&'a str, Model<'a>)> {
+    let Some(settings) = isolate.settings() else { return Vec::new() };
     providers::models::all()
         .iter()
         .filter(|model| view.policy.allows(model.id))
