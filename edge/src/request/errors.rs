@@ -27,7 +27,7 @@ pub struct Problem {
     /// When to come back, where that helps.
     pub retry_after_ms: Option<Millis>,
     /// The limit that refused, for the RateLimit headers.
-    pub limit: Option<LimitView>,
+    pub limit: Option<Box<LimitView>>,
 }
 
 impl Problem {
@@ -131,7 +131,8 @@ impl Problem {
             ),
             _ => rate("tollgate_refused", "The gate refused this request.".into()),
         };
-        Self { retry_after_ms: refusal.retry_after_ms, limit: refusal.limit.clone(), ..problem }
+        let limit = refusal.limit.clone().map(Box::new);
+        Self { retry_after_ms: refusal.retry_after_ms, limit, ..problem }
     }
 
     /// The answer that says so.
