@@ -1,7 +1,7 @@
 //! `/admin/config`: what is in effect, and where it comes from.
 
-use limits::admin::State;
 use serde::Serialize;
+use serde_json::Value;
 use settings::Settings;
 
 use crate::isolate::Isolate;
@@ -15,10 +15,10 @@ pub(super) struct Config<'a> {
     settings: Option<&'a Settings>,
     findings: Vec<String>,
     /// What the Gate made of it: pools, queue, accounts.
-    gate: &'a State,
+    gate: &'a Value,
 }
 
-pub(super) fn answer<'a>(isolate: &'a Isolate, gate: &'a State) -> Config<'a> {
+pub(super) fn answer<'a>(isolate: &'a Isolate, gate: &'a Value) -> Config<'a> {
     let findings = isolate.deployment.as_ref().and_then(|d| d.settings.as_ref().err());
     Config {
         source: "the deployment's variables (wrangler.toml [vars])",

@@ -4,6 +4,7 @@ use ::keys::{Claims, Kind};
 use limits::admin::{AdminInput, Key, KeyKind};
 use limits::message::{Millis, Priority};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::isolate::Isolate;
 use crate::request::errors::Problem;
@@ -35,18 +36,19 @@ pub(super) struct Created {
 #[derive(Serialize)]
 pub(super) struct Shown<'a> {
     key: &'a str,
-    id: &'a str,
-    tenant: &'a str,
-    expires_ms: Option<Millis>,
+    id: &'a Value,
+    tenant: &'a Value,
+    expires_ms: &'a Value,
 }
 
 impl Created {
-    pub(super) fn answer<'a>(&'a self, registered: &'a Key) -> Shown<'a> {
+    /// `registered`: the [`Key`] as the Gate told it.
+    pub(super) fn answer<'a>(&'a self, registered: &'a Value) -> Shown<'a> {
         Shown {
             key: &self.key,
-            id: &registered.id,
-            tenant: &registered.tenant,
-            expires_ms: registered.expires_ms,
+            id: &registered["id"],
+            tenant: &registered["tenant"],
+            expires_ms: &registered["expires_ms"],
         }
     }
 }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use ::keys::{Claims, Role};
 use limits::admin::AdminInput;
-use limits::policy::{PolicyError, Tenant, Tenants};
+use limits::policy::{Tenant, Tenants};
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::request::errors::Problem;
 
@@ -39,10 +40,12 @@ pub(super) fn put(body: &str, admin: &Claims) -> Result<AdminInput, Problem> {
     Ok(AdminInput::Apply { tenants: Tenants { tenants }, prune, dry_run })
 }
 
-/// What is unsound, each with path and remedy.
-pub(super) fn unsound(errors: &[PolicyError]) -> Problem {
-    let told: Vec<String> =
-        errors.iter().take(TOLD).map(|error| format!("{}: {}", error.path, error.remedy)).collect();
+/// What is unsound: `PolicyError`s, each with path and remedy.
+pub(super) fn unsound(errors: &Value) -> Problem {
+    let errors = errors.as_array().map_or(&[][..], Vec::as_slice);
+    let text = |error: &Value, key: &str| error[key].as_str().unwrap_or_default().to_owned();
+    let told = |error: &Value| format!("{}: {}", text(error, "path"), text(error, "remedy"));
+    let told: Vec<String> = errors.iter().take(TOLD).map(told).collect();
     let more = errors.len().saturating_sub(TOLD);
     let more = if more > 0 { format!("; and {more} more") } else { String::new() };
     Problem::bad("tollgate_bad_request", format!("{}{more}", told.join("; ")))
