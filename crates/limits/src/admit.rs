@@ -306,7 +306,7 @@ impl Gate {
     ) {
         for payer in Self::payers(tenant, user) {
             self.scope_mut(payer).take(&need, covered);
-            self.step.scopes.push(payer);
+            self.step.scopes.insert(payer);
         }
         let ticket = Ticket {
             attempt: admit.attempt,

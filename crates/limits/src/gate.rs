@@ -137,7 +137,7 @@ pub struct Gate {
 pub(crate) struct Step {
     pub(crate) answers: Vec<(TicketId, Reply)>,
     pub(crate) writes: Vec<Write>,
-    pub(crate) scopes: Vec<ScopeId>,
+    pub(crate) scopes: BTreeSet<ScopeId>,
     /// Pools whose queues may move.
     pub(crate) pools: Vec<usize>,
     /// Pools whose levels changed.

@@ -5,9 +5,8 @@
 //! of (model, band), then of the band. Kinds are hashes: a collision blends two
 //! means, which is harmless, and no name is kept.
 
-use std::collections::BTreeMap;
-
 use crate::message::Tokens;
+use crate::ticket::Map;
 
 /// Kinds remembered: 40 bytes each.
 const KINDS_MAX: usize = 16_384;
@@ -42,8 +41,8 @@ impl Mean {
 /// All that was learned.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Lengths {
-    fine: BTreeMap<u64, Mean>,
-    coarse: BTreeMap<u64, Mean>,
+    fine: Map<u64, Mean>,
+    coarse: Map<u64, Mean>,
     /// Requests learned from since the last row.
     unsaved: u32,
     was_saved: bool,
@@ -134,7 +133,7 @@ fn kinds(tenant: &str, model: &str, max_tokens: Tokens) -> [u64; 3] {
     [key(&["kind", tenant, model, band]), key(&["model", model, band]), key(&["band", band])]
 }
 
-fn insert(means: &mut BTreeMap<u64, Mean>, key: u64) -> &mut Mean {
+fn insert(means: &mut Map<u64, Mean>, key: u64) -> &mut Mean {
     if means.len() >= KINDS_MAX && !means.contains_key(&key) {
         // Full: what is still untrusted goes; if all is trusted, all goes and
         // is learned again from the coarser kinds in a few requests.

@@ -69,7 +69,7 @@ impl Gate {
             let (need, generated) = (&ticket.need, ticket.generated);
             let scope = self.scope_mut(payer);
             scope.settle(need, ticket.covered, generated, &usage.rates, &day);
-            self.step.scopes.push(payer);
+            self.step.scopes.insert(payer);
         }
         let now = self.now;
         let pool = &mut self.pools[ticket.pool];
@@ -141,7 +141,7 @@ impl Gate {
             let scope = self.scope_mut(payer);
             scope.refill(now);
             scope.charge(rates, day);
-            self.step.scopes.push(payer);
+            self.step.scopes.insert(payer);
         }
     }
 
@@ -179,7 +179,7 @@ impl Gate {
             let scope = self.scope_mut(payer);
             scope.refill(now);
             scope.progress(&need, from, generated);
-            self.step.scopes.push(payer);
+            self.step.scopes.insert(payer);
         }
         let mirror = &mut self.pools[pool].mirror;
         mirror.refill(now);

@@ -109,9 +109,7 @@ impl Gate {
 
     /// Writes what this step must not forget: marks that spend has passed.
     pub(crate) fn flush(&mut self) {
-        let Step { mut scopes, mut touched, .. } = std::mem::take(&mut self.step_lists());
-        scopes.sort_unstable();
-        scopes.dedup();
+        let Step { scopes, mut touched, .. } = self.step_lists();
         for id in scopes {
             let (now, durability) = (self.now, self.settings.durability);
             let saved = self.scope_mut(id).save(&durability, now);
