@@ -6,10 +6,11 @@
 //! limits. A line whose own limit is shut sleeps and holds nobody up. Every
 //! step is O(log n).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::day::Three;
 use crate::message::Millis;
+use crate::ticket::Map;
 
 /// A tenant's or an end user's index in the Gate.
 pub(crate) type Index = usize;
@@ -33,11 +34,11 @@ pub(crate) struct Queue {
 
 #[derive(Clone, Debug, Default)]
 struct Class {
-    tenants: BTreeMap<Index, Tenant>,
+    tenants: Map<Index, Tenant>,
     /// Tenants with someone ready, by the start of their turn.
     order: BTreeSet<(u64, Index)>,
     /// Where each tenant's last turn ended, while that lies ahead.
-    ends: BTreeMap<Index, u64>,
+    ends: Map<Index, u64>,
     ends_max: usize,
     virtual_time: u64,
     sum: Three,
@@ -46,7 +47,7 @@ struct Class {
 
 #[derive(Clone, Debug, Default)]
 struct Tenant {
-    lines: BTreeMap<Option<Index>, Line>,
+    lines: Map<Option<Index>, Line>,
     /// Heads of the lines that are awake.
     ready: BTreeSet<(Place, Option<Index>)>,
     asleep: Option<Millis>,
