@@ -4,7 +4,7 @@
 // this file awaits what the step asks for and reports what came of it. The
 // loop lives here and not in Rust so that a re-initialised module leaves no
 // client hanging, and because every await in Rust costs a promise more.
-import { Passage, Step, Unread, ready, gatePlace, trapped, debugPanic } from "./core.mjs";
+import { Passage, GateMethod, Step, Unread, ready, gatePlace, trapped, debugPanic } from "./core.mjs";
 import { report, take, putBack, flushSoon } from "./reports.mjs";
 import { heldBytes, readBody, WINDOW_BYTES } from "./body.mjs";
 import { relay } from "./relay.mjs";
@@ -113,12 +113,12 @@ class Walk {
     // What the provider said to the attempt before must be there with the next.
     this.tell();
     const method = passage.gate_method();
-    const reports = method === "admit" || method === "poll" ? take() : [];
+    const reports = method === GateMethod.Admit || method === GateMethod.Poll ? take() : [];
     let reply;
     try {
       const message = passage.gate_message(reports.join(","), Date.now());
       if (message === "") return putBack(reports);
-      reply = await this.bounded(GATE_MS + passage.gate_parks_ms(), gateOf(this.env)[method](message));
+      reply = await this.bounded(GATE_MS + passage.gate_parks_ms(), call(gateOf(this.env), method, message));
     } catch (error) {
       putBack(reports);
       if (trapped(error)) throw error;
@@ -132,19 +132,22 @@ class Walk {
   async send(body) {
     const { passage } = this;
     const { signal } = (this.upstream = new AbortController());
-    const headers = fields(passage.begin_attempt(Date.now()));
+    const outgoing = passage.begin_attempt(Date.now()).split("\0");
+    const headers = fields(outgoing, 1);
     let response;
     try {
       response = await this.bounded(
         passage.first_byte_ms(),
-        fetch(passage.upstream_url(), { method: passage.method(), headers, body, redirect: "manual", signal }),
+        fetch(outgoing[0], { method: this.request.method, headers, body, redirect: "manual", signal }),
       );
     } catch (error) {
       if (trapped(error)) throw error;
       passage.unanswered(error === LATE ? "first byte" : String(error?.message ?? error), Date.now());
       return undefined;
     }
-    passage.response(response.status, flatten(response.headers), Date.now());
+    const { status } = response;
+    const read = passage.reads_all(status, Date.now()) ? flatten : few;
+    passage.response(status, read(response.headers), Date.now());
     if (passage.step() === Step.Relay) {
       this.tell();
       const { answer, rest } = relay(this, response);
@@ -169,7 +172,7 @@ class Walk {
     const status = passage.answer_status();
     if (status >= 400) console.log(passage.log_line());
     const none = status === 204 || status === 304 || this.request.method === "HEAD";
-    return new Response(none ? null : body, { status, headers: fields(passage.answer_headers()) });
+    return new Response(none ? null : body, { status, headers: fields(passage.answer_headers().split("\0"), 0) });
   }
 
   /** Renews the ticket of a running stream. */
@@ -299,6 +302,19 @@ function gateOf(env) {
   return namespace.get(namespace.idFromName(name), locationHint ? { locationHint } : undefined);
 }
 
+function call(gate, method, message) {
+  switch (method) {
+    case GateMethod.Admit:
+      return gate.admit(message);
+    case GateMethod.Poll:
+      return gate.poll(message);
+    case GateMethod.View:
+      return gate.view(message);
+    default:
+      return gate.admin(message);
+  }
+}
+
 /** Headers as one string: one crossing into wasm instead of one a header. */
 export function flatten(headers) {
   let flat = "";
@@ -306,12 +322,19 @@ export function flatten(headers) {
   return flat;
 }
 
-/** The way back: a plain object, the cheapest form for `fetch` and `Response` (docs/bench.md). */
-function fields(flat) {
-  const parts = flat.split("\0");
+/** The headers that every good response is read for. */
+function few(headers) {
+  let flat = "content-type\0" + (headers.get("content-type") ?? "") + "\0";
+  const id = headers.get("request-id");
+  if (id !== null) flat += "request-id\0" + id + "\0";
+  return flat;
+}
+
+/** The way back, from `at`: a plain object, the cheapest form for `fetch` and `Response` (docs/bench.md). */
+function fields(parts, at) {
   const headers = {};
-  for (let i = 0; i + 1 < parts.length; i += 2) {
-    const [name, value] = [parts[i], parts[i + 1]];
+  for (; at + 1 < parts.length; at += 2) {
+    const [name, value] = [parts[at], parts[at + 1]];
     headers[name] = name in headers ? `${headers[name]}, ${value}` : value;
   }
   return headers;

@@ -6,7 +6,7 @@
 import * as glue from "../build/edge.js";
 import module from "../build/edge_bg.wasm";
 
-const { Passage, GateCore, Step, Close, Unread, initSync } = glue;
+const { Passage, GateCore, GateMethod, Step, Close, Unread, initSync } = glue;
 initSync({ module });
 
 let instance = 0;
@@ -47,4 +47,4 @@ export function gatePlace() {
 /** Only in builds with the feature `debug-panic`: traps. */
 export const debugPanic = Object.entries(glue).find(([name]) => name === "debug_panic")?.[1];
 
-export { Passage, GateCore, Step, Close, Unread };
+export { Passage, GateCore, GateMethod, Step, Close, Unread };

@@ -9,7 +9,7 @@ use wasm_bindgen::prelude::*;
 
 use crate::admin::Errand;
 use crate::isolate::{Deployment, Isolate};
-use crate::journey::{Close, Head, Journey, Step, Unread};
+use crate::journey::{Close, GateMethod, Head, Journey, Step, Unread};
 use crate::request::cache::Meta;
 use crate::request::upstream::Outgoing;
 use crate::request::{Headers, Passage as ToProvider, cors, parse};
@@ -148,9 +148,9 @@ impl Passage {
         self.journey.looked(meta, body.unwrap_or_default());
     }
 
-    /// Which of the Gate's methods to call: `admit`, `poll`, `view`, `admin`.
-    pub fn gate_method(&self) -> String {
-        self.journey.gate_method().into()
+    /// Which of the Gate's methods to call.
+    pub fn gate_method(&self) -> GateMethod {
+        self.journey.gate_method()
     }
 
     /// How long that call may be parked.
@@ -174,20 +174,10 @@ impl Passage {
         isolate(|isolate| self.journey.gate_failed(isolate, overloaded));
     }
 
-    /// An attempt begins: with which headers. The rest is in `upstream_url` and so on.
+    /// An attempt begins: where to, NUL, and with which headers.
     pub fn begin_attempt(&mut self, now: f64) -> String {
         self.outgoing = isolate(|isolate| self.journey.upstream(isolate, now as Millis));
-        self.outgoing.headers.flat().to_owned()
-    }
-
-    /// The request's method.
-    pub fn method(&self) -> String {
-        self.method.clone()
-    }
-
-    /// Where to send it.
-    pub fn upstream_url(&self) -> String {
-        self.outgoing.url.clone()
+        format!("{}\0{}", self.outgoing.url, self.outgoing.headers.flat())
     }
 
     /// How long until the response's head.
@@ -210,10 +200,15 @@ impl Passage {
         self.journey.unanswered(error, now as Millis);
     }
 
+    /// Whether all headers of a response are to be read, or `content-type` and
+    /// `request-id` do.
+    pub fn reads_all(&self, status: u16, now: f64) -> bool {
+        isolate(|isolate| self.journey.reads_all(isolate, status, now as Millis))
+    }
+
     /// The response's head.
     pub fn response(&mut self, status: u16, headers: String, now: f64) {
-        let headers = Headers::from_flat(headers);
-        isolate(|isolate| self.journey.response(isolate, status, headers, now as Millis));
+        self.journey.response(status, Headers::from_flat(headers), now as Millis);
     }
 
     /// The response's whole body.

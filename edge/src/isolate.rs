@@ -28,7 +28,7 @@ pub struct Isolate {
     policies: HashMap<String, (PolicyView, Millis)>,
     views: HashMap<(String, Option<String>, bool), (View, Millis)>,
     marks: HashMap<Mark, Vec<NotBefore>>,
-    told: HashMap<Pool, ([Option<u64>; 3], Millis)>,
+    told: HashMap<Pool, Millis>,
     ids: Ids,
 }
 
@@ -181,18 +181,17 @@ impl Isolate {
         self.views.insert((tenant.to_owned(), user.map(str::to_owned), account), (view, now));
     }
 
-    /// Whether the levels that a good response told are news for the Gate: a limit
-    /// changed, or the last were told a while ago.
-    pub fn levels_due(&mut self, pool: &Pool, limits: [Option<u64>; 3], now: Millis) -> bool {
+    /// Whether a good response's levels are news for the Gate, which then hears them.
+    pub fn levels_due(&mut self, pool: &Pool, now: Millis) -> bool {
         match self.told.get_mut(pool) {
-            Some((last, at)) if *last == limits && now.saturating_sub(*at) < LEVELS_MS => false,
-            Some(told) => {
-                *told = (limits, now);
+            Some(at) if now.saturating_sub(*at) < LEVELS_MS => false,
+            Some(at) => {
+                *at = now;
                 true
             }
             None => {
                 bounded(&mut self.told);
-                self.told.insert(pool.clone(), (limits, now));
+                self.told.insert(pool.clone(), now);
                 true
             }
         }
@@ -307,19 +306,18 @@ mod tests {
     }
 
     #[test]
-    fn levels_are_told_when_a_limit_changes_or_time_has_passed() {
+    fn levels_of_a_pool_are_told_after_a_while() {
         let mut isolate = Isolate::default();
         let pool = |class: &str| Pool {
             account: "a".into(),
             class: class.into(),
             speed: "standard".into(),
         };
-        let limits = [Some(1000), None, Some(10)];
-        assert!(isolate.levels_due(&pool("c"), limits, 0), "the first");
-        assert!(!isolate.levels_due(&pool("c"), limits, 99));
-        assert!(isolate.levels_due(&pool("d"), limits, 99), "another pool");
-        assert!(isolate.levels_due(&pool("c"), [Some(500), None, Some(10)], 99), "lowered");
-        assert!(isolate.levels_due(&pool("c"), [Some(500), None, Some(10)], 199), "a while ago");
+        assert!(isolate.levels_due(&pool("c"), 0), "the first");
+        assert!(!isolate.levels_due(&pool("c"), 99));
+        assert!(isolate.levels_due(&pool("d"), 99), "another pool");
+        assert!(isolate.levels_due(&pool("c"), 100));
+        assert!(!isolate.levels_due(&pool("c"), 199), "counted from the last");
     }
 
     #[test]

@@ -32,6 +32,20 @@ pub enum Step {
     Asset,
 }
 
+/// The Gate's methods (`edge/js/gate.mjs`).
+#[wasm_bindgen]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GateMethod {
+    /// Decides at once; reports ride on it.
+    Admit,
+    /// The same again, parked; reports ride on it.
+    Poll,
+    /// What one caller may still use.
+    View,
+    /// An operator's request.
+    Admin,
+}
+
 /// Why a body could not be read.
 #[wasm_bindgen]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,8 +135,8 @@ pub trait Journey {
     fn looked(&mut self, meta: Option<String>, body: Vec<u8>) {}
 
     /// Which of the Gate's methods to call.
-    fn gate_method(&self) -> &'static str {
-        "view"
+    fn gate_method(&self) -> GateMethod {
+        GateMethod::View
     }
     /// How long that call may be parked.
     fn gate_parks_ms(&self) -> Millis {
@@ -143,8 +157,12 @@ pub trait Journey {
     }
     /// No response came.
     fn unanswered(&mut self, error: &str, now: Millis) {}
+    /// Whether all headers of a response are to be read.
+    fn reads_all(&self, isolate: &mut Isolate, status: u16, now: Millis) -> bool {
+        true
+    }
     /// The response's head.
-    fn response(&mut self, isolate: &mut Isolate, status: u16, headers: Headers, now: Millis) {}
+    fn response(&mut self, status: u16, headers: Headers, now: Millis) {}
     /// The response's whole body.
     fn whole(&mut self, bytes: &[u8], now: Millis) {}
     /// The response's body broke off.

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::isolate::Isolate;
-use crate::journey::{Answer, Head, Journey, Step, Unread};
+use crate::journey::{Answer, GateMethod, Head, Journey, Step, Unread};
 use crate::request::errors::Problem;
 use crate::request::{Headers, auth, cors};
 
@@ -215,8 +215,8 @@ impl Journey for Errand {
         self.step = Step::Ask;
     }
 
-    fn gate_method(&self) -> &'static str {
-        if let Task::Admin { .. } = self.task { "admin" } else { "view" }
+    fn gate_method(&self) -> GateMethod {
+        if let Task::Admin { .. } = self.task { GateMethod::Admin } else { GateMethod::View }
     }
 
     fn gate_message(&mut self, isolate: &mut Isolate, _: &str, now: Millis) -> String {

@@ -11,7 +11,7 @@ use super::auth::{self, Caller};
 use super::errors::Problem;
 use super::parse::{Endpoint, Wishes};
 use crate::isolate::{Isolate, Size};
-use crate::journey::Step;
+use crate::journey::{GateMethod, Step};
 
 /// A parked call's slice: 10 s, or a fortieth of the patience where that is
 /// more, as the free plan allows 50 calls a request (Workers limits, 2026-11).
@@ -95,11 +95,11 @@ impl Admission {
     }
 
     /// The Gate's method for this stage.
-    pub fn method(&self) -> &'static str {
+    pub fn method(&self) -> GateMethod {
         match self.stage {
-            Stage::Policy => "view",
-            Stage::Admit => "admit",
-            Stage::Queued => "poll",
+            Stage::Policy => GateMethod::View,
+            Stage::Admit => GateMethod::Admit,
+            Stage::Queued => GateMethod::Poll,
         }
     }
 

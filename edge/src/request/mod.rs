@@ -34,7 +34,7 @@ use limits::message::Millis;
 use providers::anthropic::request::{Api, Facts, Scanner};
 
 use crate::isolate::Isolate;
-use crate::journey::{Answer, Close, Head, Journey, Step, Unread};
+use crate::journey::{Answer, Close, GateMethod, Head, Journey, Step, Unread};
 use admit::Admission;
 use auth::Caller;
 use errors::Problem;
@@ -294,8 +294,8 @@ impl Journey for Passage {
         self.attempt_to(|p| cache::looked(p, meta, body));
     }
 
-    fn gate_method(&self) -> &'static str {
-        self.call.as_ref().map_or("admit", |call| call.admission.method())
+    fn gate_method(&self) -> GateMethod {
+        self.call.as_ref().map_or(GateMethod::Admit, |call| call.admission.method())
     }
 
     fn gate_parks_ms(&self) -> Millis {
@@ -322,8 +322,12 @@ impl Journey for Passage {
         self.attempt_to(|p| upstream::unanswered(p, error, now));
     }
 
-    fn response(&mut self, isolate: &mut Isolate, status: u16, headers: Headers, now: Millis) {
-        self.attempt_to(|p| upstream::response(p, isolate, status, &headers, now));
+    fn reads_all(&self, isolate: &mut Isolate, status: u16, now: Millis) -> bool {
+        upstream::reads_all(self, isolate, status, now)
+    }
+
+    fn response(&mut self, status: u16, headers: Headers, now: Millis) {
+        self.attempt_to(|p| upstream::response(p, status, &headers, now));
     }
 
     fn whole(&mut self, bytes: &[u8], now: Millis) {

@@ -80,7 +80,7 @@ impl World {
         let mut passage = self.begin(headers).unwrap();
         passage.read(body.as_bytes());
         passage.parsed(&mut self.isolate, NOW);
-        if passage.step() == Step::Ask && passage.gate_method() == "view" {
+        if passage.step() == Step::Ask && passage.gate_method() == GateMethod::View {
             let view = serde_json::to_string(&self.view()).unwrap();
             passage.replied(&mut self.isolate, &view, NOW);
         }
@@ -95,7 +95,7 @@ impl World {
     }
 
     fn grant(&mut self, passage: &mut Passage) {
-        assert_eq!((passage.step(), passage.gate_method()), (Step::Ask, "admit"));
+        assert_eq!((passage.step(), passage.gate_method()), (Step::Ask, GateMethod::Admit));
         let text = passage.gate_message(&mut self.isolate, "", NOW);
         let _: GateCall = serde_json::from_str(&text).unwrap();
         self.decide(passage, Decision::Granted { waited_ms: 0 });
@@ -164,7 +164,6 @@ fn a_request_is_admitted_sent_answered_and_settled_once() {
     let mut world = World::new();
     let mut passage = world.sent(&[], &body(""));
     passage.response(
-        &mut world.isolate,
         200,
         headers(&[
             ("content-type", "application/json"),
@@ -223,9 +222,9 @@ fn headers_go_up_by_allow_list_with_the_providers_key_only() {
 fn a_429_before_the_first_byte_goes_back_to_its_place() {
     let mut world = World::new();
     let mut passage = world.sent(&[], &body(""));
-    passage.response(&mut world.isolate, 429, headers(&[("retry-after", "3")]), NOW);
+    passage.response(429, headers(&[("retry-after", "3")]), NOW);
     passage.whole(br#"{"type":"error","error":{"type":"rate_limit_error","message":"x"}}"#, NOW);
-    assert_eq!((passage.step(), passage.gate_method()), (Step::Ask, "admit"));
+    assert_eq!((passage.step(), passage.gate_method()), (Step::Ask, GateMethod::Admit));
     let told = events(&mut passage);
     assert!(told.iter().any(|event| matches!(event, Event::Observed(o) if o.status == 429 && o.retry_after_ms == Some(3000))));
     assert_eq!(settled(&told), [Used::Nothing]);
@@ -239,7 +238,7 @@ fn a_429_before_the_first_byte_goes_back_to_its_place() {
 fn a_spend_cap_reaches_the_client_and_is_not_retried() {
     let mut world = World::new();
     let mut passage = world.sent(&[], &body(""));
-    passage.response(&mut world.isolate, 429, headers(&[]), NOW);
+    passage.response(429, headers(&[]), NOW);
     passage.whole(br#"{"type":"error","error":{"type":"rate_limit_error","message":"x","details":{"error_code":"enforced_spend_limit_reached"}}}"#, NOW);
     assert_eq!((passage.step(), passage.answer().status), (Step::Answer, 429));
     assert_eq!(passage.answer().headers.get("x-should-retry"), Some("false"));
@@ -250,12 +249,7 @@ fn a_spend_cap_reaches_the_client_and_is_not_retried() {
 fn a_complete_stream_is_settled_by_its_usage_and_ends_as_it_came() {
     let mut world = World::new();
     let mut passage = world.sent(&[], &body(r#""stream":true,"#));
-    passage.response(
-        &mut world.isolate,
-        200,
-        headers(&[("content-type", "text/event-stream; charset=utf-8")]),
-        NOW,
-    );
+    passage.response(200, headers(&[("content-type", "text/event-stream; charset=utf-8")]), NOW);
     assert_eq!(passage.step(), Step::Relay);
     passage.chunk(START.as_bytes());
     passage.chunk(END.as_bytes());
@@ -275,12 +269,7 @@ fn a_stream_without_its_end_is_closed_by_an_error_and_settled_as_estimated() {
         let mut world = World::new();
         let mut passage =
             world.sent(&[], &body(r#""stream":true,"thinking":{"type":"disabled"},"#));
-        passage.response(
-            &mut world.isolate,
-            200,
-            headers(&[("content-type", "text/event-stream")]),
-            NOW,
-        );
+        passage.response(200, headers(&[("content-type", "text/event-stream")]), NOW);
         passage.chunk(START.as_bytes());
         passage.chunk(b"event: content_block_de");
         let text = passage.ended(why, NOW);
@@ -302,7 +291,7 @@ fn a_client_that_leaves_is_told_to_the_gate_at_each_stage() {
     let mut world = World::new();
     let mut queued = world.asked(&[], &body(""));
     world.decide(&mut queued, Decision::Queued { wait_ms: 500 });
-    assert_eq!(queued.gate_method(), "poll");
+    assert_eq!(queued.gate_method(), GateMethod::Poll);
     queued.left();
     assert!(matches!(&events(&mut queued)[..], [Event::Cancelled { .. }]));
     // The grant that came all the same is given back.
@@ -357,7 +346,7 @@ fn an_unreachable_gate_refuses_or_lets_go_as_the_account_says() {
     open.gate_failed(&world.isolate, false);
     assert_eq!(open.step(), Step::Send);
     open.upstream(&world.isolate, NOW);
-    open.response(&mut world.isolate, 200, headers(&[]), NOW);
+    open.response(200, headers(&[]), NOW);
     open.whole(ANSWER.as_bytes(), NOW);
     assert!(
         matches!(settled(&events(&mut open))[..], [Used::Tokens { .. }]),
@@ -476,16 +465,26 @@ fn only_complete_successful_answers_are_kept() {
         passage
     };
     let mut whole = sent(&mut world, &body(""));
-    whole.response(&mut world.isolate, 200, headers(&[]), NOW);
+    whole.response(200, headers(&[]), NOW);
     whole.whole(ANSWER.as_bytes(), NOW);
     assert!(whole.cache().is_some());
     let mut error = sent(&mut world, &body(""));
-    error.response(&mut world.isolate, 500, headers(&[]), NOW);
+    error.response(500, headers(&[]), NOW);
     error.whole(b"{}", NOW);
     assert!(error.cache().is_none());
     let mut cut = sent(&mut world, &body(r#""stream":true,"#));
-    cut.response(&mut world.isolate, 200, headers(&[("content-type", "text/event-stream")]), NOW);
+    cut.response(200, headers(&[("content-type", "text/event-stream")]), NOW);
     cut.chunk(START.as_bytes());
     cut.ended(Close::Complete, NOW);
     assert!(cut.cache().is_none());
+}
+
+#[test]
+fn all_headers_are_read_of_errors_of_news_and_for_the_accounts_owner() {
+    let mut world = World::new();
+    let passage = world.sent(&[], &body(""));
+    assert!(passage.reads_all(&mut world.isolate, 200, NOW), "the first of this pool");
+    assert!(!passage.reads_all(&mut world.isolate, 200, NOW + 1));
+    assert!(passage.reads_all(&mut world.isolate, 429, NOW + 1), "an error");
+    assert!(passage.reads_all(&mut world.isolate, 200, NOW + 1_000), "news by then");
 }

@@ -138,7 +138,6 @@ fn never_sent(error: &str) -> bool {
 /// The response's head came.
 pub(super) fn response(
     passage: &mut Passage,
-    isolate: &mut Isolate,
     status: u16,
     headers: &Headers,
     now: Millis,
@@ -161,7 +160,7 @@ pub(super) fn response(
     }
     tollgate_headers(passage, &mut down);
     passage.answer = Answer { status, headers: down, body: Vec::new(), code: None };
-    if status == 200 && news(passage, isolate, now) {
+    if status == 200 {
         observe(passage, None, now);
     }
     passage.step = if stream { Step::Relay } else { Step::Whole };
@@ -183,12 +182,18 @@ fn tollgate_headers(passage: &Passage, headers: &mut Headers) {
     }
 }
 
-/// Whether a good response's levels are worth telling.
-fn news(passage: &Passage, isolate: &mut Isolate, now: Millis) -> bool {
-    let (Some(call), Some(attempt)) = (&passage.call, &passage.attempt) else { return false };
-    let RateHeaders { requests, input, output, .. } = &attempt.rate;
-    let limit = |level: &Option<Level>| level.map(|level| level.limit);
-    isolate.levels_due(call.ticket.pool(), [limit(requests), limit(input), limit(output)], now)
+/// Whether all of a response's headers are to be read, or `content-type` and
+/// `request-id` do: each header read costs as much as a step of the Gate.
+pub(super) fn reads_all(
+    passage: &Passage,
+    isolate: &mut Isolate,
+    status: u16,
+    now: Millis,
+) -> bool {
+    let Some(call) = &passage.call else { return true };
+    status != 200
+        || passage.caller.claims.scope_account
+        || isolate.levels_due(call.ticket.pool(), now)
 }
 
 /// Tells the mirror what the response's headers said.
