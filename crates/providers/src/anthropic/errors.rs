@@ -218,11 +218,11 @@ mod tests {
     fn bodies_have_the_providers_shape() {
         assert_eq!(
             body("rate_limit_error", "Wait \"7\" s.", Some("tollgate_tenant_limit"), Some("req_1")),
-            r#"{"error":{"details":{"error_code":"tollgate_tenant_limit"},"message":"Wait \"7\" s.","type":"rate_limit_error"},"request_id":"req_1","type":"error"}"#
+            r#"{"type":"error","error":{"type":"rate_limit_error","message":"Wait \"7\" s.","details":{"error_code":"tollgate_tenant_limit"}},"request_id":"req_1"}"#
         );
         assert_eq!(
             sse_event("api_error", "a\nb", None, None),
-            "\nevent: error\ndata: {\"error\":{\"message\":\"a\\nb\",\"type\":\"api_error\"},\"request_id\":null,\"type\":\"error\"}\n\n"
+            "\nevent: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"message\":\"a\\nb\"},\"request_id\":null}\n\n"
         );
     }
 
