@@ -9,6 +9,7 @@ import { report, take, putBack, flushSoon } from "./reports.mjs";
 import { heldBytes, readBody, WINDOW_BYTES } from "./body.mjs";
 import { relay } from "./relay.mjs";
 import { look, keep } from "./cache.mjs";
+import { together } from "./together.mjs";
 
 /** The Gate answers at once or not at all: invariant 11. */
 const GATE_MS = 2_000;
@@ -305,7 +306,7 @@ function gateOf(env) {
 function call(gate, method, message) {
   switch (method) {
     case GateMethod.Admit:
-      return gate.admit(message);
+      return together(message, (text) => gate.admit(text));
     case GateMethod.Poll:
       return gate.poll(message);
     case GateMethod.View:

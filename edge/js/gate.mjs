@@ -20,9 +20,11 @@ export class Gate extends DurableObject {
     this.timerAt = 0;
   }
 
-  /** Decides at once. */
+  /** Decides at once. One call a line, one reply a line (edge/js/together.mjs). */
   admit(text) {
-    return this.step((core, now) => core.call(text, now));
+    if (!text.includes("\n")) return this.step((core, now) => core.call(text, now));
+    const replies = text.split("\n").map((line) => this.step((core, now) => core.call(line, now)));
+    return replies.join("\n");
   }
 
   /** The same admit again, parked until it is decided or its slice is over. */

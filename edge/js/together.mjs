@@ -1,0 +1,63 @@
+// Admits of one isolate that travel together.
+//
+// A call to the Gate costs more than all else that admits a request. So while
+// CALLS_MAX calls of this isolate are under way, further admits wait, and one of
+// the waiting sends them all as lines of one message. Alone, a request is sent
+// at once. Requests share no I/O here, only a promise of plain text: the
+// runtime resumes each in its own context (compatibility flag
+// handle_cross_request_promise_resolution, on by default since 2024-10-14).
+// A sender that is ended in between leaves the others to their own time-out.
+
+/** Calls under way at once: two, so that one is on its way while one comes back. */
+const CALLS_MAX = 2;
+/** Lines a call: the Gate handles them in one step, so a bound. */
+const LINES_MAX = 64;
+/** A call is trusted to be under way for this long: its request may have been ended. */
+const CALL_MS = 2_000;
+
+let calls = [];
+let waiting = [];
+
+/** The Gate's reply to `message`; `send(text)` makes one call. */
+export async function together(message, send) {
+  const now = Date.now();
+  let others = NONE;
+  if (underWay(now) >= CALLS_MAX) {
+    const turn = await new Promise((resolve) => waiting.push({ message, resolve }));
+    if (turn.failed !== undefined) throw turn.failed;
+    if (turn.reply !== undefined) return turn.reply;
+    others = turn.others;
+  }
+  const call = { until: now + CALL_MS };
+  calls.push(call);
+  try {
+    if (others.length === 0) return await send(message);
+    let text = message;
+    for (const other of others) text += "\n" + other.message;
+    const replies = (await send(text)).split("\n");
+    for (let i = 0; i < others.length; i++) others[i].resolve({ reply: replies[i + 1] });
+    return replies[0];
+  } catch (failed) {
+    for (const other of others) other.resolve({ failed });
+    throw failed;
+  } finally {
+    calls = calls.filter((one) => one !== call);
+    next();
+  }
+}
+
+const NONE = [];
+
+function underWay(now) {
+  if (calls.length >= CALLS_MAX && calls.some((call) => call.until <= now)) {
+    calls = calls.filter((call) => call.until > now);
+  }
+  return calls.length;
+}
+
+/** The first of those that wait sends them all. */
+function next() {
+  if (waiting.length === 0) return;
+  const [first, ...others] = waiting.splice(0, LINES_MAX);
+  first.resolve({ others });
+}
