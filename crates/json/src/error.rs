@@ -13,16 +13,27 @@ struct Inner {
     message: String,
     /// Line and column, both from 1, once they are known.
     place: Option<(usize, usize)>,
+    path: Vec<String>,
 }
 
 impl Error {
     pub(crate) fn new(message: &str) -> Self {
-        Self(Box::new(Inner { message: message.to_owned(), place: None }))
+        Self(Box::new(Inner { message: message.to_owned(), place: None, path: Vec::new() }))
     }
 
-    pub(crate) fn with_place(mut self, line: usize, column: usize) -> Self {
+    pub(crate) fn with_place(mut self, line: usize, column: usize, mut path: Vec<String>) -> Self {
+        if self.0.message.starts_with("missing field") {
+            // Found missing at the object's end: the last key is beside the point.
+            path.pop();
+        }
         self.0.place.get_or_insert((line, column));
+        self.0.path = path;
         self
+    }
+
+    /// The keys, and indices as `[0]`, that lead to it.
+    pub fn path(&self) -> &[String] {
+        &self.0.path
     }
 
     /// What is wrong, without the place.
@@ -45,6 +56,6 @@ impl std::error::Error for Error {}
 
 impl de::Error for Error {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Self(Box::new(Inner { message: message.to_string(), place: None }))
+        Self(Box::new(Inner { message: message.to_string(), place: None, path: Vec::new() }))
     }
 }

@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod error;
+mod path;
 mod reader;
 mod typed;
 

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::de::{Error as _, Expected, Unexpected};
 
 use crate::error::Error;
+use crate::path::path_to;
 
 /// Deepest nesting, as `serde_json` has it: each level is a level of the stack.
 const DEPTH_MAX: u8 = 128;
@@ -40,7 +41,7 @@ impl<'de> Reader<'de> {
         let read = &self.text.as_bytes()[..self.at.min(self.text.len())];
         let line = 1 + read.iter().filter(|byte| **byte == b'\n').count();
         let column = read.iter().rev().take_while(|byte| **byte != b'\n').count();
-        error.with_place(line, column)
+        error.with_place(line, column, path_to(self.text, self.at))
     }
 
     /// The next byte that is no white space; not taken.

@@ -209,3 +209,27 @@ proptest! {
         agree::<Value>(&text[..cut]);
     }
 }
+
+#[test]
+fn errors_tell_the_path_to_what_is_wrong() {
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code)]
+    struct Item {
+        n: u64,
+        list: Option<Vec<u64>>,
+        inner: Option<std::collections::BTreeMap<String, Item>>,
+    }
+    for (text, path) in [
+        (r#"{"n":"x"}"#, "n"),
+        (r#"{"n":1,"list":[1,2,"x"]}"#, "list [2]"),
+        (r#"{"n":1,"inner":{"a\"b":{"n":1},"c":{"n":-1}}}"#, "inner c n"),
+        (r#"{"n":1,"inner":{"a":{"n":1,"m":2}}}"#, "inner a"),
+        (r#"{"n":1,"inner":{"a":{"list":[1]}}}"#, "inner a"),
+        (r#"{"n":1,"inner":{"a":{}}}"#, "inner"),
+        ("[]", ""),
+    ] {
+        let error = crate::from_str::<Item>(text).unwrap_err();
+        assert_eq!(error.path().join(" "), path, "{text}: {error}");
+    }
+}

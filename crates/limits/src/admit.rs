@@ -70,11 +70,7 @@ impl Gate {
         if ids.into_iter().chain([&admit.pool.speed]).any(|id| id.len() > ID_MAX) {
             return Err(Reason::ModelNotAllowed);
         }
-        let allows = |model: &String| match model.strip_suffix('*') {
-            Some(prefix) => admit.model.starts_with(prefix),
-            None => *model == admit.model,
-        };
-        if !policy.models.is_empty() && !policy.models.iter().any(allows) {
+        if !crate::policy::allows(&policy.models, &admit.model) {
             return Err(Reason::ModelNotAllowed);
         }
         if admit.priority < policy.priority.highest {

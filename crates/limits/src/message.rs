@@ -344,11 +344,7 @@ pub struct PolicyView {
 impl PolicyView {
     /// Whether the tenant may use this model.
     pub fn allows(&self, model: &str) -> bool {
-        let fits = |pattern: &String| match pattern.strip_suffix('*') {
-            Some(prefix) => model.starts_with(prefix),
-            None => model == pattern,
-        };
-        self.models.is_empty() || self.models.iter().any(fits)
+        crate::policy::allows(&self.models, model)
     }
 }
 

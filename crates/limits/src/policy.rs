@@ -361,6 +361,16 @@ fn critical() -> Priority {
     Priority::Critical
 }
 
+/// Whether a tenant's list of model ids, and prefixes ending in `*`, names this
+/// model; an empty list names all.
+pub(crate) fn allows(models: &[String], model: &str) -> bool {
+    let names = |pattern: &String| match pattern.strip_suffix('*') {
+        Some(prefix) => model.starts_with(prefix),
+        None => model == pattern,
+    };
+    models.is_empty() || models.iter().any(names)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

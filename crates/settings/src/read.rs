@@ -90,33 +90,12 @@ fn read<T: DeserializeOwned>(prefix: &[&str], value: &Value) -> Result<T, Findin
         let remedy = format!("write [vars.{}]", path(prefix));
         return Err(Finding::new(path(prefix), "not a table", remedy));
     }
-    precisely(value).map_err(|(steps, message)| {
-        let mut keys = prefix.to_vec();
-        keys.extend(steps.iter().map(String::as_str));
-        finding(&keys, &message)
-    })
-}
-
-/// The value, or the path to what is wrong with it.
-#[cfg(feature = "paths")]
-fn precisely<T: DeserializeOwned>(value: &Value) -> Result<T, (Vec<String>, String)> {
-    use serde_path_to_error::Segment;
-    serde_path_to_error::deserialize(value).map_err(|error| {
-        let step = |segment: &Segment| match segment {
-            Segment::Map { key } => Some(key.clone()),
-            Segment::Seq { index } => Some(format!("[{index}]")),
-            Segment::Enum { .. } | Segment::Unknown => None,
-        };
-        (error.path().iter().filter_map(step).collect(), error.inner().to_string())
-    })
-}
-
-/// The value, or what is wrong with it. The Worker does without the path within
-/// an entry, which costs 40 KiB: `tollgate check` tells it.
-#[cfg(not(feature = "paths"))]
-fn precisely<T: DeserializeOwned>(value: &Value) -> Result<T, (Vec<String>, String)> {
     // By its text: a second reader, of values, would be compiled for each type.
-    json::from_str(&value.to_string()).map_err(|error| (Vec::new(), error.message().to_owned()))
+    json::from_str(&value.to_string()).map_err(|error| {
+        let mut keys = prefix.to_vec();
+        keys.extend(error.path().iter().map(String::as_str));
+        finding(&keys, error.message())
+    })
 }
 
 /// Makes serde's sentences ours. Ours, raised by `custom`, have the form

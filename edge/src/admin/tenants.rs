@@ -28,7 +28,10 @@ pub(super) fn put(body: &str, admin: &Claims) -> Result<AdminInput, Problem> {
     let Put { tenants, prune, dry_run } = json::from_str(body).map_err(|error| {
         Problem::bad(
             "tollgate_bad_request",
-            format!("body: {error}. `make check TENANTS=FILE` tells the path."),
+            format!(
+                "{}: {error}.",
+                if error.path().is_empty() { "body".into() } else { error.path().join(".") }
+            ),
         )
     })?;
     if prune && admin.role < Some(Role::Owner) {
