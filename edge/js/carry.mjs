@@ -223,7 +223,7 @@ class Walk {
   flush() {
     return flushSoon(async (reports) => {
       try {
-        await this.bounded(GATE_MS, gateOf(this.env).admit(`{"v":1,"events":[${reports.join(",")}]}`));
+        await within(GATE_MS, gateOf(this.env).admit(`{"v":1,"events":[${reports.join(",")}]}`));
         return true;
       } catch {
         putBack(reports);
@@ -295,6 +295,19 @@ const INTERNAL = JSON.stringify({
   },
   request_id: null,
 });
+
+/** `promise`, or LATE after `ms`: for what runs beside a walk's steps. */
+async function within(ms, promise) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(LATE), ms);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
 
 /** The object that decides. A stub belongs to one request. */
 function gateOf(env) {

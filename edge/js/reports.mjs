@@ -25,12 +25,6 @@ export function report(text) {
 
 /** Takes the reports that ride on one call. */
 export function take() {
-  if (waiting.length === 0) return waiting;
-  if (waiting.length <= PER_CALL) {
-    const all = waiting;
-    waiting = [];
-    return all;
-  }
   return waiting.splice(0, PER_CALL);
 }
 

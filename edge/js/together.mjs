@@ -12,7 +12,10 @@
 const CALLS_MAX = 2;
 /** Lines a call: the Gate handles them in one step, so a bound. */
 const LINES_MAX = 64;
-/** A call is trusted to be under way for this long: its request may have been ended. */
+/**
+ * As long as the Gate has to answer (carry.mjs, GATE_MS). Who waited longer has
+ * given up; a call that is under way longer has lost its request.
+ */
 const CALL_MS = 2_000;
 
 let calls = [];
@@ -20,15 +23,15 @@ let waiting = [];
 
 /** The Gate's reply to `message`; `send(text)` makes one call. */
 export async function together(message, send) {
-  const now = Date.now();
-  let others = NONE;
-  if (underWay(now) >= CALLS_MAX) {
-    const turn = await new Promise((resolve) => waiting.push({ message, resolve }));
+  let others = [];
+  if (underWay() >= CALLS_MAX) {
+    const until = Date.now() + CALL_MS;
+    const turn = await new Promise((resolve) => waiting.push({ message, until, resolve }));
     if (turn.failed !== undefined) throw turn.failed;
     if (turn.reply !== undefined) return turn.reply;
     others = turn.others;
   }
-  const call = { until: now + CALL_MS };
+  const call = { until: Date.now() + CALL_MS };
   calls.push(call);
   try {
     if (others.length === 0) return await send(message);
@@ -46,18 +49,18 @@ export async function together(message, send) {
   }
 }
 
-const NONE = [];
-
-function underWay(now) {
-  if (calls.length >= CALLS_MAX && calls.some((call) => call.until <= now)) {
-    calls = calls.filter((call) => call.until > now);
-  }
+function underWay() {
+  if (calls.length < CALLS_MAX) return calls.length;
+  const now = Date.now();
+  calls = calls.filter((call) => call.until > now);
   return calls.length;
 }
 
-/** The first of those that wait sends them all. */
+/** The first of those that still wait sends them all. */
 function next() {
   if (waiting.length === 0) return;
-  const [first, ...others] = waiting.splice(0, LINES_MAX);
-  first.resolve({ others });
+  const now = Date.now();
+  const [first, ...others] = waiting.splice(0, LINES_MAX).filter((one) => one.until > now);
+  if (first === undefined) next();
+  else first.resolve({ others });
 }

@@ -9,6 +9,8 @@ use limits::message::{Millis, PolicyView, Pool, Refusal, View};
 use serde_json::Value;
 use settings::Settings;
 
+use crate::request::auth::Caller;
+
 /// A policy is used for at most this long (design §4: revocations bind within 10 s).
 const POLICY_MS: Millis = 10_000;
 /// `/v1/limits` is answered from a view at most this old (design §4).
@@ -90,7 +92,10 @@ struct Mark {
 /// "Not before": holds for requests at least as large and no more patient.
 #[derive(Clone, Debug)]
 struct NotBefore {
+    /// When a retry can succeed.
     until_ms: Millis,
+    /// When to ask all the same: limits and budgets can be raised.
+    ask_ms: Millis,
     input_tokens: u64,
     max_tokens: u64,
     patience_ms: Millis,
@@ -141,6 +146,13 @@ impl Isolate {
     pub fn policy(&self, tenant: &str, now: Millis) -> Option<&PolicyView> {
         let (policy, at) = self.policies.get(tenant)?;
         (now.saturating_sub(*at) < POLICY_MS).then_some(policy)
+    }
+
+    /// The policy of a tenant, where it is fresh enough and this key lives by it.
+    /// A key that it does not name may be newer than the copy: then the Gate is asked.
+    pub fn policy_of(&self, caller: &Caller, now: Millis) -> Option<&PolicyView> {
+        let policy = self.policy(&caller.tenant, now)?;
+        (policy.known && policy.keys.contains(&caller.claims.id)).then_some(policy)
     }
 
     /// The version to name in a call: none where the policy is due for renewal,
@@ -211,7 +223,7 @@ impl Isolate {
         }
         let mark = Mark { tenant: tenant.into(), user: user.map(Into::into), pool: pool.clone() };
         let holds = |m: &&NotBefore| {
-            now < m.until_ms
+            now < m.until_ms.min(m.ask_ms)
                 && size.input_tokens >= m.input_tokens
                 && size.max_tokens >= m.max_tokens
                 && size.patience_ms <= m.patience_ms
@@ -237,7 +249,7 @@ impl Isolate {
         bounded(&mut self.marks);
         let mark = Mark { tenant: tenant.into(), user: user.map(Into::into), pool: pool.clone() };
         let list = self.marks.entry(mark).or_default();
-        list.retain(|m| now < m.until_ms);
+        list.retain(|m| now < m.until_ms.min(m.ask_ms));
         // A few sizes and priorities; more would make the look-up a search.
         list.truncate(7);
         let Size { input_tokens, max_tokens, patience_ms, priority } = size;
@@ -246,6 +258,7 @@ impl Isolate {
             0,
             NotBefore {
                 until_ms: now + after,
+                ask_ms: now + POLICY_MS,
                 input_tokens,
                 max_tokens,
                 patience_ms,
@@ -292,15 +305,23 @@ mod tests {
         let refusal =
             Refusal { reason: Reason::TenantLimit, retry_after_ms: Some(9_000), limit: None };
         isolate.learn_refusal("t", None, &pool, size, &refusal, 0);
-        let at = |size: Size, now| {
+        let at = |isolate: &Isolate, size: Size, now| {
             isolate.refused("t", None, &pool, size, now).map(|r| r.retry_after_ms)
         };
-        assert_eq!(at(size, 1_000), Some(Some(8_000)));
-        assert_eq!(at(Size { input_tokens: 99, ..size }, 1_000), None, "smaller may fit");
-        assert_eq!(at(Size { patience_ms: 2_000, ..size }, 1_000), None, "more patient may queue");
-        assert_eq!(at(Size { priority: 0, ..size }, 1_000), None, "critical may go");
-        assert_eq!(at(size, 8_500), None, "patient enough by now");
-        assert_eq!(at(size, 9_000), None, "over");
+        assert_eq!(at(&isolate, size, 1_000), Some(Some(8_000)));
+        assert_eq!(at(&isolate, Size { input_tokens: 99, ..size }, 1_000), None, "smaller may fit");
+        assert_eq!(
+            at(&isolate, Size { patience_ms: 2_000, ..size }, 1_000),
+            None,
+            "more patient may queue"
+        );
+        assert_eq!(at(&isolate, Size { priority: 0, ..size }, 1_000), None, "critical may go");
+        assert_eq!(at(&isolate, size, 8_500), None, "patient enough by now");
+        assert_eq!(at(&isolate, size, 9_000), None, "over");
+        let day = Refusal { retry_after_ms: Some(80_000_000), ..refusal };
+        isolate.learn_refusal("t", None, &pool, size, &day, 0);
+        assert_eq!(at(&isolate, size, 9_999), Some(Some(79_990_001)), "the true time is told");
+        assert_eq!(at(&isolate, size, 10_000), None, "a budget can be raised: ask again");
         assert!(isolate.refused("u", None, &pool, size, 1_000).is_none(), "another tenant");
         assert!(isolate.refused("t", Some("x"), &pool, size, 1_000).is_none(), "another user");
     }

@@ -58,7 +58,7 @@ impl Admission {
         looks: bool,
         now: Millis,
     ) -> Self {
-        let policy = isolate.policy(&caller.tenant, now);
+        let policy = isolate.policy_of(caller, now);
         let default = policy.map_or(Priority::Normal, |policy| policy.priority_default);
         let priority = auth::priority(caller, wishes, default);
         let needs_leave = matches!(endpoint, Endpoint::Post(_));
@@ -79,6 +79,7 @@ impl Admission {
     /// The first step.
     pub fn next(&self) -> Step {
         match self.stage {
+            Stage::Admit if !self.needs_leave => Step::Send,
             Stage::Admit if self.looks => Step::Look,
             _ => Step::Ask,
         }
@@ -262,14 +263,9 @@ fn policy_known(passage: &mut Passage, isolate: &Isolate, now: Millis) -> Result
     admission.priority = priority;
     admission.deadline_ms = admission.asked_ms + wait_ms;
     admission.stage = Stage::Admit;
-    let needs_leave = admission.needs_leave;
     passage.models_allowed(isolate, now)?;
-    if needs_leave {
-        passage.find_cache_entry(isolate, now);
-        passage.step = passage.call()?.admission.next();
-    } else {
-        passage.step = Step::Send;
-    }
+    passage.find_cache_entry(isolate, now);
+    passage.step = passage.call()?.admission.next();
     Ok(())
 }
 

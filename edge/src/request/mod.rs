@@ -140,7 +140,7 @@ impl Passage {
             Admission::new(isolate, &self.endpoint, &self.caller, &self.wishes, caches, now);
         let ticket = Ticket::new(&self.head.id, &self.caller, &route, &facts, &size);
         self.call = Some(Call { facts, route, size, canonical, cache: None, admission, ticket });
-        if isolate.policy(&self.caller.tenant, now).is_some() {
+        if isolate.policy_of(&self.caller, now).is_some() {
             self.models_allowed(isolate, now)?;
             self.find_cache_entry(isolate, now);
         }

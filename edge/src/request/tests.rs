@@ -488,3 +488,42 @@ fn all_headers_are_read_of_errors_of_news_and_for_the_accounts_owner() {
     assert!(passage.reads_all(&mut world.isolate, 429, NOW + 1), "an error");
     assert!(passage.reads_all(&mut world.isolate, 200, NOW + 1_000), "news by then");
 }
+
+#[test]
+fn models_need_no_leave_of_the_gate_but_a_key_that_lives() {
+    let mut world = World::new();
+    let models = |world: &mut World| {
+        let mut head = world.head(&[]);
+        head.method = "GET".into();
+        let endpoint = Endpoint::Unmetered("/v1/models".into());
+        Passage::begin(&mut world.isolate, head, endpoint, NOW)
+            .map_err(|(_, problem)| problem)
+            .unwrap()
+    };
+    let view = world.view();
+    assert_eq!(models(&mut world).gate_method(), GateMethod::View, "nothing is known yet");
+    world.isolate.learn_policy("acme", view.policy.clone(), NOW);
+    assert_eq!(models(&mut world).step(), Step::Send);
+    world.isolate.learn_policy("acme", PolicyView { keys: Vec::new(), ..view.policy }, NOW);
+    let unknown = models(&mut world);
+    assert_eq!(
+        (unknown.step(), unknown.gate_method()),
+        (Step::Ask, GateMethod::View),
+        "revoked, or newer than the copy"
+    );
+}
+
+#[test]
+fn a_revoked_key_gets_nothing_from_the_cache() {
+    let on = serde_json::json!({ "TOLLGATE_CACHE": { "enabled": true } });
+    let mut world = World::with(on);
+    let revoked = PolicyView { keys: Vec::new(), ..world.view().policy };
+    world.isolate.learn_policy("acme", revoked.clone(), NOW);
+    let mut passage = world.begin(&[]).unwrap();
+    passage.read(body("").as_bytes());
+    passage.parsed(&mut world.isolate, NOW);
+    assert_eq!((passage.step(), passage.gate_method()), (Step::Ask, GateMethod::View));
+    let view = View { policy: revoked, ..world.view() };
+    passage.replied(&mut world.isolate, &serde_json::to_string(&view).unwrap(), NOW);
+    assert_eq!((passage.step(), passage.answer().status), (Step::Answer, 401));
+}
