@@ -17,6 +17,9 @@ const GATE_MS = 2_000;
 /** What a step that took too long is rejected with. */
 export const LATE = new Error("late");
 
+/** A long wait is looked after this often: a running attempt renews its ticket. */
+const BEAT_MS = 30_000;
+
 /** The Worker's fetch handler. */
 export function carry(request, env, ctx) {
   const walk = new Walk(request, env, ctx);
@@ -35,6 +38,8 @@ class Walk {
     this.held = 0;
     this.gone = false;
     this.upstream = undefined;
+    /** An attempt is under way that nobody meters. */
+    this.attempting = false;
     /** What is left to do after the answer's head went. */
     this.rest = undefined;
     // The one timer, see bounded().
@@ -126,6 +131,7 @@ class Walk {
       passage.gate_failed(error?.overloaded === true);
       return;
     }
+    if (reply === "") console.error(JSON.stringify({ event: "call_not_understood", reports: reports.length }));
     passage.replied(reply, Date.now());
   }
 
@@ -135,6 +141,7 @@ class Walk {
     const { signal } = (this.upstream = new AbortController());
     const outgoing = passage.begin_attempt(Date.now()).split("\0");
     const headers = fields(outgoing, 1);
+    this.attempting = true;
     let response;
     try {
       response = await this.bounded(
@@ -142,6 +149,8 @@ class Walk {
         fetch(outgoing[0], { method: this.request.method, headers, body, redirect: "manual", signal }),
       );
     } catch (error) {
+      this.attempting = false;
+      this.upstream.abort();
       if (trapped(error)) throw error;
       passage.unanswered(error === LATE ? "first byte" : String(error?.message ?? error), Date.now());
       return undefined;
@@ -150,6 +159,7 @@ class Walk {
     const read = passage.reads_all(status, Date.now()) ? flatten : few;
     passage.response(status, read(response.headers), Date.now());
     if (passage.step() === Step.Relay) {
+      this.attempting = false;
       this.tell();
       const { answer, rest } = relay(this, response);
       this.rest = rest.then(() => this.finish());
@@ -159,8 +169,11 @@ class Walk {
     try {
       bytes = await this.bounded(passage.total_ms(), response.arrayBuffer());
     } catch {
+      this.upstream.abort();
       passage.broke(Date.now());
       return undefined;
+    } finally {
+      this.attempting = false;
     }
     passage.whole(new Uint8Array(bytes), Date.now());
     if (passage.step() !== Step.Answer) return undefined;
@@ -179,7 +192,7 @@ class Walk {
   /** Renews the ticket of a running stream. */
   async renew() {
     try {
-      await this.bounded(GATE_MS, gateOf(this.env).admit(this.passage.renewal(Date.now())));
+      await within(GATE_MS, gateOf(this.env).admit(this.passage.renewal(Date.now())));
     } catch (error) {
       // The next one comes in half a minute; a ticket outlives several.
       trapped(error);
@@ -257,7 +270,7 @@ class Walk {
   }
 
   arm(now) {
-    const at = (this.ringsAt = this.lateAt);
+    const at = (this.ringsAt = Math.min(this.lateAt, now + BEAT_MS));
     setTimeout(() => this.ring(at), at - now);
   }
 
@@ -266,8 +279,9 @@ class Walk {
     this.ringsAt = Infinity;
     if (this.lateAt === Infinity) return;
     const now = Date.now();
-    if (now >= this.lateAt) this.late(LATE);
-    else this.arm(now);
+    if (now >= this.lateAt) return this.late(LATE);
+    this.arm(now);
+    if (this.attempting && this.passage?.renewal_due(now)) this.ctx.waitUntil(this.renew());
   }
 
   /** Something that must not happen: the client gets the provider's JSON all the same. */

@@ -92,7 +92,7 @@ export class Gate extends DurableObject {
     if (wakeAt === undefined) return;
     if (wakeAt < now + ALARM_MS) {
       if (this.timerAt === 0 || wakeAt < this.timerAt) this.arm(wakeAt, now);
-    } else if (this.alarmAt === 0) {
+    } else if (this.alarmAt === 0 || wakeAt < this.alarmAt) {
       this.alarmAt = wakeAt;
       this.ctx.storage.setAlarm(wakeAt);
     }

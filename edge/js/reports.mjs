@@ -44,10 +44,15 @@ export function flushSoon(send) {
   return flush(send);
 }
 
+/** Waits before the next try at a Gate that did not answer, within the 30 s that `waitUntil` gives. */
+const RETRY_MS = [1_000, 2_000, 4_000, 8_000];
+
 async function flush(send) {
   await new Promise((resolve) => setTimeout(resolve, RIDE_MS));
   armedUntil = 0;
-  while (waiting.length > 0) {
-    if (!(await send(take()))) return;
+  for (let tries = 0; waiting.length > 0; ) {
+    if (await send(take())) continue;
+    if (tries === RETRY_MS.length) return;
+    await new Promise((resolve) => setTimeout(resolve, RETRY_MS[tries++]));
   }
 }

@@ -31,6 +31,7 @@ pub struct Isolate {
     views: HashMap<(String, Option<String>, bool), (View, Millis)>,
     marks: HashMap<Mark, Vec<NotBefore>>,
     told: HashMap<Pool, Millis>,
+    gate_answered_ms: Millis,
     ids: Ids,
 }
 
@@ -191,6 +192,16 @@ impl Isolate {
         bounded(&mut self.views);
         self.learn_policy(tenant, view.policy.clone(), now);
         self.views.insert((tenant.to_owned(), user.map(str::to_owned), account), (view, now));
+    }
+
+    /// The Gate answered a question about its health.
+    pub fn gate_answered(&mut self, now: Millis) {
+        self.gate_answered_ms = now;
+    }
+
+    /// Whether it did so a moment ago: anybody may ask for it, at any rate.
+    pub fn gate_answers(&self, now: Millis) -> bool {
+        now.saturating_sub(self.gate_answered_ms) < VIEW_MS
     }
 
     /// Whether a good response's levels are news for the Gate, which then hears them.

@@ -187,3 +187,53 @@ test("what an answer costs and where it came from is told in headers", async () 
   assert.ok(Number(response.headers.get("x-tollgate-cost-microusd")) >= 200, "20 output tokens at $10 a million, and the input");
   assert.match(response.headers.get("x-tollgate-wait-ms") ?? "", /^\d+$/);
 });
+
+test("an owner denies an admin token; an operator cannot, and a mistyped key id is 404", async () => {
+  const id = "denyme";
+  const token = sign(world.secret, "tg_ad_", { id, role: "operator", expires_ms: Date.now() + 600_000 });
+  const call = (/** @type {string} */ method, /** @type {string} */ path, /** @type {string} */ bearer) =>
+    fetch(world.gateway.url + path, { method, headers: { authorization: `Bearer ${bearer}` } });
+  assert.equal((await call("DELETE", "/admin/keys/nosuchkey", token)).status, 404);
+  assert.equal((await call("GET", "/admin/keys", token)).status, 200);
+  assert.equal((await call("DELETE", `/admin/tokens/${id}`, token)).status, 403);
+  const owner = await world.gateway.token("owner");
+  assert.equal((await call("DELETE", `/admin/tokens/${id}`, owner)).status, 200);
+  assert.equal((await call("GET", "/admin/keys", token)).status, 401);
+  const ready = await (await call("GET", "/readyz", token)).json();
+  assert.deepEqual([ready.ready, ready.checks], [true, null], "a denied token reads no details");
+});
+
+test("listing models takes nothing from the tenant's limits", async () => {
+  await world.admin("PUT", "/admin/tenants", {
+    tenants: { few: { limits: { concurrent: 1 }, models: ["claude-sonnet-*"] } },
+    prune: false,
+    dry_run: false,
+  });
+  const few = await world.key("few");
+  for (let i = 0; i < 3; i++) {
+    const answer = await world.post(few, ask("hello"));
+    assert.equal(answer.status, 200, await answer.text());
+    assert.ok((await world.get(few, "/v1/models")).data.length > 0);
+  }
+});
+
+test("a revoked key reads no cached answer, and `only` asks nobody", async () => {
+  const mine = await world.gateway.key("acme");
+  const cached = { headers: { "x-tollgate-cache": "default" } };
+  const body = ask(`cached ${randomBytes(4).toString("hex")}`);
+  await (await world.post(mine.key, body, cached)).text();
+  const hit = await world.post(mine.key, body, cached);
+  assert.equal(hit.headers.get("x-tollgate-cache"), "hit");
+  await hit.text();
+  const only = await world.post(mine.key, ask("never asked"), { headers: { "x-tollgate-cache": "only" } });
+  assert.equal(only.status, 504);
+  await world.admin("DELETE", `/admin/keys/${mine.id}`);
+  // Its copy of the policy is renewed within 10 s; another key's request renews it now.
+  const late = Date.now() + 11_000;
+  for (;;) {
+    const answer = await world.post(mine.key, body, cached);
+    await answer.text();
+    if (answer.status === 401) break;
+    assert.ok(Date.now() < late, "a revoked key reads the cache for longer than 10 s");
+  }
+});

@@ -37,8 +37,8 @@ enum Task {
     Answered,
     /// `/readyz`.
     Ready {
-        /// A viewer's token was sent: tell in words.
-        in_words: bool,
+        /// A viewer's token was sent, by its id: tell in words, unless it is denied.
+        viewer: Option<String>,
     },
     /// `/v1/limits`.
     Limits(limits_view::Caller),
@@ -53,6 +53,8 @@ enum Call {
     ListKeys { tenant: Option<String> },
     CreateKey(Option<key_calls::Created>),
     RevokeKey { id: String },
+    DenyToken { id: String },
+    Resume { account: String },
     Config,
 }
 
@@ -63,6 +65,9 @@ pub struct AdminAsk {
     pub by: String,
     /// What is asked.
     pub input: AdminInput,
+    /// The admin token to deny, in place of `input`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deny: Option<String>,
 }
 
 /// What it answers: none where the token is denied.
@@ -107,9 +112,13 @@ impl Errand {
                 Ok((Task::Answered, Step::Answer))
             }
             ("GET" | "HEAD", "/readyz") => {
-                let admin = auth::claims(isolate, &self.head.headers, now);
-                let in_words = admin.is_ok_and(|claims| claims.kind == Kind::Admin);
-                Ok((Task::Ready { in_words }, Step::Ask))
+                let admin = auth::claims(isolate, &self.head.headers, now).ok();
+                let viewer = admin.filter(|claims| claims.kind == Kind::Admin).map(|claims| claims.id);
+                if viewer.is_none() && isolate.gate_answers(now) {
+                    self.answer = ready::answer(isolate, false, None);
+                    return Ok((Task::Answered, Step::Answer));
+                }
+                Ok((Task::Ready { viewer }, Step::Ask))
             }
             ("GET" | "HEAD", "/v1/limits") => {
                 let caller = limits_view::caller(isolate, &self.head.headers, now)?;
@@ -142,13 +151,10 @@ impl Errand {
             }
             ("POST", "/admin/keys") => (Call::CreateKey(None), Role::Operator, Step::Read),
             ("GET", "/admin/config") => (Call::Config, Role::Viewer, Step::Ask),
-            ("DELETE", path) => match path.strip_prefix("/admin/keys/") {
-                Some(id) if key_calls::id_ok(id) => {
-                    (Call::RevokeKey { id: id.into() }, Role::Operator, Step::Ask)
-                }
-                _ => return Err(unknown(path)),
-            },
-            (_, path) => return Err(unknown(path)),
+            (method, path) => {
+                let (call, role) = named(method, path).ok_or_else(|| unknown(path))?;
+                (call, role, Step::Ask)
+            }
         };
         let admin = auth::claims(isolate, headers, now)?;
         let has = admin.role.filter(|_| admin.kind == Kind::Admin);
@@ -216,7 +222,10 @@ impl Journey for Errand {
     }
 
     fn gate_method(&self) -> GateMethod {
-        if let Task::Admin { .. } = self.task { GateMethod::Admin } else { GateMethod::View }
+        match self.task {
+            Task::Admin { .. } | Task::Ready { viewer: Some(_) } => GateMethod::Admin,
+            _ => GateMethod::View,
+        }
     }
 
     fn gate_message(&mut self, isolate: &mut Isolate, _: &str, now: Millis) -> String {
@@ -232,19 +241,24 @@ impl Journey for Errand {
                     Call::CreateKey(created) => text(&self.body)
                         .and_then(|body| key_calls::create(isolate, body, created, now)),
                     Call::RevokeKey { id } => Ok(AdminInput::RevokeKey { id: id.clone() }),
-                    Call::Config => Ok(AdminInput::State),
+                    Call::Resume { account } => Ok(AdminInput::Resume { account: account.clone() }),
+                    Call::Config | Call::DenyToken { .. } => Ok(AdminInput::State),
+                };
+                let deny = match call {
+                    Call::DenyToken { id } => Some(id.clone()),
+                    _ => None,
                 };
                 match input {
                     // Plain data: serialisation cannot fail.
-                    Ok(input) => serde_json::to_string(&AdminAsk { by: admin.id.clone(), input })
-                        .unwrap_or_default(),
+                    Ok(input) => ask(&admin.id, input, deny),
                     Err(problem) => {
                         self.fill(Err(problem));
                         String::new()
                     }
                 }
             }
-            Task::Ready { .. } | Task::Answered => {
+            Task::Ready { viewer: Some(id) } => ask(id, AdminInput::State, None),
+            Task::Ready { viewer: None } | Task::Answered => {
                 crate::request::admit::view_message("", None, false)
             }
         }
@@ -253,7 +267,11 @@ impl Journey for Errand {
     fn replied(&mut self, isolate: &mut Isolate, text: &str, now: Millis) {
         let result = match &mut self.task {
             Task::Answered => return,
-            Task::Ready { in_words } => Ok(ready::answer(isolate, *in_words, None)),
+            Task::Ready { viewer } => {
+                isolate.gate_answered(now);
+                // To a denied token the Gate says null.
+                Ok(ready::answer(isolate, viewer.is_some() && text != "null", None))
+            }
             Task::Limits(caller) => caller.answer(isolate, &self.head.headers, text, now),
             Task::Admin { call, .. } => match json::from_str(text) {
                 Err(_) => Err(gate_unreachable()),
@@ -269,13 +287,37 @@ impl Journey for Errand {
 
     fn gate_failed(&mut self, isolate: &Isolate, overloaded: bool) {
         let result = match &self.task {
-            Task::Ready { in_words } => {
-                Ok(ready::answer_unreachable(isolate, *in_words, overloaded))
-            }
+            // Whether the token is denied is not known: nothing is told in words.
+            Task::Ready { .. } => Ok(ready::answer_unreachable(isolate, overloaded)),
             _ => Err(gate_unreachable()),
         };
         self.fill(result);
     }
+}
+
+/// A call about one thing that the path names.
+fn named(method: &str, path: &str) -> Option<(Call, Role)> {
+    let (kind, name) = path.strip_prefix("/admin/")?.split_once('/')?;
+    match (method, kind) {
+        ("DELETE", "keys") if key_calls::id_ok(name) => {
+            Some((Call::RevokeKey { id: name.into() }, Role::Operator))
+        }
+        // An operator must not lock the owners out.
+        ("DELETE", "tokens") if key_calls::id_ok(name) => {
+            Some((Call::DenyToken { id: name.into() }, Role::Owner))
+        }
+        ("POST", "accounts") => {
+            let account = name.strip_suffix("/resume").filter(|name| key_calls::id_ok(name))?;
+            Some((Call::Resume { account: account.into() }, Role::Operator))
+        }
+        _ => None,
+    }
+}
+
+/// The message to the Gate's `admin`.
+fn ask(by: &str, input: AdminInput, deny: Option<String>) -> String {
+    // Plain data: serialisation cannot fail.
+    serde_json::to_string(&AdminAsk { by: by.to_owned(), input, deny }).unwrap_or_default()
 }
 
 /// An [`AdminReply`] as it came: what goes on to the operator is not read into

@@ -68,7 +68,7 @@ pub(super) fn answer(isolate: &Isolate, in_words: bool, gate: Option<&str>) -> A
 }
 
 /// The Gate did not answer.
-pub(super) fn answer_unreachable(isolate: &Isolate, in_words: bool, overloaded: bool) -> Answer {
+pub(super) fn answer_unreachable(isolate: &Isolate, overloaded: bool) -> Answer {
     let why = if overloaded { "overloaded" } else { "does not answer" };
-    answer(isolate, in_words, Some(why))
+    answer(isolate, false, Some(why))
 }

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use limits::admin::{AdminInput, AdminReply};
+use limits::admin::AdminReply;
 use limits::message::{Call, Reply, TicketId};
 use limits::{Answer, Gate, Input, Output};
 use serde::Deserialize;
@@ -65,9 +65,11 @@ impl GateCore {
         Ok(Self { gate, sql, denied, answers: VecDeque::new(), wake_at: None, parked: None })
     }
 
-    /// Answers a call at once.
+    /// Answers a call at once. What cannot be read (another version's, during a
+    /// deploy) is answered by nothing, so that it is not sent again, and harms no
+    /// call that travels with it: a settlement lost so expires as spent.
     pub fn call(&mut self, text: &str, now: f64) -> Result<String, JsError> {
-        let call: Call = json::from_str(text)?;
+        let Ok(call) = json::from_str::<Call>(text) else { return Ok(String::new()) };
         match self.step(Input::Call(call), now)? {
             Answer::Reply(reply) => Ok(serde_json::to_string(&reply)?),
             _ => Err(JsError::new("a call was not answered")),
@@ -82,6 +84,13 @@ impl GateCore {
         match self.step(Input::Poll(call), now)? {
             Answer::Reply(reply) => Ok(Some(serde_json::to_string(&reply)?)),
             Answer::Parked => {
+                // Parked and decided in the same step: nobody waits there yet.
+                let decided = |(id, _): &(TicketId, Reply)| ticket.as_ref().is_some_and(|t| t.0 == *id);
+                if let Some(at) = self.answers.iter().position(decided)
+                    && let Some((_, reply)) = self.answers.remove(at)
+                {
+                    return Ok(Some(serde_json::to_string(&reply)?));
+                }
                 self.parked = ticket;
                 Ok(None)
             }
@@ -120,22 +129,17 @@ impl GateCore {
 
     /// An operator's request.
     pub fn admin(&mut self, text: &str, now: f64) -> Result<String, JsError> {
-        let AdminAsk { by, input } = json::from_str(text)?;
+        let AdminAsk { by, input, deny } = json::from_str(text)?;
         if self.denied.contains(&by) {
             return Ok(serde_json::to_string(&AdminAnswer::None)?);
         }
-        let revoked = match &input {
-            AdminInput::RevokeKey { id } => Some(id.clone()),
-            _ => None,
-        };
-        let mut reply = match self.step(Input::Admin(input), now)? {
+        if let Some(id) = deny {
+            return Ok(serde_json::to_string(&Some(self.deny(id)?))?);
+        }
+        let reply = match self.step(Input::Admin(input), now)? {
             Answer::Admin(reply) => reply,
             _ => return Err(JsError::new("an operator was not answered")),
         };
-        if let (Some(id), AdminReply::NotFound { .. }) = (revoked, &reply) {
-            // Not a registered key: an admin token, which is denied by its id.
-            reply = self.deny(id)?;
-        }
         Ok(serde_json::to_string(&Some(reply))?)
     }
 

@@ -264,7 +264,7 @@ fn policy_known(passage: &mut Passage, isolate: &Isolate, now: Millis) -> Result
     admission.deadline_ms = admission.asked_ms + wait_ms;
     admission.stage = Stage::Admit;
     passage.models_allowed(isolate, now)?;
-    passage.find_cache_entry(isolate, now);
+    passage.find_cache_entry(isolate, now)?;
     passage.step = passage.call()?.admission.next();
     Ok(())
 }

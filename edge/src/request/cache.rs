@@ -91,7 +91,8 @@ impl Canonical {
         let on = match mode {
             CacheMode::Skip => false,
             CacheMode::Unset => of_tenant.unwrap_or(route.cache_enabled),
-            CacheMode::Default | CacheMode::Only | CacheMode::Refresh => true,
+            // A request may ask for it, but not against its tenant's word.
+            CacheMode::Default | CacheMode::Only | CacheMode::Refresh => of_tenant != Some(false),
         };
         if !on || self.body.len() > BODY_BYTES_MAX {
             return None;
@@ -124,6 +125,16 @@ impl Canonical {
     }
 }
 
+/// To `x-tollgate-cache: only`.
+pub(super) fn nothing_kept() -> Problem {
+    Problem::new(
+        504,
+        "timeout_error",
+        "tollgate_cache_miss",
+        "x-tollgate-cache: only, and there is no kept answer to this request.",
+    )
+}
+
 /// The cache was looked into.
 pub(super) fn looked(
     passage: &mut Passage,
@@ -134,12 +145,7 @@ pub(super) fn looked(
     let only = passage.call()?.cache.as_ref().is_some_and(|entry| entry.only);
     let Some(meta) = meta else {
         if only {
-            return Err(Problem::new(
-                504,
-                "timeout_error",
-                "tollgate_cache_miss",
-                "x-tollgate-cache: only, and there is no kept answer to this request.",
-            ));
+            return Err(nothing_kept());
         }
         passage.call()?.admission.missed();
         passage.step = Step::Ask;

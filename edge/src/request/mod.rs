@@ -39,7 +39,7 @@ use admit::Admission;
 use auth::Caller;
 use errors::Problem;
 pub use headers::Headers;
-use parse::{Endpoint, Wishes};
+use parse::{CacheMode, Endpoint, Wishes};
 use settle::Ticket;
 use upstream::Attempt;
 
@@ -142,7 +142,7 @@ impl Passage {
         self.call = Some(Call { facts, route, size, canonical, cache: None, admission, ticket });
         if isolate.policy_of(&self.caller, now).is_some() {
             self.models_allowed(isolate, now)?;
-            self.find_cache_entry(isolate, now);
+            self.find_cache_entry(isolate, now)?;
         }
         if let Some(refusal) = admit::remembered(self, isolate, now) {
             return Err(Problem::refused(&refusal));
@@ -175,14 +175,18 @@ impl Passage {
     }
 
     /// The cache's key, once the tenant's policy is known.
-    fn find_cache_entry(&mut self, isolate: &Isolate, now: Millis) {
-        let Some(call) = self.call.as_mut() else { return };
+    fn find_cache_entry(&mut self, isolate: &Isolate, now: Millis) -> Result<(), Problem> {
+        let Some(call) = self.call.as_mut() else { return Ok(()) };
         let policy = isolate.policy(&self.caller.tenant, now);
         let canonical = call.canonical.take();
         call.cache = canonical.and_then(|c| {
             c.entry(&self.caller, &self.wishes, &self.head.headers, &call.route, policy)
         });
         call.admission.look(call.cache.as_ref().is_some_and(|entry| entry.read));
+        match self.wishes.cache.mode {
+            CacheMode::Only if call.cache.is_none() => Err(cache::nothing_kept()),
+            _ => Ok(()),
+        }
     }
 
     /// Keeps an event for the Gate.

@@ -24,6 +24,9 @@ const DOWN: [&str; 5] =
     ["content-type", "request-id", "retry-after", "retry-after-ms", "x-should-retry"];
 /// One attempt more where the connection could not be made.
 const CONNECTS_MAX: u32 = 2;
+/// Attempts before a rate limit of the provider's reaches the client: the mirror
+/// is wrong by then, and the free plan allows 50 calls a request.
+const ATTEMPTS_MAX: u32 = 10;
 /// A running stream renews its ticket this often: well within the ticket's 15
 /// minutes, and a stream of ten minutes stays below the free plan's 50 calls.
 const RENEW_MS: Millis = 30_000;
@@ -70,10 +73,13 @@ impl Attempt {
 /// What to send, now.
 pub(super) fn outgoing(passage: &mut Passage, isolate: &Isolate, now: Millis) -> Outgoing {
     let Some(call) = &passage.call else { return Outgoing::default() };
+    let query = &passage.head.query;
+    let query = if query.is_empty() { String::new() } else { format!("?{query}") };
     let path = match &passage.endpoint {
-        Endpoint::Post(Api::Messages) => "/v1/messages",
-        Endpoint::Post(Api::CountTokens) => "/v1/messages/count_tokens",
-        Endpoint::Unmetered(path) => path,
+        // The SDK's beta namespace asks with `?beta=true`.
+        Endpoint::Post(Api::Messages) => format!("/v1/messages{query}"),
+        Endpoint::Post(Api::CountTokens) => format!("/v1/messages/count_tokens{query}"),
+        Endpoint::Unmetered(path) => path.clone(),
     };
     let mut headers = Headers::default();
     for (name, value) in passage.head.headers.iter().filter(|(name, _)| UP.contains(name)) {
@@ -278,7 +284,9 @@ fn not_ok(passage: &mut Passage, status: u16, bytes: &[u8], now: Millis) -> Resu
     if let Endpoint::Post(_) = passage.endpoint {
         passage.tell_some(event);
         let waits = matches!(error.class, Class::Rate | Class::Ramp);
-        if status == 429 && waits && !passage.client_left && !passage.call()?.admission.unasked {
+        let admission = &passage.call()?.admission;
+        let again = !admission.unasked && admission.attempt + 1 < ATTEMPTS_MAX;
+        if status == 429 && waits && again && !passage.client_left {
             return admit::again(passage);
         }
     }
