@@ -103,7 +103,8 @@ export class Limits {
     );
     if (!told) return the("meters").replaceChildren();
     const id = /** @type {HTMLInputElement} */ (the("model")).value.trim();
-    const own = told.limits.map(meter);
+    const accounts = (told.accounts ?? []).flatMap((/** @type {any} */ account) => account.limits);
+    const own = [...told.limits, ...accounts].map(meter);
     the("meters").replaceChildren(...now(id, told.models[id]), ...own);
     if (own.length === 0) the("meters").append(make("p", "This key has no limits of its own: the provider’s are shared by all.", "hint"));
   }

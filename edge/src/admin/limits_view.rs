@@ -2,7 +2,7 @@
 //! at most a second old.
 
 use ::keys::Kind;
-use limits::message::{LimitView, Millis, Pool, View};
+use limits::message::{AccountLimits, LimitView, Millis, Pool, View};
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
@@ -94,11 +94,8 @@ impl Caller {
         let told = Told {
             version: view.v,
             models: models(isolate, view),
-            limits: view
-                .limits
-                .iter()
-                .chain(view.account_limits.iter().flat_map(|account| &account.limits))
-                .collect(),
+            limits: &view.limits,
+            accounts: &view.account_limits,
             queue: Queue {
                 critical_ms: view.queue_ms[0],
                 normal_ms: view.queue_ms[1],
@@ -114,7 +111,8 @@ impl Caller {
         let mut answer = Answer::default();
         answer.headers.add("etag", &etag);
         answer.headers.add("cache-control", "private, no-cache");
-        if headers.get("if-none-match") == Some(&etag) {
+        let same = |tag: &str| matches!(tag.trim().trim_start_matches("W/"), tag if tag == etag || tag == "*");
+        if headers.get("if-none-match").is_some_and(|tags| tags.split(',').any(same)) {
             answer.status = 304;
             return Ok(answer);
         }
@@ -131,7 +129,11 @@ struct Told<'a> {
     version: u32,
     #[serde(serialize_with = "by_id")]
     models: Vec<(&'a str, Model<'a>)>,
-    limits: Vec<&'a LimitView>,
+    /// The caller's own.
+    limits: &'a [LimitView],
+    /// The accounts', by pool, for the scope `account`.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    accounts: &'a [AccountLimits],
     queue: Queue,
     next_poll_ms: Millis,
 }

@@ -113,7 +113,8 @@ impl Errand {
             }
             ("GET" | "HEAD", "/readyz") => {
                 let admin = auth::claims(isolate, &self.head.headers, now).ok();
-                let viewer = admin.filter(|claims| claims.kind == Kind::Admin).map(|claims| claims.id);
+                let viewer =
+                    admin.filter(|claims| claims.kind == Kind::Admin).map(|claims| claims.id);
                 if viewer.is_none() && isolate.gate_answers(now) {
                     self.answer = ready::answer(isolate, false, None);
                     return Ok((Task::Answered, Step::Answer));

@@ -85,7 +85,8 @@ impl GateCore {
             Answer::Reply(reply) => Ok(Some(serde_json::to_string(&reply)?)),
             Answer::Parked => {
                 // Parked and decided in the same step: nobody waits there yet.
-                let decided = |(id, _): &(TicketId, Reply)| ticket.as_ref().is_some_and(|t| t.0 == *id);
+                let decided =
+                    |(id, _): &(TicketId, Reply)| ticket.as_ref().is_some_and(|t| t.0 == *id);
                 if let Some(at) = self.answers.iter().position(decided)
                     && let Some((_, reply)) = self.answers.remove(at)
                 {
