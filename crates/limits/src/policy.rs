@@ -270,7 +270,10 @@ impl Tenant {
             );
         }
         for (i, model) in self.models.iter().enumerate() {
-            if model.is_empty() || model.len() > 256 || model[..model.len() - 1].contains('*') {
+            if model.is_empty()
+                || model.len() > 256
+                || model.strip_suffix('*').unwrap_or(model).contains('*')
+            {
                 errors.add(
                     &format!("{path}.models[{i}]"),
                     "a model id of 1 to 256 characters, or a prefix with one * at its end",
@@ -431,6 +434,8 @@ mod tests {
             ),
             (r#"{"users":{"budgets":[{"window":"day"}]}}"#, "tenants.a.users.budgets[0]"),
             (r#"{"models":["*-mini*"]}"#, "tenants.a.models[0]"),
+            // Characters of several bytes, at the end and before it.
+            (r#"{"models":["modè","é*","*è"]}"#, "tenants.a.models[2]"),
             (r#"{"publishable":{"origins":[]}}"#, "tenants.a.publishable"),
         ] {
             let errors =
