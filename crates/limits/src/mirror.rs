@@ -23,7 +23,7 @@ use crate::settings::{AccountSettings, ClassLimits, Durability, Headroom};
 /// The margin that adaptive headroom starts with, in permille of a minute: 0.9
 /// s of refill, more than the latency by which our deduction and the
 /// provider's can differ while its bucket is full.
-const MARGIN_MIN: u32 = 15;
+pub(crate) const MARGIN_MIN: u32 = 15;
 /// The widest it gets: a tenth of the burst.
 const MARGIN_MAX: u32 = 100;
 /// Without a refusal it narrows by a permille in this span.
@@ -175,14 +175,9 @@ impl Mirror {
             Headroom::Guide => [40, 67, 67][kind],
         };
         let rate = part(mine, u64::from(1_000 - fixed)).max(1);
-        let capacity = mine.saturating_sub(self.margin(limit) as u64).clamp(1, rate.max(1));
+        let capacity =
+            mine.saturating_sub(margin(limit, self.margin_permille) as u64).clamp(1, rate.max(1));
         (rate, capacity)
-    }
-
-    /// The margin kept of a bucket, in its tokens: at least one.
-    pub(crate) fn margin(&self, limit: u64) -> i64 {
-        let margin = u128::from(limit) * u128::from(self.margin_permille) / 1_000;
-        (margin as i64).max(1)
     }
 
     /// "60 RPM may be enforced as 1 a second": a second's burst less the jitter,
@@ -203,7 +198,8 @@ impl Mirror {
         }
     }
 
-    /// A refusal widens the margin, success narrows it; both act on the burst.
+    /// A refusal widens the margin, success and time narrow it; all act on the
+    /// burst alone, so that nobody waits for a margin to refill.
     fn set_margin(&mut self, permille: u32, now: Millis) {
         let permille = permille.clamp(MARGIN_MIN, MARGIN_MAX);
         self.margin_at = now;
@@ -488,10 +484,14 @@ impl Mirror {
         }
     }
 
-    /// The provider took a request.
-    pub(crate) fn accepted(&mut self) {
+    /// The provider took a request that was granted then. One sent since the
+    /// margin last changed proves that it is wide enough.
+    pub(crate) fn accepted(&mut self, granted: Millis, now: Millis) {
         self.refusals = 0;
         self.window = (self.window + 1).min(WINDOW_MAX);
+        if self.margin_permille > MARGIN_MIN && granted >= self.margin_at {
+            self.set_margin(self.margin_permille - 1, now);
+        }
     }
 
     /// The row to store, where the floors no longer lie below the levels or
@@ -518,4 +518,9 @@ impl Mirror {
         let rest = rest.max(self.ghosts.0.min(self.promised(now)));
         Some(SavedPool { at: now, limits, floors, held_until, learned, rest })
     }
+}
+
+/// What a margin is in a bucket's tokens: at least one.
+pub(crate) fn margin(limit: u64, permille: u32) -> i64 {
+    ((u128::from(limit) * u128::from(permille) / 1_000) as i64).max(1)
 }

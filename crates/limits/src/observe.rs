@@ -8,7 +8,7 @@
 //! and can never mislead (invariant 4).
 
 use crate::message::{Level, Millis, Observation};
-use crate::mirror::Mirror;
+use crate::mirror::{MARGIN_MIN, Mirror, margin};
 use crate::policy::RATE_MAX;
 
 /// The provider rounds `remaining` of tokens to the nearest thousand
@@ -37,7 +37,8 @@ impl Mirror {
             }
             // Its own request is in `remaining` already.
             let own = [1, input, 0][kind];
-            self.correct(kind, &level, taken.map(|taken| taken[kind] - own), granted, now);
+            let taken = taken.map(|taken| taken[kind] - own);
+            self.correct(kind, &level, taken, granted, seen.status == 429, now);
         }
     }
 
@@ -48,14 +49,20 @@ impl Mirror {
         level: &Level,
         taken: Option<i64>,
         granted: Millis,
+        is_refusal: bool,
         now: Millis,
     ) {
-        let margin = self.margin(level.limit);
+        // The widened margin shapes the burst: as a debt it would make everyone
+        // wait for its refill after each answer.
+        let margin = margin(level.limit, MARGIN_MIN);
         let follows = self.follows();
         let Some(bucket) = &mut self.buckets[kind] else { return };
         let left = i64::try_from(level.remaining.min(level.limit)).unwrap_or(i64::MAX);
         let refilled = bucket.refilled_in(now.saturating_sub(granted));
-        let high = left + ROUNDING[kind] + refilled - margin;
+        // A refusal's hold covers the wait, so the margin only makes up for the
+        // span before the provider looked.
+        let gained = if is_refusal { (refilled - margin).max(0) } else { refilled - margin };
+        let high = left + ROUNDING[kind] + gained;
         // Nothing left may mean any debt; a share's level is our own account.
         let low = match taken {
             Some(taken) if follows && left > 0 => left - ROUNDING[kind] - taken - margin,
@@ -164,5 +171,52 @@ mod tests {
         assert_eq!(mirror.free(0)[0], before);
         mirror.observe(&seen(0, 1_000, 20), 0, 1, 0);
         assert!(mirror.free(0)[0] < Some(20));
+    }
+
+    #[test]
+    fn a_refusal_costs_its_retry_after_and_the_refill_of_what_is_asked() {
+        // Requests and input a minute, what is asked, and the longest wait. By
+        // the second, the jitter of the widest margin comes on top.
+        for (rpm, itpm, input, most) in [
+            (50, 1_000_000, 100, 1_200 + 339),
+            (600, 1_000_000, 100, 1_000),
+            (6_000, 30_000, 1_000, 2_000),
+            (6_000, 1_000_000, 1_000, 1_000),
+        ] {
+            let mut mirror = mirror(rpm, itpm, 1_000_000);
+            let mut now = 0;
+            for round in 1..=6 {
+                mirror.take(&need(input), now);
+                let mut refused = seen(0, rpm, 0);
+                refused.status = 429;
+                refused.input = Some(Level { limit: itpm, remaining: 0, reset_ms: None });
+                mirror.observe(&refused, now, input as i64, now);
+                mirror.refused(Some(1_000), false, now);
+                let wait = mirror.wait_ms(&need(input), &[0; 3], now);
+                assert!((1_000..=most).contains(&wait), "{rpm} {itpm} {input} {round}: {wait}");
+                now += wait;
+                mirror.refill(now);
+                assert_eq!(mirror.wait_ms(&need(input), &[0; 3], now), 0, "the time was true");
+            }
+        }
+    }
+
+    #[test]
+    fn success_narrows_the_margin_and_late_answers_do_not() {
+        let mut mirror = mirror(6_000, 1_000_000, 1_000_000);
+        for at in [1_000, 3_000, 5_000] {
+            mirror.refused(Some(1_000), false, at);
+        }
+        let wide = mirror.margin_permille();
+        assert_eq!(wide, 100);
+        mirror.accepted(4_999, 5_500);
+        assert_eq!(mirror.margin_permille(), wide, "granted before the refusal");
+        let answers = u64::from(wide - MARGIN_MIN);
+        for n in 1..=answers {
+            mirror.accepted(5_000 + n, 5_000 + n);
+        }
+        assert_eq!(mirror.margin_permille(), MARGIN_MIN);
+        mirror.accepted(9_000, 9_000);
+        assert_eq!(mirror.margin_permille(), MARGIN_MIN, "and no further");
     }
 }

@@ -288,7 +288,7 @@ impl Gate {
         mirror.observe(seen, granted, input, now);
         match seen.status {
             429 => mirror.refused(seen.retry_after_ms, code == Some(RAMP), now),
-            200..=299 => mirror.accepted(),
+            200..=299 => mirror.accepted(granted, now),
             _ => {}
         }
         self.step.touched.push(index);
