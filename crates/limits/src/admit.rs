@@ -361,6 +361,7 @@ pub(crate) fn withheld(scope: &str, kind: &str, resets_ms: Millis) -> LimitView 
         level: 0,
         capacity: 0,
         per_s: 0,
+        per_minute: 0,
         resets_ms,
     }
 }

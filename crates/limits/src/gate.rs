@@ -21,8 +21,8 @@ use crate::ticket::{Map, Over, Tickets, Waiter};
 /// Pools remembered. A dozen model classes, two speeds, some accounts: far
 /// below; beyond, an idle one is forgotten.
 pub(crate) const POOLS_MAX: usize = 256;
-/// End users remembered, about 400 bytes each. Beyond, idle ones without spend
-/// today are forgotten.
+/// End users remembered, about 400 bytes each, shared among tenants. Beyond,
+/// idle ones without spend today are forgotten.
 pub(crate) const USERS_MAX: usize = 50_000;
 /// With no call for this long the Gate is quiet: ceilings are written exactly,
 /// because the platform may end it any time after 10 s (platform docs, 2026-11).
@@ -163,10 +163,13 @@ pub(crate) struct TenantState {
     pub(crate) configured: bool,
     pub(crate) keys: BTreeSet<String>,
     pub(crate) waiting: usize,
+    /// How many of its end users are remembered.
+    pub(crate) users: usize,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct UserState {
+    pub(crate) tenant: usize,
     /// Its row's key.
     pub(crate) key: String,
     pub(crate) version: u64,

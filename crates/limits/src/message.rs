@@ -315,8 +315,13 @@ pub struct LimitView {
     pub level: i64,
     /// The most it holds.
     pub capacity: u64,
-    /// Refill a second; 0 for budgets.
+    /// Refill a second, rounded down: 0 below 60 a minute, and for what does not
+    /// refill.
     pub per_s: u64,
+    /// Refill a minute, exact; 0 for what does not refill: `concurrent` and
+    /// budgets.
+    #[serde(default)]
+    pub per_minute: u64,
     /// The span until it is full again, or its window ends.
     pub resets_ms: Millis,
 }

@@ -283,6 +283,7 @@ impl Scope {
             level,
             capacity,
             per_s: per_minute / 60,
+            per_minute,
             resets_ms,
         };
         let mut views = Vec::new();

@@ -80,6 +80,7 @@ impl Gate {
             configured: false,
             keys: Default::default(),
             waiting: 0,
+            users: 0,
         });
         self.tenant_index.insert(name.to_owned(), index);
         index

@@ -1,8 +1,8 @@
 //! End users of tenants that limit them: made when met, forgotten when idle.
 
-use crate::gate::{Gate, ScopeId, USERS_MAX, UserState};
+use crate::gate::{Gate, ScopeId, TenantState, USERS_MAX, UserState};
 use crate::message::Millis;
-use crate::scope::Scope;
+use crate::scope::{Saved, Scope};
 use crate::store::take;
 
 /// The longest id that stands in a row's key as it is: keys have at most 512
@@ -35,14 +35,13 @@ impl Gate {
             }
             Some(index) => *index,
             None => {
-                // Borrowed apart: room is made among all users.
-                let limits = limits.clone();
-                let index = self.room_for_user()?;
+                let index = self.room_for_user(tenant)?;
                 let saved = take(&mut self.saved, &key);
-                let mut scope = Scope::new(saved.as_ref(), self.now);
-                scope.configure(&limits.limits, &limits.budgets, saved.as_ref(), self.now);
+                let Some(scope) = self.fresh(tenant, saved.as_ref()) else { return Ok(None) };
                 let (version, touched) = (self.tenants[tenant].version, self.now);
-                let state = UserState { key: key.clone(), version, scope, touched, waiting: 0 };
+                let key_of = key.clone();
+                let state = UserState { tenant, key: key_of, version, scope, touched, waiting: 0 };
+                self.tenants[tenant].users += 1;
                 if index == self.users.len() {
                     self.users.push(state);
                 } else {
@@ -59,23 +58,51 @@ impl Gate {
         Ok(Some(index))
     }
 
-    /// A place for one more: a new one, or that of an idle user without spend
-    /// today.
-    fn room_for_user(&mut self) -> Result<usize, Millis> {
-        if self.users.len() < USERS_MAX {
+    /// The scope that an end user would have who was not met yet; none where it
+    /// was met, or the tenant does not limit them. A look remembers nobody.
+    pub(crate) fn unmet(&self, tenant: usize, user: Option<&str>) -> Option<Scope> {
+        let key = row_key(&self.tenants[tenant].name, user?);
+        if self.user_index.contains_key(&key) {
+            return None;
+        }
+        let saved = self.saved.get(&key).and_then(|row| json::from_str(row).ok());
+        self.fresh(tenant, saved.as_ref())
+    }
+
+    fn fresh(&self, tenant: usize, saved: Option<&Saved>) -> Option<Scope> {
+        let limits = self.tenants[tenant].policy.as_ref()?.users.as_ref()?;
+        let mut scope = Scope::new(saved, self.now);
+        scope.configure(&limits.limits, &limits.budgets, saved, self.now);
+        Some(scope)
+    }
+
+    /// A place for one more of a tenant: a new one, or that of an idle user
+    /// without spend today. One half of the places is for whoever comes, the
+    /// other is kept in equal shares: ids are the clients' own words, and no
+    /// tenant's may lock another's users out.
+    fn room_for_user(&mut self, tenant: usize) -> Result<usize, Millis> {
+        let limits_users =
+            |state: &&TenantState| state.policy.as_ref().is_some_and(|p| p.users.is_some());
+        let is_within = self.users.len() < USERS_MAX / 2 || {
+            let sharers = self.tenants.iter().filter(limits_users).count();
+            sharers < 2 || self.tenants[tenant].users < USERS_MAX / 2 / sharers
+        };
+        if is_within && self.users.len() < USERS_MAX {
             return Ok(self.users.len());
         }
         for _ in 0..LOOKS {
             self.users_hand = (self.users_hand + 1) % self.users.len();
             let (index, now) = (self.users_hand, self.now);
             let user = &mut self.users[index];
-            let is_idle = user.scope.open == 0
+            let is_idle = (is_within || user.tenant == tenant)
+                && user.scope.open == 0
                 && user.waiting == 0
                 && now.saturating_sub(user.touched) > IDLE_MS;
             user.scope.day.roll(now);
             if is_idle && (!user.scope.day.has_limits() || user.scope.day.is_unused()) {
                 let key = std::mem::take(&mut user.key);
                 self.loose.remove(&ScopeId::User(index));
+                self.tenants[user.tenant].users -= 1;
                 self.user_index.remove(&key);
                 self.write(key, None);
                 return Ok(index);

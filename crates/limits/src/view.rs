@@ -19,6 +19,12 @@ impl Gate {
         let mut limits = Vec::new();
         let mut own: [Option<i64>; 3] = [None; 3];
         if let Some(index) = known {
+            if !self.tenants[index].configured {
+                self.configure(index);
+            }
+            // Who was not met is not made by a look.
+            let unmet = self.unmet(index, user);
+            let user = user.filter(|_| unmet.is_none());
             let user = self.user(index, user).unwrap_or(None);
             for payer in Self::payers(index, user) {
                 let scope = self.scope_mut(payer);
@@ -31,6 +37,12 @@ impl Gate {
                     crate::gate::ScopeId::Tenant(_) => limits.extend(scope.views("tenant", now)),
                     crate::gate::ScopeId::User(_) => limits.extend(scope.views("user", now)),
                 }
+            }
+            if let Some(scope) = unmet {
+                for (own, free) in own.iter_mut().zip(scope.available()) {
+                    *own = least(*own, free);
+                }
+                limits.extend(scope.views("user", now));
             }
         }
         let mut account_limits = Vec::new();
@@ -79,6 +91,7 @@ impl Mirror {
                 level: free[kind].unwrap_or_default(),
                 capacity: self.limits[kind].unwrap_or_default(),
                 per_s: bucket.per_minute() / 60,
+                per_minute: bucket.per_minute(),
                 resets_ms: bucket.wait_full_ms(),
             })
         };

@@ -149,6 +149,49 @@ fn end_users_have_limits_of_their_own() {
 }
 
 #[test]
+fn no_tenants_users_lock_out_anothers() {
+    let users = r#"{"users":{"budgets":[{"window":"day","requests":9}]}}"#;
+    let tenants = format!(r#"{{"a":{users},"b":{users}}}"#);
+    let mut shell = Shell::new(settings(600_000_000, 1 << 50, 1 << 50), &tenants);
+    let mut met = |tenant: &str, most: usize| {
+        let granted = |n: &usize| {
+            let name = format!("{tenant}{n}");
+            let ask = admit(&name, tenant);
+            let ask = Admit { user: Some(name.clone()), patience_ms: 0, ..ask };
+            let decision = shell.admit(ask);
+            shell.event(settled(&name, tenant));
+            is_granted(&decision) || reason(&decision) != "UserLimit"
+        };
+        (0..most).take_while(granted).count()
+    };
+    // Half of 50,000 for whoever comes, the other half in equal shares.
+    assert_eq!(met("a", 50_000), 25_000);
+    assert_eq!(met("b", 50_000), 12_500);
+}
+
+#[test]
+fn a_look_at_limits_remembers_no_user() {
+    let tenants =
+        r#"{"a":{"users":{"limits":{"rpm":50},"budgets":[{"window":"day","requests":9}]}}}"#;
+    let mut shell = Shell::new(wide(), tenants);
+    for n in 0..=50_000 {
+        let user = Some(format!("u{n}"));
+        let look = Input::View { tenant: "a".into(), user, account_scope: false };
+        let Answer::View(view) = shell.step(look).reply else { panic!("a view") };
+        let seen: Vec<_> = view
+            .limits
+            .iter()
+            .map(|l| (l.scope.as_str(), l.level, l.per_s, l.per_minute))
+            .collect();
+        // 50 a minute are less than one a second, and told.
+        assert_eq!(seen, [("user", 50, 0, 50), ("user", 9, 0, 0)]);
+    }
+    let one = Admit { user: Some("one".into()), ..admit("t", "a") };
+    assert!(is_granted(&shell.admit(one)), "there is room");
+    assert_eq!(shell.totals().len(), 3, "deployment, tenant, one user");
+}
+
+#[test]
 fn a_full_pool_queues_in_order_and_answers_parked_calls_when_it_refills() {
     // 60 a minute: one a second, after the burst's margin.
     let mut shell = Shell::new(settings(60, 1_000_000, 1_000_000), r#"{"a":{}}"#);
