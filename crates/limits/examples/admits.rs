@@ -112,6 +112,7 @@ fn call(n: usize, granted: bool) -> Call {
             microusd: 8_000,
             estimated: false,
         },
+        unasked: false,
         at_ms: START,
     };
     let events = n.checked_sub(100).filter(|_| granted).map(|n| Event::Settled(settle(n)));

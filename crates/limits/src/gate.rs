@@ -118,6 +118,8 @@ pub struct Gate {
     pub(crate) lengths_at: Millis,
     pub(crate) tickets: Tickets,
     pub(crate) over: Over,
+    /// Provider refusals that were learned from.
+    pub(crate) refusals: Over,
     pub(crate) waiting: Map<u64, Waiter>,
     pub(crate) waiting_ids: Map<TicketId, u64>,
     /// When to look at a waiter: (time, number).
@@ -213,6 +215,7 @@ impl Gate {
             lengths_at: 0,
             tickets: Tickets::default(),
             over: Over::default(),
+            refusals: Over::default(),
             waiting: Map::default(),
             waiting_ids: Map::default(),
             timers: BTreeSet::new(),

@@ -154,6 +154,10 @@ pub struct Settle {
     pub input_estimate: Tokens,
     /// What was used.
     pub used: Used,
+    /// True where it was sent without asking, under limits that fail open: no
+    /// Gate ever reserved for it, so all of it is charged.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unasked: bool,
     /// When the attempt ended, by the Worker's clock.
     pub at_ms: Millis,
 }
@@ -186,6 +190,9 @@ pub struct Observation {
     pub pool: Pool,
     /// Whose response: requests granted later than this one are not in it.
     pub ticket: TicketId,
+    /// Which attempt. A refusal is idempotent by (ticket, attempt, `sent_ms`).
+    #[serde(default)]
+    pub attempt: u32,
     /// When the attempt was sent, by the Worker's clock.
     pub sent_ms: Millis,
     /// When the response head came, by the Worker's clock.

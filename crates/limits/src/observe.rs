@@ -91,6 +91,7 @@ mod tests {
         Observation {
             pool: Pool { account: "a".into(), class: "c".into(), speed: "standard".into() },
             ticket: "t".into(),
+            attempt: 0,
             sent_ms: 0,
             at_ms: 0,
             status: 200,

@@ -49,6 +49,10 @@ impl Gate {
         if self.over.contains(id, attempt) {
             return;
         }
+        if settle.unasked {
+            // Its admit may have come after all: nobody waits for the place.
+            self.free_attempt(id, attempt);
+        }
         let usage = Usage::of(&settle.used);
         match self.tickets.remove(id, attempt) {
             Some(ticket) => {
@@ -112,11 +116,12 @@ impl Gate {
 
     /// A settlement of an attempt that is not open here. Within one ticket's
     /// lifetime after a start, its reservation was counted as spent by what was
-    /// written ahead, so only what goes beyond is charged. Later, it was never
-    /// asked for here (limits that fail open): all of it is.
+    /// written ahead, so only what goes beyond is charged. Later, or where it
+    /// says so, it was never asked for (limits that fail open): all of it is.
     fn settle_forgotten(&mut self, settle: &Settle, usage: &Usage) {
         self.over.add(&settle.ticket, Some(settle.attempt));
-        let is_young = self.now < self.started.saturating_add(self.settings.ticket_ttl_ms);
+        let is_young =
+            !settle.unasked && self.now < self.started.saturating_add(self.settings.ticket_ttl_ms);
         let reserved = [1, settle.input_estimate.saturating_add(settle.max_tokens), u64::MAX];
         let day = if is_young { beyond(&usage.day, &reserved) } else { usage.day };
         if day != [0; 3] || !is_young {
@@ -251,10 +256,19 @@ impl Gate {
     }
 
     /// A response's levels and status teach the mirror.
+    /// Reports are resent until acknowledged: a refusal teaches once.
     pub(crate) fn observe(&mut self, seen: &Observation) {
+        if seen.status == 429 {
+            // The time tells attempts apart of a Worker that does not count them.
+            let once = format!("{}/{}", seen.ticket, seen.sent_ms);
+            if self.refusals.contains(&once, seen.attempt) {
+                return;
+            }
+            self.refusals.add(&once, Some(seen.attempt));
+        }
         let index = self.pool(&seen.pool);
         let now = self.now;
-        let ticket = self.tickets.open.get_mut(&seen.ticket);
+        let ticket = self.tickets.get_mut(&seen.ticket, seen.attempt);
         let (granted, input, payer) = match ticket {
             Some(ticket) => {
                 ticket.observed = true;

@@ -58,7 +58,8 @@ impl Ticket {
     }
 }
 
-/// Which attempts are over: settled, expired or cancelled.
+/// A bounded memory of attempts: those that are over (settled, expired or
+/// cancelled), or those whose refusal was learned from.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Over {
     set: HashSet<u64, BuildHasherDefault<DefaultHasher>>,

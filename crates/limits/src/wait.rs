@@ -185,6 +185,15 @@ impl Gate {
         }
     }
 
+    /// The same, where it waits for this attempt.
+    pub(crate) fn free_attempt(&mut self, id: &str, attempt: u32) {
+        let number = self.waiting_ids.get(id);
+        let waiter = number.and_then(|number| self.waiting.get(number));
+        if waiter.is_some_and(|waiter| waiter.admit.attempt == attempt) {
+            self.free_waiter(id);
+        }
+    }
+
     /// Takes a waiter out of queue, timers and sums.
     pub(crate) fn drop_waiter(&mut self, id: &str) -> Option<Waiter> {
         let number = self.waiting_ids.remove(id)?;

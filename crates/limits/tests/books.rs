@@ -185,8 +185,11 @@ fn play(steps: Vec<Happens>) -> Result<(), TestCaseError> {
                 let Some((attempt, tenant, max, true)) = workers.running.get(&name).cloned() else {
                     continue;
                 };
-                let seen =
-                    Observation { retry_after_ms: Some(1_000), ..observed(&name, 429, None) };
+                let seen = Observation {
+                    attempt,
+                    retry_after_ms: Some(1_000),
+                    ..observed(&name, 429, None)
+                };
                 let Event::Settled(mut settle) = settle(&name, &tenant, Used::Nothing) else {
                     unreachable!()
                 };

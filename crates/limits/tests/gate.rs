@@ -4,7 +4,7 @@ mod common;
 
 use common::*;
 use limits::admin::{AdminInput, AdminReply, Amounts};
-use limits::message::{Admit, Decision, Event, Priority, Reason, Used};
+use limits::message::{Admit, Decision, Event, Observation, Priority, Reason, Settle, Used};
 use limits::policy::Tenants;
 use limits::settings::{DayBudget, GateSettings};
 use limits::{Answer, Input};
@@ -258,8 +258,7 @@ fn deadlines_bounds_and_hopeless_waits_refuse_with_a_time() {
 fn a_provider_refusal_regains_its_place_and_nobody_goes_before() {
     let mut shell = Shell::new(wide(), r#"{"a":{}}"#);
     assert!(is_granted(&shell.admit(admit("t0", "a"))));
-    let refused =
-        limits::message::Observation { retry_after_ms: Some(3_000), ..observed("t0", 429, None) };
+    let refused = Observation { retry_after_ms: Some(3_000), ..observed("t0", 429, None) };
     let again = Admit { attempt: 1, ..admit("t0", "a") };
     let events = vec![Event::Observed(refused), settle("t0", "a", Used::Nothing)];
     let reply = shell.call(Some(again.clone()), events);
@@ -273,6 +272,100 @@ fn a_provider_refusal_regains_its_place_and_nobody_goes_before() {
     let order: Vec<&str> = shell.answers.iter().map(|(ticket, _)| ticket.as_str()).collect();
     assert_eq!(order, ["t0", "t1"]);
     assert_eq!(shell.totals()["tenant/a"].spent, Amounts::default());
+}
+
+#[test]
+fn a_refusal_told_twice_teaches_once() {
+    let mut shell = Shell::new(wide(), r#"{"a":{}}"#);
+    let refused = |attempt: u32, sent_ms: u64| {
+        let seen = observed("t0", 429, None);
+        Event::Observed(Observation { attempt, sent_ms, retry_after_ms: Some(3_000), ..seen })
+    };
+    let pool_now = |shell: &mut Shell| match shell.admin(AdminInput::State) {
+        AdminReply::State(state) => {
+            let pool = &state.pools[0];
+            (pool.held_until_ms, pool.headroom_permille, pool.refused_upstream)
+        }
+        other => panic!("{other:?}"),
+    };
+    assert!(is_granted(&shell.admit(admit("t0", "a"))));
+    shell.call(None, vec![refused(0, START), refused(0, START)]);
+    let once = pool_now(&mut shell);
+    assert_eq!(once, (START + 3_000, 30, 1));
+    // Resent after its settlement and hold, while the next attempt runs.
+    shell.event(settle("t0", "a", Used::Nothing));
+    shell.pass(3_001);
+    assert!(is_granted(&shell.admit(Admit { attempt: 1, ..admit("t0", "a") })));
+    shell.event(refused(0, START));
+    assert_eq!(pool_now(&mut shell), once);
+    // The next attempt's own is news; so is that of a Worker that does not
+    // count attempts.
+    shell.event(refused(1, START + 3_001));
+    assert_eq!(pool_now(&mut shell), (START + 6_001, 60, 2));
+    shell.pass(3_001);
+    shell.event(refused(0, START + 6_002));
+    assert_eq!(pool_now(&mut shell), (START + 9_002, 100, 3));
+}
+
+#[test]
+fn a_spend_cap_told_again_after_a_resume_does_not_stop() {
+    let mut shell = Shell::new(wide(), r#"{"a":{}}"#);
+    assert!(is_granted(&shell.admit(admit("t0", "a"))));
+    let mut cap = observed("t0", 429, None);
+    cap.error_code = Some("contract_spend_limit_reached".into());
+    shell.event(Event::Observed(cap.clone()));
+    assert_eq!(reason(&shell.admit(admit("t1", "a"))), "ProviderSpendCap");
+    shell.admin(AdminInput::Resume { account: "acct".into() });
+    shell.event(Event::Observed(cap));
+    assert!(is_granted(&shell.admit(admit("t2", "a"))));
+}
+
+#[test]
+fn what_was_never_asked_for_is_charged_in_full_and_waits_no_more() {
+    let unasked = |ticket: &str| match settled(ticket, "a") {
+        Event::Settled(settle) => Event::Settled(Settle { unasked: true, ..settle }),
+        other => panic!("{other:?}"),
+    };
+    let mut shell = Shell::new(settings(60, 1_000_000, 1_000_000), r#"{"a":{}}"#);
+    // The Gate that could not be reached is, as a rule, one that restarts.
+    shell.restart();
+    for _ in 0..2 {
+        shell.event(unasked("t0"));
+    }
+    let one = Amounts { requests: 1, tokens: 1_100, microusd: 1_000 };
+    assert_eq!(shell.totals()["tenant/a"].spent, one);
+    // Asked, of a Gate that restarted since: what was written ahead covers it.
+    shell.event(settled("t1", "a"));
+    assert_eq!(shell.totals()["tenant/a"].spent, one);
+    // Its admit was queued, too late for the Worker; another attempt's stays.
+    assert!(matches!(shell.admit(admit("t2", "a")), Decision::Granted { .. }));
+    for ticket in ["t3", "t4"] {
+        assert!(matches!(shell.admit(admit(ticket, "a")), Decision::Queued { .. }), "{ticket}");
+    }
+    let waiting = |shell: &mut Shell| match shell.admin(AdminInput::State) {
+        AdminReply::State(state) => state.waiting[1],
+        other => panic!("{other:?}"),
+    };
+    shell.event(unasked("t3"));
+    assert_eq!(waiting(&mut shell), 1);
+    let Event::Settled(other) = unasked("t4") else { panic!("a settlement") };
+    shell.event(Event::Settled(Settle { attempt: 7, ..other }));
+    assert_eq!(waiting(&mut shell), 1, "t4 waits for another attempt");
+    assert_eq!(shell.totals()["tenant/a"].open, 1, "nothing is granted for nobody");
+}
+
+#[test]
+fn messages_of_the_version_before_are_read() {
+    let Event::Settled(settle) = settled("t", "a") else { panic!("a settlement") };
+    let mut old = serde_json::to_value(&settle).expect("plain data");
+    assert_eq!(old.get("unasked"), None, "not told where it says nothing");
+    let read: Settle = serde_json::from_value(old.clone()).expect("readable");
+    assert_eq!(read, settle);
+    old["unasked"] = true.into();
+    assert!(serde_json::from_value::<Settle>(old).expect("readable").unasked);
+    let mut old = serde_json::to_value(observed("t", 429, None)).expect("plain data");
+    old.as_object_mut().expect("an object").remove("attempt");
+    assert_eq!(serde_json::from_value::<Observation>(old).expect("readable").attempt, 0);
 }
 
 #[test]

@@ -429,6 +429,7 @@ impl<'a> World<'a> {
         let observation = Observation {
             pool: self.pool.clone(),
             ticket: ticket(index),
+            attempt,
             sent_ms: sent + self.skew,
             at_ms: self.now + self.skew,
             status: if wait.is_some() { 429 } else { 200 },
@@ -512,6 +513,7 @@ impl<'a> World<'a> {
             max_tokens: flow.max_tokens,
             input_estimate: request.estimate,
             used,
+            unasked: false,
             at_ms: self.now + self.skew,
         }
     }

@@ -188,6 +188,7 @@ pub(crate) fn settle(ticket: &str, tenant: &str, used: Used) -> Event {
         max_tokens: 1_000,
         input_estimate: 1_000,
         used,
+        unasked: false,
         at_ms: START,
     })
 }
@@ -196,6 +197,7 @@ pub(crate) fn observed(ticket: &str, status: u16, requests: Option<(u64, u64)>) 
     Observation {
         pool: pool(),
         ticket: ticket.into(),
+        attempt: 0,
         sent_ms: START,
         at_ms: START,
         status,
