@@ -34,8 +34,6 @@ pub struct Admission {
     pub attempt: u32,
     /// What the Gate told of the wait.
     pub waited_ms: Millis,
-    /// The Gate never said yes: it is recorded afterwards (`fail = "open"`).
-    pub unasked: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +70,6 @@ impl Admission {
             deadline_ms: now + wait_ms,
             attempt: 0,
             waited_ms: 0,
-            unasked: false,
         }
     }
 
@@ -311,7 +308,7 @@ pub(super) fn gate_failed(passage: &mut Passage, overloaded: bool) -> Result<(),
     let left = passage.client_left;
     let call = passage.call()?;
     if call.route.fail_open && !left {
-        call.admission.unasked = true;
+        call.ticket.unasked = true;
         passage.step = Step::Send;
         return Ok(());
     }

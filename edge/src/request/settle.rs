@@ -17,6 +17,8 @@ pub struct Ticket {
     pub attempt: u32,
     /// Whether that attempt is settled.
     pub settled: bool,
+    /// The Gate never said yes: what is used is recorded afterwards (`fail = "open"`).
+    pub unasked: bool,
     tenant: String,
     user: Option<String>,
     key: String,
@@ -34,6 +36,7 @@ impl Ticket {
             id: id.to_owned(),
             attempt: 0,
             settled: false,
+            unasked: false,
             tenant: caller.tenant.clone(),
             user: caller.user.clone(),
             key: caller.claims.id.clone(),
@@ -129,6 +132,7 @@ impl Ticket {
             max_tokens: self.size.max_tokens,
             input_estimate: self.size.input_tokens,
             used,
+            unasked: self.unasked,
             at_ms: now,
         }))
     }

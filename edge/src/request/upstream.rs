@@ -12,7 +12,7 @@ use providers::anthropic::stream::Meter;
 
 use super::errors::Problem;
 use super::parse::Endpoint;
-use super::{Headers, Passage, admit};
+use super::{Call, Headers, Passage, admit};
 use crate::isolate::Isolate;
 use crate::journey::{Answer, Step};
 
@@ -225,6 +225,7 @@ fn observe(passage: &mut Passage, error_code: Option<String>, now: Millis) {
     let observation = Observation {
         pool: call.ticket.pool().clone(),
         ticket: passage.head.id.clone(),
+        attempt: call.ticket.attempt,
         sent_ms: attempt.sent_ms,
         at_ms: now,
         status: attempt.status,
@@ -284,8 +285,8 @@ fn not_ok(passage: &mut Passage, status: u16, bytes: &[u8], now: Millis) -> Resu
     if let Endpoint::Post(_) = passage.endpoint {
         passage.tell_some(event);
         let waits = matches!(error.class, Class::Rate | Class::Ramp);
-        let admission = &passage.call()?.admission;
-        let again = !admission.unasked && admission.attempt + 1 < ATTEMPTS_MAX;
+        let Call { admission, ticket, .. } = passage.call()?;
+        let again = !ticket.unasked && admission.attempt + 1 < ATTEMPTS_MAX;
         if status == 429 && waits && again && !passage.client_left {
             return admit::again(passage);
         }
