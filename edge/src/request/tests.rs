@@ -320,6 +320,21 @@ fn one_connect_failure_is_tried_again_and_costs_nothing() {
 }
 
 #[test]
+fn a_connection_that_cloudflare_could_not_make_is_tried_once_more() {
+    let mut world = World::new();
+    let mut passage = world.sent(&[], &body(""));
+    passage.response(522, headers(&[("content-type", "text/html")]), NOW);
+    passage.whole(b"<html>", NOW);
+    assert_eq!(passage.step(), Step::Send);
+    passage.upstream(&world.isolate, NOW);
+    passage.response(522, headers(&[("content-type", "text/html")]), NOW);
+    passage.whole(b"<html>", NOW);
+    assert_eq!((passage.step(), passage.answer().status), (Step::Answer, 502));
+    assert!(!passage.passes_body(), "no page of Cloudflare's, but the provider's JSON");
+    assert_eq!(settled(&events(&mut passage)), [Used::Nothing]);
+}
+
+#[test]
 fn what_may_have_been_sent_is_not_sent_again() {
     let mut world = World::new();
     let mut passage = world.sent(&[], &body(""));

@@ -22,6 +22,10 @@ const UP: [&str; 5] =
 /// Response headers that pass as they are.
 const DOWN: [&str; 5] =
     ["content-type", "request-id", "retry-after", "retry-after-ms", "x-should-retry"];
+/// In production a connection that could not be made comes as a response of
+/// Cloudflare's: down, timed out, unreachable, TLS failed, certificate refused
+/// (Cloudflare's 5xx errors, 2026-11). The origin saw nothing of the request.
+const UNCONNECTED: [u16; 5] = [521, 522, 523, 525, 526];
 /// One attempt more where the connection could not be made.
 const CONNECTS_MAX: u32 = 2;
 /// Attempts before a rate limit of the provider's reaches the client: the mirror
@@ -133,13 +137,17 @@ pub(super) fn unanswered(passage: &mut Passage, error: &str, now: Millis) -> Res
     })
 }
 
-/// What workerd says when no connection could be made, so that nothing was sent.
+/// What a runtime says when no connection could be made, so that nothing was
+/// sent. workerd alone says "Network connection lost." of that as of a connection
+/// that broke later: there nothing is proven, and nothing sent again.
 fn never_sent(error: &str) -> bool {
     let error = error.to_ascii_lowercase();
-    ["connection refused", "connect()", "dns lookup failed", "could not connect"]
+    [NOT_CONNECTED, "connect()", "dns lookup failed", "could not connect"]
         .iter()
         .any(|text| error.contains(text))
 }
+
+const NOT_CONNECTED: &str = "connection refused";
 
 /// The response's head came.
 pub(super) fn response(
@@ -155,7 +163,9 @@ pub(super) fn response(
         attempt.status = status;
         attempt.rate = rate;
         attempt.streams = stream;
-        attempt.connects = 0;
+        if !UNCONNECTED.contains(&status) {
+            attempt.connects = 0;
+        }
     }
     let mut down = Headers::default();
     let account = passage.caller.claims.scope_account;
@@ -279,6 +289,9 @@ pub(super) fn whole(passage: &mut Passage, bytes: &[u8], now: Millis) -> Result<
 /// the client as it is.
 fn not_ok(passage: &mut Passage, status: u16, bytes: &[u8], now: Millis) -> Result<(), Problem> {
     passage.forget_cache_entry();
+    if UNCONNECTED.contains(&status) {
+        return unanswered(passage, NOT_CONNECTED, now);
+    }
     let error = classify(status, bytes);
     observe(passage, error.error_code.clone(), now);
     let event = passage.call()?.ticket.nothing(now);
