@@ -34,28 +34,43 @@ export async function readBody(request, bytesMax) {
   return request.body === null ? new ArrayBuffer(0) : readChunked(request.body, bytesMax);
 }
 
-/** A body that does not say its length is counted as it comes. */
+/**
+ * A body that does not say its length is counted as it comes. One that is not
+ * kept is read on to the same bound and thrown away: a client that still writes
+ * when its connection closes never sees the answer.
+ */
 async function readChunked(stream, bytesMax) {
   const chunks = [];
   let total = 0;
+  let kept = 0;
+  let why;
   const reader = stream.getReader();
   try {
     for (;;) {
       const { value, done } = await reader.read();
       if (done) break;
-      chunks.push(value);
       total += value.byteLength;
-      held += value.byteLength;
-      if (total > bytesMax || held > HELD_BYTES_MAX) {
+      if (why === undefined) {
+        chunks.push(value);
+        kept += value.byteLength;
+        held += value.byteLength;
+        if (total > bytesMax) why = Unread.TooLarge;
+        else if (held > HELD_BYTES_MAX) why = Unread.NoRoom;
+        if (why === undefined) continue;
+        chunks.length = 0;
+        held -= kept;
+        kept = 0;
+      } else if (total > 2 * bytesMax) {
         reader.cancel().catch(() => {});
-        return total > bytesMax ? Unread.TooLarge : Unread.NoRoom;
+        break;
       }
     }
   } catch {
-    return Unread.Broken;
+    return why ?? Unread.Broken;
   } finally {
-    held -= total;
+    held -= kept;
   }
+  if (why !== undefined) return why;
   const body = new Uint8Array(total);
   let at = 0;
   for (const chunk of chunks) {
