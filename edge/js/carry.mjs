@@ -4,7 +4,7 @@
 // this file awaits what the step asks for and reports what came of it. The
 // loop lives here and not in Rust so that a re-initialised module leaves no
 // client hanging, and because every await in Rust costs a promise more.
-import { Passage, GateMethod, Step, Unread, ready, gatePlace, trapped, debugPanic } from "./core.mjs";
+import { Passage, GateMethod, Step, ready, gatePlace, trapped, debugPanic } from "./core.mjs";
 import { report, take, putBack, flushSoon } from "./reports.mjs";
 import { heldBytes, readBody, WINDOW_BYTES } from "./body.mjs";
 import { relay } from "./relay.mjs";
@@ -344,7 +344,7 @@ function call(gate, method, message) {
 }
 
 /** Headers as one string: one crossing into wasm instead of one a header. */
-export function flatten(headers) {
+function flatten(headers) {
   let flat = "";
   for (const [name, value] of headers) flat += name + "\0" + value + "\0";
   return flat;

@@ -18,7 +18,6 @@ let armedUntil = 0;
 
 /** Keeps a report. */
 export function report(text) {
-  if (text === undefined) return;
   if (waiting.length >= KEPT) waiting.shift();
   waiting.push(text);
 }

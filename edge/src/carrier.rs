@@ -69,7 +69,6 @@ pub fn deployment(env: &JsValue) -> Deployment {
 pub struct Passage {
     journey: Box<dyn Journey>,
     outgoing: Outgoing,
-    method: String,
 }
 
 #[wasm_bindgen]
@@ -86,12 +85,7 @@ impl Passage {
                 query,
                 headers: Headers::from_flat(headers),
             };
-            let method = head.method.clone();
-            Self {
-                journey: begin(isolate, head, now as Millis),
-                outgoing: Outgoing::default(),
-                method,
-            }
+            Self { journey: begin(isolate, head, now as Millis), outgoing: Outgoing::default() }
         })
     }
 
@@ -274,7 +268,7 @@ impl Passage {
     /// The answer's headers.
     pub fn answer_headers(&mut self) -> String {
         let mut headers = self.journey.answer().headers.clone();
-        if self.method == "OPTIONS" {
+        if self.journey.head().method == "OPTIONS" {
             return headers.flat().to_owned();
         }
         isolate(|isolate| {
