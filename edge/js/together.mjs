@@ -26,7 +26,11 @@ export async function together(message, send) {
   let others = [];
   if (underWay() >= CALLS_MAX) {
     const until = Date.now() + CALL_MS;
-    const turn = await new Promise((resolve) => waiting.push({ message, until, resolve }));
+    // Not `new Promise`: compiled inline it belongs to no request (V8 as workerd
+    // 1.20261117 patches it), and who resolves it would run our request as its own.
+    const { promise, resolve } = Promise.withResolvers();
+    waiting.push({ message, until, resolve });
+    const turn = await promise;
     if (turn.failed !== undefined) throw turn.failed;
     if (turn.reply !== undefined) return turn.reply;
     others = turn.others;
