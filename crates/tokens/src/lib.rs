@@ -1,11 +1,14 @@
 //! How many tokens a text has, without the provider: pure arithmetic over
-//! bytes. Today the vocabulary-free estimate from features of the text; it
-//! knows nothing of HTTP or JSON, has no clock and holds no text.
+//! bytes. It knows nothing of HTTP or JSON and has no clock.
 //!
-//! Called by `providers` (a request's facts, a stream's progress) and through
-//! it by the Worker's hot path.
+//! Two ways: the vocabulary-free estimate from features of the text, which holds
+//! no text, called by `providers` (a request's facts, a stream's progress) and
+//! through it by the Worker's hot path; and `bpe`, behind the feature `vocabulary`,
+//! the exact count by a vocabulary, called by the npm package.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "vocabulary")]
+pub mod bpe;
 mod estimate;
 mod features;
 pub mod overhead;

@@ -1,0 +1,170 @@
+//! Shortens a text to so many tokens, or cuts it into parts of so many.
+//!
+//! A cut stands where a token of the whole text ends, moved to the next boundary
+//! between graphemes (what a reader takes for one character), so that no emoji and
+//! no accent is torn. What is kept is counted again by itself, for at a cut the
+//! text may fall into other pieces than before, and shortened on if it must be: the
+//! bound always holds.
+
+use std::num::NonZeroUsize;
+use std::ops::Range;
+
+use unicode_segmentation::GraphemeCursor;
+
+use super::tokenizer::Tokenizer;
+
+/// Which end of a text stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// The beginning.
+    Head,
+    /// The end.
+    Tail,
+}
+
+/// A part of a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chunk {
+    /// Where it lies in the text, in bytes.
+    pub range: Range<usize>,
+    /// Its tokens, counted by itself.
+    pub tokens: usize,
+}
+
+impl Tokenizer {
+    /// The longest beginning or end of `text` that the token ends allow, of at most
+    /// `tokens` tokens by itself. Empty if not even one grapheme fits.
+    #[must_use]
+    pub fn truncate<'t>(&mut self, text: &'t str, tokens: usize, keep: Keep) -> &'t str {
+        match keep {
+            Keep::Head => &text[..self.head(text, tokens).0],
+            Keep::Tail => &text[self.tail(text, tokens)..],
+        }
+    }
+
+    /// Cuts `text` into parts of at most `size` tokens each, every part beginning
+    /// with the last tokens of the one before, at most `overlap` of them. Together
+    /// they cover the text. A character is never torn: one that has more tokens
+    /// than `size` is a part of its own. Where a part has no more than `overlap`
+    /// tokens, or would bring nothing new, the next one begins at its end.
+    #[must_use]
+    pub fn chunk(&mut self, text: &str, size: NonZeroUsize, overlap: usize) -> Vec<Chunk> {
+        let size = size.get();
+        let mut chunks: Vec<Chunk> = Vec::new();
+        let mut start = 0;
+        while chunks.last().map_or(0, |last| last.range.end) < text.len() {
+            let done = chunks.last().map_or(0, |last| last.range.end);
+            let (mut length, mut tokens) = self.head(&text[start..], size);
+            if start + length <= done {
+                // Nothing new fits behind the overlap.
+                start = done;
+                (length, tokens) = self.head(&text[start..], size);
+            }
+            if length == 0 {
+                (length, tokens) = self.character(&text[start..], size);
+            }
+            let range = start..start + length;
+            let again = self.tail(&text[range.clone()], overlap.min(size - 1));
+            start = if again == 0 { range.end } else { range.start + again };
+            chunks.push(Chunk { range, tokens });
+        }
+        chunks
+    }
+
+    /// As much of the first grapheme as fits, at least a character; and its tokens.
+    fn character(&mut self, text: &str, size: usize) -> (usize, usize) {
+        let first = text.chars().next().map_or(0, char::len_utf8);
+        let mut fits = (first, self.count(&text[..first]));
+        for (at, character) in text.char_indices().skip(1) {
+            let end = at + character.len_utf8();
+            let tokens = self.count(&text[..end]);
+            if tokens > size {
+                break;
+            }
+            fits = (end, tokens);
+        }
+        fits
+    }
+
+    /// How many bytes `tokens` allow from the beginning, and their tokens.
+    fn head(&mut self, text: &str, tokens: usize) -> (usize, usize) {
+        let (end, whole) = self.end_of_token(text, tokens);
+        if end == text.len() {
+            return (end, whole);
+        }
+        let mut end = boundary_before(text, end);
+        let mut step = 1;
+        loop {
+            let count = self.count(&text[..end]);
+            if count <= tokens {
+                return (end, count);
+            }
+            // Twice as far each time: the text is counted again, and some texts
+            // could make it many times.
+            for _ in 0..step {
+                end = boundary_before(text, end.saturating_sub(1));
+            }
+            step *= 2;
+        }
+    }
+
+    /// From which byte on `tokens` allow the end of the text.
+    fn tail(&mut self, text: &str, tokens: usize) -> usize {
+        let Some(skip) = self.count(text).checked_sub(tokens).filter(|&skip| skip > 0) else {
+            return 0;
+        };
+        let (start, _) = self.end_of_token(text, skip);
+        let mut start = boundary_behind(text, start);
+        let mut step = 1;
+        while self.count(&text[start..]) > tokens {
+            for _ in 0..step {
+                start = boundary_behind(text, text.len().min(start + 1));
+            }
+            step *= 2;
+        }
+        start
+    }
+
+    /// Where the token number `tokens` of the text ends, in bytes, and how many
+    /// there were until then; the text's end, if it has fewer.
+    fn end_of_token(&mut self, text: &str, tokens: usize) -> (usize, usize) {
+        let vocabulary = self.vocabulary().clone();
+        let (mut end, mut count) = (0, 0);
+        self.each_piece(text, |_, ids| {
+            for &id in ids {
+                if count == tokens {
+                    return false;
+                }
+                end += vocabulary.bytes_of(id).len();
+                count += 1;
+            }
+            true
+        });
+        (end, count)
+    }
+}
+
+/// The last grapheme boundary that is not behind `at`.
+fn boundary_before(text: &str, at: usize) -> usize {
+    let at = text.floor_char_boundary(at);
+    if is_boundary(text, at) {
+        return at;
+    }
+    let mut cursor = GraphemeCursor::new(at, text.len(), true);
+    // The whole text is at hand, so the cursor never asks for more.
+    cursor.prev_boundary(text, 0).ok().flatten().unwrap_or(0)
+}
+
+/// The first grapheme boundary that is not before `at`.
+fn boundary_behind(text: &str, at: usize) -> usize {
+    let at = text.ceil_char_boundary(at);
+    if is_boundary(text, at) {
+        return at;
+    }
+    let mut cursor = GraphemeCursor::new(at, text.len(), true);
+    cursor.next_boundary(text, 0).ok().flatten().unwrap_or(text.len())
+}
+
+fn is_boundary(text: &str, at: usize) -> bool {
+    GraphemeCursor::new(at, text.len(), true).is_boundary(text, 0).unwrap_or(true)
+}

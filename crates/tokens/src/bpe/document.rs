@@ -1,0 +1,378 @@
+//! The count of a text that is being written: kept exact through edits, each of
+//! which costs what its surroundings cost, not what the text does.
+//!
+//! The text is kept in blocks of some hundred bytes. A block ends at a *hard*
+//! boundary (`split::is_hard_boundary`): one that the two characters around it
+//! make, whatever stands further away. So each block's count is its own, and an
+//! edit recounts the block it falls in, and a neighbour only where the boundary
+//! between them has gone. Nothing is remembered of single pieces: to count a block
+//! again takes a few microseconds.
+
+use std::fmt;
+use std::ops::Range;
+
+use super::split::is_hard_boundary;
+use super::tokenizer::Tokenizer;
+
+/// A block of more than twice this is split. Half a kilobyte is counted in a few
+/// microseconds, and a megabyte of text is then two thousand blocks to add up.
+const BLOCK_BYTES: usize = 512;
+
+/// A text with its count. The tokenizer is handed to each call, so that many
+/// documents share one; it must be of the same encoding each time.
+#[derive(Debug, Default, Clone)]
+pub struct Document {
+    /// None is empty.
+    blocks: Vec<Block>,
+    tokens: usize,
+    bytes: usize,
+    utf16: usize,
+}
+
+#[derive(Debug, Clone)]
+struct Block {
+    text: String,
+    tokens: usize,
+    bytes: usize,
+    utf16: usize,
+}
+
+/// A count in two parts, as a text grows at its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Tokens that nothing appended can change any more.
+    pub stable: usize,
+    /// Tokens of the rest, exact if nothing comes: some words at most, unless the
+    /// text ends in one long run.
+    pub provisional: usize,
+}
+
+/// An edit that does not fit the text. The document is as it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EditError {
+    /// The range ends before it starts, or behind the text.
+    OutOfRange {
+        /// The length of the text, in the units of the range.
+        length: usize,
+    },
+    /// An end of the range lies within a character: between the two UTF-16 units
+    /// of one, or the bytes.
+    InsideCharacter {
+        /// Which end.
+        at: usize,
+    },
+}
+
+impl fmt::Display for EditError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OutOfRange { length } => {
+                write!(f, "the range lies outside of the text, whose length is {length}")
+            }
+            Self::InsideCharacter { at } => write!(f, "{at} lies within a character"),
+        }
+    }
+}
+
+impl std::error::Error for EditError {}
+
+impl Document {
+    /// A document with a text.
+    #[must_use]
+    pub fn new(tokenizer: &mut Tokenizer, text: &str) -> Self {
+        let mut document = Self::default();
+        document.append(tokenizer, text);
+        document
+    }
+
+    /// The tokens of the text, always those of `Tokenizer::count`.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.tokens
+    }
+
+    /// The length of the text, bytes of UTF-8.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether there is no text.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.bytes == 0
+    }
+
+    /// The length of the text, UTF-16 units: JavaScript's `length`.
+    #[must_use]
+    pub fn len_utf16(&self) -> usize {
+        self.utf16
+    }
+
+    /// The text, in parts.
+    pub fn parts(&self) -> impl Iterator<Item = &str> {
+        self.blocks.iter().map(|block| block.text.as_str())
+    }
+
+    /// Puts `text` in the place of the bytes in `range`; answers the new count.
+    ///
+    /// # Errors
+    ///
+    /// If the range does not fit the text.
+    pub fn edit(
+        &mut self,
+        tokenizer: &mut Tokenizer,
+        range: Range<usize>,
+        text: &str,
+    ) -> Result<usize, EditError> {
+        let places = self.places(&range, self.bytes, |block| block.text.len(), |_, at| Some(at))?;
+        self.replace(tokenizer, places, text);
+        Ok(self.tokens)
+    }
+
+    /// `edit` with a range of UTF-16 units, as JavaScript's strings and editors
+    /// count.
+    ///
+    /// # Errors
+    ///
+    /// If the range does not fit the text. A caller that may cut a surrogate pair
+    /// in two widens the range to the whole character.
+    pub fn edit_utf16(
+        &mut self,
+        tokenizer: &mut Tokenizer,
+        range: Range<usize>,
+        text: &str,
+    ) -> Result<usize, EditError> {
+        let places = self.places(&range, self.utf16, |block| block.utf16, byte_of_utf16)?;
+        self.replace(tokenizer, places, text);
+        Ok(self.tokens)
+    }
+
+    /// Puts `text` at the end; answers the new count.
+    pub fn append(&mut self, tokenizer: &mut Tokenizer, text: &str) -> usize {
+        let end = self.end();
+        self.replace(tokenizer, [end, end], text);
+        self.tokens
+    }
+
+    /// Makes `text` the whole text; answers the new count. What both begin and end
+    /// with is compared, not counted again.
+    pub fn set(&mut self, tokenizer: &mut Tokenizer, text: &str) -> usize {
+        let mut head = 0;
+        for block in &self.blocks {
+            let common = common_head(block.text.as_bytes(), &text.as_bytes()[head..]);
+            head += common;
+            if common < block.text.len() {
+                break;
+            }
+        }
+        while !text.is_char_boundary(head) {
+            head -= 1;
+        }
+        let most = self.bytes.min(text.len()) - head;
+        let mut tail = 0;
+        for block in self.blocks.iter().rev() {
+            let common = common_tail(block.text.as_bytes(), &text.as_bytes()[..text.len() - tail]);
+            tail += common;
+            if common < block.text.len() || tail >= most {
+                break;
+            }
+        }
+        tail = tail.min(most);
+        while !text.is_char_boundary(text.len() - tail) {
+            tail -= 1;
+        }
+        let range = head..self.bytes - tail;
+        let middle = &text[head..text.len() - tail];
+        if !range.is_empty() || !middle.is_empty() {
+            // Both ends are boundaries in `text`, and so in this one, whose bytes
+            // around them are the same.
+            let edited = self.edit(tokenizer, range, middle);
+            debug_assert!(edited.is_ok(), "{edited:?}");
+        }
+        self.tokens
+    }
+
+    /// How much of the count is settled, if the text only grows at its end.
+    #[must_use]
+    pub fn progress(&self, tokenizer: &mut Tokenizer) -> Progress {
+        let Some(last) = self.blocks.last() else {
+            return Progress { stable: 0, provisional: 0 };
+        };
+        let bytes = last.text.as_bytes();
+        let open = (1..bytes.len())
+            .rev()
+            .find(|&at| last.text.is_char_boundary(at) && is_hard_boundary(bytes, at));
+        let provisional = match open {
+            Some(at) => tokenizer.count(&last.text[at..]),
+            None => last.tokens,
+        };
+        Progress { stable: self.tokens - provisional, provisional }
+    }
+
+    fn end(&self) -> Place {
+        match self.blocks.last() {
+            Some(last) => Place { block: self.blocks.len() - 1, byte: last.text.len() },
+            None => Place { block: 0, byte: 0 },
+        }
+    }
+
+    /// Where a range's two ends are. `length` and `byte` measure a block, and find a
+    /// place in it, in the range's units.
+    fn places(
+        &self,
+        range: &Range<usize>,
+        total: usize,
+        length: impl Fn(&Block) -> usize,
+        byte: impl Fn(&Block, usize) -> Option<usize>,
+    ) -> Result<[Place; 2], EditError> {
+        if range.start > range.end || range.end > total {
+            return Err(EditError::OutOfRange { length: total });
+        }
+        let mut places = [self.end(); 2];
+        let mut found = 0;
+        let mut begin = 0;
+        for (block, content) in self.blocks.iter().enumerate() {
+            let end = begin + length(content);
+            while found < 2 {
+                let at = [range.start, range.end][found];
+                if at > end {
+                    break;
+                }
+                let inside = EditError::InsideCharacter { at };
+                let byte = byte(content, at - begin).ok_or(inside)?;
+                if !content.text.is_char_boundary(byte) {
+                    return Err(inside);
+                }
+                places[found] = Place { block, byte };
+                found += 1;
+            }
+            if found == 2 {
+                break;
+            }
+            begin = end;
+        }
+        Ok(places)
+    }
+
+    /// Replaces what is between two places, and counts the blocks around anew.
+    fn replace(&mut self, tokenizer: &mut Tokenizer, [from, to]: [Place; 2], text: &str) {
+        let mut first = from.block;
+        let mut behind = (to.block + 1).min(self.blocks.len());
+        let mut changed = match self.blocks.get_mut(first..behind) {
+            Some([one]) => {
+                let mut changed = std::mem::take(&mut one.text);
+                changed.replace_range(from.byte..to.byte, text);
+                changed
+            }
+            Some([one, .., other]) => {
+                [&one.text[..from.byte], text, &other.text[to.byte..]].concat()
+            }
+            _ => text.to_string(),
+        };
+        // A boundary with a block beside that is none any more.
+        while first > 0 && !is_apart(&self.blocks[first - 1].text, &changed) {
+            first -= 1;
+            changed.insert_str(0, &self.blocks[first].text);
+        }
+        // What is left of much text grows together with the next block again.
+        while let Some(next) = self.blocks.get(behind) {
+            if changed.len() >= BLOCK_BYTES / 4 && is_apart(&changed, &next.text) {
+                break;
+            }
+            changed.push_str(&next.text);
+            behind += 1;
+        }
+        let new = into_blocks(tokenizer, changed);
+        // A block keeps its sums when its text is taken.
+        for block in &self.blocks[first..behind] {
+            self.tokens -= block.tokens;
+            self.utf16 -= block.utf16;
+            self.bytes -= block.bytes;
+        }
+        for block in &new {
+            self.tokens += block.tokens;
+            self.utf16 += block.utf16;
+            self.bytes += block.bytes;
+        }
+        self.blocks.splice(first..behind, new);
+        debug_assert_eq!(self.bytes, self.parts().map(str::len).sum::<usize>());
+    }
+}
+
+/// A place in the text: the end of a block or within it, before `byte`.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    block: usize,
+    byte: usize,
+}
+
+/// Cuts a text at hard boundaries into blocks.
+fn into_blocks(tokenizer: &mut Tokenizer, text: String) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    let mut start = 0;
+    while text.len() - start > 2 * BLOCK_BYTES {
+        let end = (start + BLOCK_BYTES..text.len())
+            .find(|&at| text.is_char_boundary(at) && is_hard_boundary(text.as_bytes(), at));
+        let Some(end) = end else { break };
+        blocks.push(Block::new(tokenizer, text[start..end].to_string()));
+        start = end;
+    }
+    // An edit within a block goes on with its own allocation.
+    match start {
+        0 if text.is_empty() => {}
+        0 => blocks.push(Block::new(tokenizer, text)),
+        _ => blocks.push(Block::new(tokenizer, text[start..].to_string())),
+    }
+    blocks
+}
+
+impl Block {
+    fn new(tokenizer: &mut Tokenizer, text: String) -> Self {
+        let tokens = tokenizer.count(&text);
+        let utf16 = text.encode_utf16().count();
+        Self { tokens, bytes: text.len(), utf16, text }
+    }
+}
+
+/// Whether two texts that stand one behind the other are counted apart.
+fn is_apart(left: &str, right: &str) -> bool {
+    let (Some(before), Some(after)) = (left.chars().next_back(), right.chars().next()) else {
+        return false;
+    };
+    let mut bytes = [0; 8];
+    let at = before.encode_utf8(&mut bytes).len();
+    let end = at + after.encode_utf8(&mut bytes[at..]).len();
+    is_hard_boundary(&bytes[..end], at)
+}
+
+/// The byte of a block's text that stands `units` UTF-16 units behind its start.
+fn byte_of_utf16(block: &Block, units: usize) -> Option<usize> {
+    if block.utf16 == block.text.len() {
+        return Some(units);
+    }
+    let mut left = units;
+    for (at, character) in block.text.char_indices() {
+        if left == 0 {
+            return Some(at);
+        }
+        left = left.checked_sub(character.len_utf16())?;
+    }
+    (left == 0).then_some(block.text.len())
+}
+
+fn common_head(a: &[u8], b: &[u8]) -> usize {
+    let most = a.len().min(b.len());
+    if a[..most] == b[..most] {
+        return most;
+    }
+    a.iter().zip(b).take_while(|(a, b)| a == b).count()
+}
+
+fn common_tail(a: &[u8], b: &[u8]) -> usize {
+    let most = a.len().min(b.len());
+    if a[a.len() - most..] == b[b.len() - most..] {
+        return most;
+    }
+    a.iter().rev().zip(b.iter().rev()).take_while(|(a, b)| a == b).count()
+}

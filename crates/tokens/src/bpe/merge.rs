@@ -1,0 +1,303 @@
+//! Byte-pair encoding of one piece that is no token itself.
+//!
+//! Of all adjacent pairs that make a token, the one of the lowest rank is joined,
+//! the leftmost of equal ones, until none is left. Three ways, by size:
+//!
+//! - up to `WINDOW` parts: look for the lowest each time. Quadratic, and the
+//!   fastest there is at the few parts that nearly all pieces have;
+//! - more parts: a window at a time. The tokens of a window but for its last
+//!   quarter are taken over, and the next window starts behind them. Whether the
+//!   two fit together, `Vocabulary::stand_apart` says exactly; if not, a longer
+//!   window goes over the place again. A window that repeats the one before is not
+//!   merged again, which is all there is to a megabyte of one letter;
+//! - such a longer window: a heap.
+//!
+//! Time is therefore linear in the piece: what a window costs is bounded.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use super::characters::character;
+use super::pairs::NONE;
+use super::vocabulary::Vocabulary;
+
+/// Parts that are merged by looking for the lowest rank. Beyond, the heap is
+/// faster; and a window must hold several of the tokens that real runs have.
+const WINDOW: usize = 64;
+
+/// The memory that merging works in, kept between pieces so that it allocates
+/// only until it has met the longest.
+#[derive(Debug, Default)]
+pub(super) struct Workspace {
+    /// Tokens that are still to be joined, then those that are left.
+    parts: Vec<u32>,
+    /// The rank of each part with its right neighbour.
+    ranks: Vec<u32>,
+    /// A long run's tokens so far.
+    run: Vec<u32>,
+    /// The last window as it was before and after merging.
+    window: [Vec<u32>; 2],
+    heap: Heap,
+    /// Pairs looked up and ranks compared: what tests hold against the length.
+    #[cfg(test)]
+    pub(super) steps: u64,
+}
+
+/// Encodes `piece`, which is UTF-8, and hands the tokens to `take`, part by part.
+pub(super) fn encode_piece(
+    vocabulary: &Vocabulary,
+    work: &mut Workspace,
+    piece: &[u8],
+    mut take: impl FnMut(&[u32]),
+) {
+    let mut start = 0;
+    while start < piece.len() {
+        work.parts.clear();
+        let end = split_off(vocabulary, piece, start, WINDOW, &mut work.parts);
+        if end == piece.len() || is_cut(vocabulary, piece, end) {
+            merge(vocabulary, work);
+            take(&work.parts);
+            start = end;
+        } else {
+            let mut end = end;
+            while end < piece.len() && !is_cut(vocabulary, piece, end) {
+                end += 1;
+            }
+            encode_run(vocabulary, work, &piece[..end], start);
+            take(&work.run);
+            start = end;
+        }
+    }
+}
+
+/// Writes the parts that merging `piece` may start from, from `at` on, until a cut
+/// or until there are `most`; answers where it stopped.
+fn split_off(
+    vocabulary: &Vocabulary,
+    piece: &[u8],
+    mut at: usize,
+    most: usize,
+    parts: &mut Vec<u32>,
+) -> usize {
+    let characters = &vocabulary.characters;
+    // The character before, if it lies beyond ASCII and in this part.
+    let mut before = 0;
+    let mut ragged = characters.is_ragged(piece, at);
+    while at < piece.len() && parts.len() < most {
+        let byte = piece[at];
+        // A window may start inside of a character, where a token of the last ended.
+        if byte < 0xc0 {
+            parts.push(vocabulary.byte_token(byte));
+            at += 1;
+            before = 0;
+            ragged = at < piece.len() && piece[at] >= 0x80 && characters.is_ragged(piece, at);
+            continue;
+        }
+        let (code, length) = character(piece, at);
+        if before != 0 && !ragged && !characters.are_neighbours(before, code) {
+            return at;
+        }
+        let end = at + length;
+        let ragged_end = characters.is_ragged(piece, end);
+        let token = if ragged || ragged_end { NONE } else { characters.token(code) };
+        if token == NONE {
+            parts.extend(piece[at..end].iter().map(|&byte| vocabulary.byte_token(byte)));
+        } else {
+            parts.push(token);
+        }
+        (at, before, ragged) = (end, code, ragged_end);
+    }
+    at
+}
+
+/// Whether nothing ever joins across `at`, which lies inside of `piece` and may be
+/// inside of a character.
+fn is_cut(vocabulary: &Vocabulary, piece: &[u8], at: usize) -> bool {
+    let after = piece[at];
+    let before = piece[at - 1];
+    if after < 0xc0 || before < 0x80 || vocabulary.characters.is_ragged(piece, at) {
+        return false;
+    }
+    let start = (0..at).rev().find(|&at| piece[at] >= 0xc0).unwrap_or(0);
+    let (before, _) = character(piece, start);
+    let (after, _) = character(piece, at);
+    !vocabulary.characters.are_neighbours(before, after)
+}
+
+/// Encodes `piece[start..]`, however long, into `work.run`.
+fn encode_run(vocabulary: &Vocabulary, work: &mut Workspace, piece: &[u8], start: usize) {
+    work.run.clear();
+    let mut at = start;
+    let mut most = WINDOW;
+    // Where the tokens that are taken over end is where the window starts; behind
+    // a seam that did not fit it starts further back.
+    loop {
+        work.parts.clear();
+        let mut end = at;
+        while end < piece.len() && work.parts.len() < most {
+            end = split_off(vocabulary, piece, end, most, &mut work.parts);
+        }
+        merge_window(vocabulary, work);
+        let fits = match (work.run.last(), work.parts.first()) {
+            (Some(&left), Some(&right)) => vocabulary.stand_apart(left, right),
+            _ => true,
+        };
+        if !fits {
+            // Go back by as many tokens as the window has, and look further.
+            let keep = work.run.len().saturating_sub(work.parts.len().max(1));
+            let back: usize =
+                work.run[keep..].iter().map(|&id| vocabulary.bytes_of(id).len()).sum();
+            work.run.truncate(keep);
+            at -= back;
+            most *= 2;
+            continue;
+        }
+        if end == piece.len() {
+            work.run.extend_from_slice(&work.parts);
+            return;
+        }
+        let keep = work.parts.len() * 3 / 4;
+        if keep == 0 {
+            // One token fills the window, and may go on behind it.
+            most *= 2;
+            continue;
+        }
+        at += work.parts[..keep].iter().map(|&id| vocabulary.bytes_of(id).len()).sum::<usize>();
+        work.run.extend_from_slice(&work.parts[..keep]);
+    }
+}
+
+/// `merge`, unless the window is the same as the last one.
+fn merge_window(vocabulary: &Vocabulary, work: &mut Workspace) {
+    if work.window[0] == work.parts {
+        work.parts.clone_from(&work.window[1]);
+        return;
+    }
+    work.window[0].clone_from(&work.parts);
+    merge(vocabulary, work);
+    work.window[1].clone_from(&work.parts);
+}
+
+/// Joins `work.parts` until no pair makes a token.
+fn merge(vocabulary: &Vocabulary, work: &mut Workspace) {
+    if work.parts.len() > WINDOW + 3 {
+        // A character of four bytes may stand at the end of a window.
+        work.heap.merge(vocabulary, &mut work.parts);
+        #[cfg(test)]
+        {
+            work.steps += work.heap.steps;
+        }
+        return;
+    }
+    let Workspace { parts, ranks, .. } = work;
+    ranks.clear();
+    ranks.extend(parts.windows(2).map(|pair| vocabulary.pairs.join(pair[0], pair[1])));
+    #[cfg(test)]
+    {
+        work.steps += ranks.len() as u64;
+    }
+    loop {
+        let mut lowest = NONE;
+        let mut at = 0;
+        for (i, &rank) in ranks.iter().enumerate() {
+            if rank < lowest {
+                (lowest, at) = (rank, i);
+            }
+        }
+        #[cfg(test)]
+        {
+            work.steps += ranks.len() as u64;
+        }
+        if lowest == NONE {
+            return;
+        }
+        // A pair's rank is the id of the token that it makes.
+        parts[at] = lowest;
+        parts.remove(at + 1);
+        ranks.remove(at);
+        if let Some(&right) = parts.get(at + 1) {
+            ranks[at] = vocabulary.pairs.join(lowest, right);
+        }
+        if at > 0 {
+            ranks[at - 1] = vocabulary.pairs.join(parts[at - 1], lowest);
+        }
+    }
+}
+
+/// Merging in n log n, for windows too long to look through.
+#[derive(Debug, Default)]
+struct Heap {
+    /// Rank and place of the pairs to join, stale ones among them.
+    pairs: BinaryHeap<Reverse<(u32, u32)>>,
+    parts: Vec<Part>,
+    #[cfg(test)]
+    steps: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Part {
+    token: u32,
+    /// The rank with the next part; `NONE` also for what was joined to the left.
+    rank: u32,
+    previous: u32,
+    next: u32,
+}
+
+impl Heap {
+    fn merge(&mut self, vocabulary: &Vocabulary, tokens: &mut Vec<u32>) {
+        self.parts.clear();
+        self.pairs.clear();
+        let count = tokens.len() as u32;
+        for (at, &token) in (0u32..).zip(tokens.iter()) {
+            let rank = match tokens.get(at as usize + 1) {
+                Some(&next) => vocabulary.pairs.join(token, next),
+                None => NONE,
+            };
+            let (previous, next) = (at.wrapping_sub(1), at + 1);
+            self.parts.push(Part { token, rank, previous, next });
+            self.push(rank, at);
+        }
+        #[cfg(test)]
+        {
+            self.steps = u64::from(count);
+        }
+        while let Some(Reverse((rank, at))) = self.pairs.pop() {
+            #[cfg(test)]
+            {
+                self.steps += 1;
+            }
+            let Part { rank: current, previous, next, .. } = self.parts[at as usize];
+            // Something else took one of the two in between.
+            if rank != current {
+                continue;
+            }
+            let behind = self.parts[next as usize].next;
+            self.parts[next as usize].rank = NONE;
+            let right = if behind < count {
+                self.parts[behind as usize].previous = at;
+                vocabulary.pairs.join(rank, self.parts[behind as usize].token)
+            } else {
+                NONE
+            };
+            self.parts[at as usize] = Part { token: rank, rank: right, previous, next: behind };
+            self.push(right, at);
+            if previous < count {
+                let left = vocabulary.pairs.join(self.parts[previous as usize].token, rank);
+                self.parts[previous as usize].rank = left;
+                self.push(left, previous);
+            }
+        }
+        tokens.clear();
+        let mut at = 0;
+        while let Some(part) = self.parts.get(at as usize) {
+            tokens.push(part.token);
+            at = part.next;
+        }
+    }
+
+    fn push(&mut self, rank: u32, at: u32) {
+        if rank != NONE {
+            self.pairs.push(Reverse((rank, at)));
+        }
+    }
+}

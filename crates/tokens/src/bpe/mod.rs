@@ -1,0 +1,48 @@
+//! Exact token counts by OpenAI's vocabularies, as tiktoken counts.
+//!
+//! What it is not: an estimate, a download, a decompressor. The caller brings the
+//! bytes of a vocabulary; special tokens, message overheads and everything of HTTP
+//! are the caller's, too. Behind the feature `vocabulary`, which the Worker leaves
+//! off.
+//!
+//! The way of a text: `split` cuts it into pieces; `words` knows most of them as
+//! tokens, `cache` those that came before; `merge` does the rest by `pairs` and
+//! `characters`. `vocabulary` builds these tables from a `file`. `document` counts
+//! a text that is being typed, `cut` shortens texts.
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//! use tokens::bpe::{Encoding, Tokenizer, Vocabulary};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let vocabulary = Vocabulary::load(&std::fs::read("o200k_base.merges")?)?;
+//! let mut tokenizer = Tokenizer::new(Encoding::O200kBase, Arc::new(vocabulary))?;
+//! assert_eq!(tokenizer.count("How many tokens?"), 4);
+//! # Ok(())
+//! # }
+//! ```
+
+mod cache;
+mod characters;
+mod cut;
+mod document;
+mod encoding;
+mod file;
+mod merge;
+mod pairs;
+mod short;
+mod split;
+mod tokenizer;
+mod unicode;
+mod unicode_table;
+mod vocabulary;
+mod words;
+
+pub use cut::{Chunk, Keep};
+pub use document::{Document, EditError, Progress};
+pub use encoding::Encoding;
+pub use file::LoadError;
+pub use tokenizer::{
+    DisallowedSpecial, SpecialSet, Specials, Tokenizer, UnknownToken, WrongVocabulary,
+};
+pub use vocabulary::Vocabulary;

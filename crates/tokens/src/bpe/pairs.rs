@@ -1,0 +1,87 @@
+//! Finds the token that two adjacent tokens make. Its id is its rank: byte-pair
+//! encoding joins the pair with the lowest one first.
+//!
+//! Merging by ids needs no bytes and no hashing of strings. It is exact although a
+//! token's bytes can be cut in more than one place: merges within a token's bytes
+//! go their way whatever stands around, so when nothing has crossed its ends, the
+//! last two parts are always the same two, and these are in the file.
+
+use super::file::BYTES;
+
+/// No token: ranks above all others.
+pub(super) const NONE: u32 = u32::MAX;
+
+const EMPTY: u64 = u64::MAX;
+const ID_BITS: u32 = 18;
+
+#[derive(Debug)]
+pub(super) struct Pairs {
+    /// Both single bytes, by left id * 256 + right id: where all merging starts.
+    of_bytes: Vec<u32>,
+    /// The rest: left, right and made id, 18 bits each. At most half full, for
+    /// most questions are answered by an empty slot.
+    slots: Vec<u64>,
+    shift: u32,
+}
+
+impl Pairs {
+    pub(super) fn for_tokens(tokens: usize) -> Self {
+        let bits = (tokens * 2).next_power_of_two().trailing_zeros().max(4);
+        Self {
+            of_bytes: vec![NONE; BYTES * BYTES],
+            slots: vec![EMPTY; 1 << bits],
+            shift: 64 - bits,
+        }
+    }
+
+    /// The caller adds each pair once and no more than it made room for. All ids
+    /// are below `IDS_MAX`.
+    pub(super) fn add(&mut self, left: u32, right: u32, id: u32) {
+        if let Some(at) = both_bytes(left, right) {
+            self.of_bytes[at] = id;
+            return;
+        }
+        let key = key(left, right);
+        let mut at = self.home(key);
+        while self.slots[at] != EMPTY {
+            at = (at + 1) & (self.slots.len() - 1);
+        }
+        self.slots[at] = key << ID_BITS | u64::from(id);
+    }
+
+    /// The token that the two make, or `NONE`.
+    #[inline(always)]
+    pub(super) fn join(&self, left: u32, right: u32) -> u32 {
+        if let Some(at) = both_bytes(left, right) {
+            return self.of_bytes[at];
+        }
+        let key = key(left, right);
+        let mut at = self.home(key);
+        // Ends at an empty slot: half of them are.
+        loop {
+            let slot = self.slots[at];
+            if slot >> ID_BITS == key {
+                return (slot & ((1 << ID_BITS) - 1)) as u32;
+            }
+            if slot == EMPTY {
+                return NONE;
+            }
+            at = (at + 1) & (self.slots.len() - 1);
+        }
+    }
+
+    #[inline(always)]
+    fn home(&self, key: u64) -> usize {
+        (super::short::mix(key) >> self.shift) as usize
+    }
+}
+
+#[inline(always)]
+fn key(left: u32, right: u32) -> u64 {
+    u64::from(left) << ID_BITS | u64::from(right)
+}
+
+#[inline(always)]
+fn both_bytes(left: u32, right: u32) -> Option<usize> {
+    ((left | right) < BYTES as u32).then_some((left * BYTES as u32 + right) as usize)
+}

@@ -1,0 +1,464 @@
+//! Cuts text into the pieces that byte-pair encoding then works on, each alone.
+//!
+//! OpenAI states the cut as a regular expression. Here each one is written out by
+//! hand: no engine, one look at each character, and nothing but the text from the
+//! piece's start on decides where it ends. The expressions look ahead, never
+//! behind, so a boundary, once known, is a place to start again.
+//!
+//! The patterns are those of npm `tiktoken` 1.0.22, quoted at each rule. Newer
+//! releases of Python's tiktoken write cl100k's with possessive quantifiers and
+//! `\s++$`, which changes one case: a text that ends in a newline and then blanks.
+//! The tests below compare
+//! with the patterns themselves.
+
+use super::unicode::{
+    Classes, END, LETTER, LOWER, MARK, NEWLINE, NUMBER, OTHER, SPACE, UNCASED, UPPER, WHITE,
+    class_at,
+};
+
+/// A way to cut text.
+pub(super) trait Split {
+    /// The end of the piece that starts at `at`, which is below the length. `bytes`
+    /// is UTF-8, and `at` the start of a character; so is what comes back. Always
+    /// more than `at`.
+    fn piece_end(bytes: &[u8], at: usize) -> usize;
+}
+
+/// `o200k_base` and `o200k_harmony`, alternative by alternative:
+///
+/// ```text
+/// [^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?
+/// [^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?
+/// \p{N}{1,3}
+///  ?[^\s\p{L}\p{N}]+[\r\n/]*
+/// \s*[\r\n]+
+/// \s+(?!\S)
+/// \s+
+/// ```
+pub(super) struct O200k;
+
+impl Split for O200k {
+    #[inline(always)]
+    fn piece_end(bytes: &[u8], at: usize) -> usize {
+        let (class, length) = class_at(bytes, at);
+        // A mark is a word's letter as well as its prefix: either way the word
+        // ends at the same place, so it is taken as a letter.
+        if class & (LETTER | MARK) != 0 {
+            return cased_word(bytes, at);
+        }
+        let second = at + length;
+        if class & (SPACE | OTHER) != 0 {
+            let (next, _) = class_at(bytes, second);
+            if next & (LETTER | MARK) != 0 {
+                return cased_word(bytes, second);
+            }
+            if class == OTHER || next == OTHER && bytes[at] == b' ' {
+                return symbols(bytes, second, |byte| matches!(byte, b'\r' | b'\n' | b'/'));
+            }
+        }
+        if class == NUMBER {
+            return digits(bytes, second);
+        }
+        blank_lines(bytes, at)
+    }
+}
+
+/// `cl100k_base`:
+///
+/// ```text
+/// (?i:'s|'t|'re|'ve|'m|'ll|'d)
+/// [^\r\n\p{L}\p{N}]?\p{L}+
+/// \p{N}{1,3}
+///  ?[^\s\p{L}\p{N}]+[\r\n]*
+/// \s*[\r\n]+
+/// \s+(?!\S)
+/// \s+
+/// ```
+pub(super) struct Cl100k;
+
+impl Split for Cl100k {
+    #[inline(always)]
+    fn piece_end(bytes: &[u8], at: usize) -> usize {
+        let (class, length) = class_at(bytes, at);
+        if class & LETTER != 0 {
+            return run(bytes, at, LETTER);
+        }
+        let second = at + length;
+        if class & (SPACE | OTHER | MARK) != 0 {
+            if bytes[at] == b'\'' {
+                let end = contraction(bytes, at);
+                if end > at {
+                    return end;
+                }
+            }
+            let (next, _) = class_at(bytes, second);
+            if next & LETTER != 0 {
+                return run(bytes, second, LETTER);
+            }
+            if class != SPACE || next & (OTHER | MARK) != 0 && bytes[at] == b' ' {
+                return symbols(bytes, second, |byte| matches!(byte, b'\r' | b'\n'));
+            }
+        }
+        if class == NUMBER {
+            return digits(bytes, second);
+        }
+        blank_lines(bytes, at)
+    }
+}
+
+/// `p50k_base` and `r50k_base`:
+///
+/// ```text
+/// 's|'t|'re|'ve|'m|'ll|'d
+///  ?\p{L}+
+///  ?\p{N}+
+///  ?[^\s\p{L}\p{N}]+
+/// \s+(?!\S)
+/// \s+
+/// ```
+pub(super) struct R50k;
+
+impl Split for R50k {
+    #[inline(always)]
+    fn piece_end(bytes: &[u8], at: usize) -> usize {
+        let (mut class, length) = class_at(bytes, at);
+        let mut second = at + length;
+        match bytes[at] {
+            b' ' => {
+                let (next, length) = class_at(bytes, second);
+                if next & WHITE != 0 || next == END {
+                    return blanks(bytes, at);
+                }
+                (class, second) = (next, second + length);
+            }
+            b'\'' => match bytes.get(second..) {
+                Some([b's' | b't' | b'm' | b'd', ..]) => return at + 2,
+                Some([b'r' | b'v', b'e', ..] | [b'l', b'l', ..]) => return at + 3,
+                _ => {}
+            },
+            _ => {}
+        }
+        if class & LETTER != 0 {
+            run(bytes, second, LETTER)
+        } else if class == NUMBER {
+            run(bytes, second, NUMBER)
+        } else if class & WHITE != 0 {
+            blanks(bytes, at)
+        } else {
+            run(bytes, second, OTHER | MARK)
+        }
+    }
+}
+
+/// The end of the characters of `classes` from `at` on.
+#[inline(always)]
+fn run(bytes: &[u8], mut at: usize, classes: Classes) -> usize {
+    loop {
+        let (class, length) = class_at(bytes, at);
+        if class & classes == 0 {
+            return at;
+        }
+        at += length;
+    }
+}
+
+/// o200k's first two alternatives behind the prefix; a letter or a mark is at `at`.
+#[inline(always)]
+fn cased_word(bytes: &[u8], at: usize) -> usize {
+    // `[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*` takes all it can …
+    let mut end = at;
+    let mut behind_uncased = at;
+    let next = loop {
+        let (class, length) = class_at(bytes, end);
+        if class & (UPPER | UNCASED | MARK) == 0 {
+            break class;
+        }
+        end += length;
+        if class != UPPER {
+            behind_uncased = end;
+        }
+    };
+    if next == LOWER {
+        end = run(bytes, end, LOWER | UNCASED | MARK);
+    } else if behind_uncased > at {
+        // … and gives back as far as the last one that may also stand in
+        // `[\p{Ll}\p{Lm}\p{Lo}\p{M}]+`, which needs one. Capitals behind it are
+        // the next piece's.
+        end = behind_uncased;
+    }
+    // Capitals alone are the second alternative, and end where they end.
+    contraction(bytes, end)
+}
+
+/// Behind `(?i:'s|'t|'re|'ve|'m|'ll|'d)?` at `at`. Of all characters only U+017F,
+/// the long s, folds to one of these letters.
+#[inline(always)]
+fn contraction(bytes: &[u8], at: usize) -> usize {
+    if bytes.get(at) != Some(&b'\'') {
+        return at;
+    }
+    match bytes.get(at + 1..).unwrap_or_default() {
+        [b's' | b't' | b'm' | b'd' | b'S' | b'T' | b'M' | b'D', ..] => at + 2,
+        [b'r' | b'R' | b'v' | b'V', b'e' | b'E', ..] | [b'l' | b'L', b'l' | b'L', ..] => at + 3,
+        [0xc5, 0xbf, ..] => at + 3,
+        _ => at,
+    }
+}
+
+/// `\p{N}{1,3}` behind its first.
+#[inline(always)]
+fn digits(bytes: &[u8], mut at: usize) -> usize {
+    for _ in 0..2 {
+        let (class, length) = class_at(bytes, at);
+        if class != NUMBER {
+            break;
+        }
+        at += length;
+    }
+    at
+}
+
+/// `[^\s\p{L}\p{N}]+` behind its first, then a run of `tail`.
+#[inline(always)]
+fn symbols(bytes: &[u8], at: usize, tail: impl Fn(u8) -> bool) -> usize {
+    let mut end = run(bytes, at, OTHER | MARK);
+    while bytes.get(end).is_some_and(|&byte| tail(byte)) {
+        end += 1;
+    }
+    end
+}
+
+/// `\s*[\r\n]+|\s+(?!\S)|\s+`
+fn blank_lines(bytes: &[u8], at: usize) -> usize {
+    let mut end = at;
+    let mut behind_newline = at;
+    let mut last = 0;
+    loop {
+        let (class, length) = class_at(bytes, end);
+        if class & WHITE == 0 {
+            return if behind_newline > at {
+                behind_newline
+            } else {
+                leave_one(at, end, last, class)
+            };
+        }
+        last = length;
+        end += length;
+        if class == NEWLINE {
+            behind_newline = end;
+        }
+    }
+}
+
+/// `\s+(?!\S)|\s+`
+fn blanks(bytes: &[u8], at: usize) -> usize {
+    let mut end = at;
+    let mut last = 0;
+    loop {
+        let (class, length) = class_at(bytes, end);
+        if class & WHITE == 0 {
+            return leave_one(at, end, last, class);
+        }
+        last = length;
+        end += length;
+    }
+}
+
+/// White space leaves its last character to what follows, if it has more than one
+/// and anything follows.
+fn leave_one(at: usize, end: usize, last: usize, next: Classes) -> usize {
+    if next == END || end - at == last { end } else { end - last }
+}
+
+/// Whether every text is cut at `at`, whatever stands further away than the two
+/// characters on either side: no piece of any encoding holds them both in this
+/// order. Then the text on either side can be counted alone. It is enough, not
+/// necessary: other boundaries depend on where the piece before began.
+///
+/// `at` is a character's start within `bytes`.
+pub(super) fn is_hard_boundary(bytes: &[u8], at: usize) -> bool {
+    let Some(before) = (at.saturating_sub(4)..at).rev().find(|&i| bytes[i] & 0xc0 != 0x80) else {
+        return false;
+    };
+    let (before_class, _) = class_at(bytes, before);
+    let (after_class, _) = class_at(bytes, at);
+    match before_class {
+        // Behind a word only a contraction or a mark can belong to it.
+        UPPER | LOWER | UNCASED => {
+            after_class != END && after_class & (LETTER | MARK) == 0 && bytes[at] != b'\''
+        }
+        NUMBER => after_class != END && after_class != NUMBER,
+        // Symbols may be a word's prefix and take line ends with them, no blanks.
+        OTHER | MARK => after_class == SPACE,
+        // Behind white space, what follows decides whether its last one is left over.
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fancy_regex::Regex;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn pieces<S: Split>(text: &str) -> Vec<&str> {
+        let mut pieces = Vec::new();
+        let mut at = 0;
+        while at < text.len() {
+            let end = S::piece_end(text.as_bytes(), at);
+            pieces.push(&text[at..end]);
+            at = end;
+        }
+        pieces
+    }
+
+    #[test]
+    fn a_capital_begins_a_word_unless_capitals_stand_alone() {
+        assert_eq!(pieces::<O200k>("fooBar HTTPServer ABC"), ["foo", "Bar", " HTTPServer", " ABC"]);
+        assert_eq!(pieces::<Cl100k>("fooBar ABC"), ["fooBar", " ABC"]);
+    }
+
+    #[test]
+    fn contractions_are_what_each_encoding_says() {
+        let text = "I'm I'LL 'ſ x'ſ '";
+        assert_eq!(pieces::<O200k>(text), ["I'm", " I'LL", " '", "ſ", " x'ſ", " '"]);
+        assert_eq!(pieces::<Cl100k>(text), ["I", "'m", " I", "'LL", " '", "ſ", " x", "'ſ", " '"]);
+        assert_eq!(
+            pieces::<R50k>(text),
+            ["I", "'m", " I", "'", "LL", " '", "ſ", " x", "'", "ſ", " '"]
+        );
+    }
+
+    #[test]
+    fn white_space_leaves_one_blank_and_keeps_line_ends() {
+        let text = "a  b\r\n\n  c \u{85}d \u{feff}e  ";
+        let o200k = ["a", " ", " b", "\r\n\n", " ", " c", " ", "\u{85}d", " \u{feff}", "e", "  "];
+        assert_eq!(pieces::<O200k>(text), o200k);
+        assert_eq!(pieces::<Cl100k>(text), o200k);
+        assert_eq!(
+            pieces::<R50k>(text),
+            ["a", " ", " b", "\r\n\n ", " c", " ", "\u{85}", "d", " \u{feff}", "e", "  "]
+        );
+    }
+
+    #[test]
+    fn a_hard_boundary_needs_only_its_neighbours() {
+        for (text, at, hard) in [
+            ("a b", 1, true),
+            ("a'", 1, false),
+            ("a1", 1, true),
+            ("1a", 1, true),
+            ("12", 1, false),
+            (" b", 1, false),
+            ("!b", 1, false),
+            ("! ", 1, true),
+            ("!\n", 1, false),
+            ("\nb", 1, false),
+            ("a", 1, false),
+            ("a", 0, false),
+            ("中。", 3, true),
+            ("中\u{301}", 3, false),
+        ] {
+            assert_eq!(is_hard_boundary(text.as_bytes(), at), hard, "{text:?} at {at}");
+        }
+    }
+
+    /// The patterns as npm `tiktoken` 1.0.22 has them in `encoders/*.json`.
+    const O200K_PATTERN: &str = concat!(
+        r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+",
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?|",
+        r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*",
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?|",
+        r"\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+    );
+    const CL100K_PATTERN: &str = concat!(
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|",
+        r"\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+    );
+    const R50K_PATTERN: &str =
+        r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
+
+    /// What the rules tell apart, each more often than chance would bring it.
+    const TELLING: &[&str] = &[
+        "a",
+        "B",
+        "s",
+        "'",
+        "'s",
+        "'S",
+        "'\u{17f}",
+        "'re",
+        "'LL",
+        "'v",
+        " ",
+        "  ",
+        "\t",
+        "\n",
+        "\r",
+        "\r\n",
+        "/",
+        "!",
+        "1",
+        "12",
+        "\u{85}",
+        "\u{a0}",
+        "\u{feff}",
+        "\u{301}",
+        "\u{e9}",
+        "\u{1c5}",
+        "\u{2b0}",
+        "\u{4e2d}",
+        "\u{3002}",
+        "\u{b2}",
+        "\u{2028}",
+        "\u{1f600}",
+        "\u{200d}",
+        "\u{130}",
+        "\u{212a}",
+        "\u{0}",
+    ];
+
+    fn texts() -> impl Strategy<Value = String> {
+        let character = prop_oneof![
+            8 => proptest::sample::select(TELLING).prop_map(String::from),
+            1 => any::<char>().prop_map(String::from),
+        ];
+        proptest::collection::vec(character, 0..24).prop_map(|parts| parts.concat())
+    }
+
+    fn by_pattern<'t>(pattern: &Regex, text: &'t str) -> Vec<&'t str> {
+        pattern.find_iter(text).map(|found| found.expect("no limit is met").as_str()).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+        #[test]
+        fn pieces_are_what_the_patterns_match(text in texts()) {
+            thread_local! {
+                static PATTERNS: [Regex; 3] = [O200K_PATTERN, CL100K_PATTERN, R50K_PATTERN]
+                    .map(|pattern| Regex::new(pattern).expect("a pattern of tiktoken's"));
+            }
+            PATTERNS.with(|[o200k, cl100k, r50k]| {
+                prop_assert_eq!(pieces::<O200k>(&text), by_pattern(o200k, &text));
+                prop_assert_eq!(pieces::<Cl100k>(&text), by_pattern(cl100k, &text));
+                prop_assert_eq!(pieces::<R50k>(&text), by_pattern(r50k, &text));
+                Ok(())
+            })?;
+        }
+
+        #[test]
+        fn at_a_hard_boundary_each_side_is_cut_as_if_alone(text in texts()) {
+            for (at, _) in text.char_indices() {
+                if is_hard_boundary(text.as_bytes(), at) {
+                    let (left, right) = text.split_at(at);
+                    let apart = |cut: fn(&str) -> Vec<&str>| [cut(left), cut(right)].concat();
+                    prop_assert_eq!(pieces::<O200k>(&text), apart(pieces::<O200k>));
+                    prop_assert_eq!(pieces::<Cl100k>(&text), apart(pieces::<Cl100k>));
+                    prop_assert_eq!(pieces::<R50k>(&text), apart(pieces::<R50k>));
+                }
+            }
+        }
+    }
+}

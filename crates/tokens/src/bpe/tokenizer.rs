@@ -1,0 +1,366 @@
+//! Counts, encodes and decodes: the item to start from.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::cache::Cache;
+use super::encoding::Encoding;
+use super::merge::{Workspace, encode_piece};
+use super::short::Short;
+use super::split::{Cl100k, O200k, R50k, Split};
+use super::vocabulary::Vocabulary;
+
+/// An encoding with its vocabulary, ready to work: tiktoken's `Encoding`.
+///
+/// It keeps a cache and working memory, so its methods take `&mut self`; the
+/// vocabulary is shared. Text is encoded as ordinary text unless a method says
+/// otherwise: `<|endoftext|>` in it is seven tokens or so, never the special one.
+#[derive(Debug)]
+pub struct Tokenizer {
+    encoding: Encoding,
+    vocabulary: Arc<Vocabulary>,
+    cache: Cache,
+    work: Workspace,
+}
+
+/// The vocabulary is not the one that the encoding needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WrongVocabulary {
+    /// The name that is needed.
+    pub expected: &'static str,
+    /// The name of what was given.
+    pub found: &'static str,
+}
+
+impl fmt::Display for WrongVocabulary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the vocabulary is {}, needed is {}", self.found, self.expected)
+    }
+}
+
+impl std::error::Error for WrongVocabulary {}
+
+/// A set of special tokens, by their text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SpecialSet<'a> {
+    /// None of them.
+    None,
+    /// All of the encoding's.
+    All,
+    /// These.
+    Only(&'a [&'a str]),
+}
+
+impl SpecialSet<'_> {
+    fn contains(self, token: &str) -> bool {
+        match self {
+            Self::None => false,
+            Self::All => true,
+            Self::Only(tokens) => tokens.contains(&token),
+        }
+    }
+}
+
+/// What to do with special tokens in a text, by tiktoken's two arguments.
+/// `allowed_special` become their ids. Of the rest, `disallowed_special` are an
+/// error and all others ordinary text.
+///
+/// tiktoken's `encode` without arguments is the default: none allowed, all
+/// disallowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Specials<'a> {
+    /// Those that become their ids.
+    pub allowed: SpecialSet<'a>,
+    /// Those that are refused, unless allowed.
+    pub disallowed: SpecialSet<'a>,
+}
+
+impl Default for Specials<'_> {
+    fn default() -> Self {
+        Self { allowed: SpecialSet::None, disallowed: SpecialSet::All }
+    }
+}
+
+/// A text holds a special token that the caller disallowed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DisallowedSpecial {
+    /// The token's text.
+    pub token: String,
+    /// Where it starts, in bytes.
+    pub at: usize,
+}
+
+impl fmt::Display for DisallowedSpecial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the text holds the special token {} at byte {}", self.token, self.at)
+    }
+}
+
+impl std::error::Error for DisallowedSpecial {}
+
+/// An id that the encoding does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnknownToken {
+    /// The id.
+    pub id: u32,
+}
+
+impl fmt::Display for UnknownToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no token has the id {}", self.id)
+    }
+}
+
+impl std::error::Error for UnknownToken {}
+
+impl Tokenizer {
+    /// Some 300 KiB besides the vocabulary.
+    ///
+    /// # Errors
+    ///
+    /// If `vocabulary` is not `encoding.vocabulary()`.
+    pub fn new(encoding: Encoding, vocabulary: Arc<Vocabulary>) -> Result<Self, WrongVocabulary> {
+        let (expected, found) = (encoding.vocabulary(), vocabulary.name());
+        if expected != found {
+            return Err(WrongVocabulary { expected, found });
+        }
+        Ok(Self { encoding, vocabulary, cache: Cache::new(), work: Workspace::default() })
+    }
+
+    /// The encoding it was made for.
+    #[must_use]
+    pub fn encoding(&self) -> Encoding {
+        self.encoding
+    }
+
+    /// The vocabulary it counts by.
+    #[must_use]
+    pub fn vocabulary(&self) -> &Arc<Vocabulary> {
+        &self.vocabulary
+    }
+
+    /// How many tokens `text` is: `encode(text).len()`, without allocating.
+    #[must_use]
+    pub fn count(&mut self, text: &str) -> usize {
+        self.count_until(text, usize::MAX)
+    }
+
+    /// Whether `text` is at most `tokens` tokens. Reads no further than it takes to
+    /// know.
+    #[must_use]
+    pub fn fits(&mut self, text: &str, tokens: usize) -> bool {
+        // A token has a byte at least, and `longest_token` at most.
+        if text.len() <= tokens {
+            return true;
+        }
+        if text.len() > tokens.saturating_mul(self.vocabulary.longest_token()) {
+            return false;
+        }
+        self.count_until(text, tokens) <= tokens
+    }
+
+    /// The ids of `text`: tiktoken's `encode_ordinary`.
+    #[must_use]
+    pub fn encode(&mut self, text: &str) -> Vec<u32> {
+        // English has four bytes a token and more; a guess below costs one copy.
+        let mut ids = Vec::with_capacity(text.len() / 4 + 1);
+        self.encode_into(text, &mut ids);
+        ids
+    }
+
+    /// Appends the ids of `text` to `ids`.
+    pub fn encode_into(&mut self, text: &str, ids: &mut Vec<u32>) {
+        self.each_piece(text, |_, tokens| {
+            ids.extend_from_slice(tokens);
+            true
+        });
+    }
+
+    /// The ids of `text`, special tokens treated as `specials` says: tiktoken's
+    /// `encode`.
+    ///
+    /// # Errors
+    ///
+    /// The first disallowed special token.
+    pub fn encode_with_specials(
+        &mut self,
+        text: &str,
+        specials: &Specials<'_>,
+    ) -> Result<Vec<u32>, DisallowedSpecial> {
+        let mut ids = Vec::with_capacity(text.len() / 4 + 1);
+        // Where the ordinary text starts that is not encoded yet, and where to
+        // look for the next special token.
+        let (mut from, mut look) = (0, 0);
+        while let Some((start, token, id)) = self.encoding.next_special(&text[look..]) {
+            let start = look + start;
+            look = start + token.len();
+            if specials.allowed.contains(token) {
+                // Each stretch of text is split by itself, as tiktoken does.
+                self.encode_into(&text[from..start], &mut ids);
+                ids.push(id);
+                from = look;
+            } else if specials.disallowed.contains(token) {
+                return Err(DisallowedSpecial { token: token.to_string(), at: start });
+            }
+        }
+        self.encode_into(&text[from..], &mut ids);
+        Ok(ids)
+    }
+
+    /// The bytes that `ids`, special ones among them, stand for. Any sequence of
+    /// tokens is bytes; whether they are UTF-8 is the caller's question.
+    ///
+    /// # Errors
+    ///
+    /// The first id that is none.
+    pub fn decode(&self, ids: &[u32]) -> Result<Vec<u8>, UnknownToken> {
+        let mut bytes = Vec::with_capacity(ids.len() * 4);
+        for &id in ids {
+            match self.vocabulary.token(id) {
+                Some(token) => bytes.extend_from_slice(token),
+                None => match self.encoding.special_text(id) {
+                    Some(token) => bytes.extend_from_slice(token.as_bytes()),
+                    None => return Err(UnknownToken { id }),
+                },
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// Counts, and stops as soon as there are more than `limit`; then the answer
+    /// is some number above it.
+    fn count_until(&mut self, text: &str, limit: usize) -> usize {
+        match self.encoding {
+            Encoding::O200kBase | Encoding::O200kHarmony => self.count_by::<O200k>(text, limit),
+            Encoding::Cl100kBase => self.count_by::<Cl100k>(text, limit),
+            Encoding::P50kBase | Encoding::R50kBase => self.count_by::<R50k>(text, limit),
+        }
+    }
+
+    fn count_by<S: Split>(&mut self, text: &str, limit: usize) -> usize {
+        let bytes = text.as_bytes();
+        let mut count = 0;
+        let mut at = 0;
+        while at < bytes.len() && count <= limit {
+            let end = S::piece_end(bytes, at);
+            count += match Short::within(bytes, at, end) {
+                Some(short) => self.count_short(short),
+                None => self.count_long(&bytes[at..end]),
+            };
+            at = end;
+        }
+        count
+    }
+
+    #[inline(always)]
+    fn count_short(&mut self, piece: Short) -> usize {
+        let vocabulary = &*self.vocabulary;
+        if vocabulary.words.find_short(piece, |id| vocabulary.bytes_of(id)).is_some() {
+            return 1;
+        }
+        match self.cache.get(piece) {
+            Some(known) => known.count,
+            None => self.learn(piece).len(),
+        }
+    }
+
+    fn count_long(&mut self, piece: &[u8]) -> usize {
+        if self.long_token(piece).is_some() {
+            return 1;
+        }
+        let mut count = 0;
+        encode_piece(&self.vocabulary, &mut self.work, piece, |tokens| count += tokens.len());
+        count
+    }
+
+    /// The tokens of a piece that neither is a token nor in the cache.
+    #[cold]
+    #[inline(never)]
+    fn learn(&mut self, piece: Short) -> Tokens {
+        let mut tokens = Tokens::default();
+        let bytes = piece.bytes();
+        encode_piece(&self.vocabulary, &mut self.work, &bytes[..piece.len()], |some| {
+            tokens.extend(some);
+        });
+        self.cache.put(piece, tokens.as_slice());
+        tokens
+    }
+
+    fn long_token(&self, piece: &[u8]) -> Option<u32> {
+        let vocabulary = &*self.vocabulary;
+        if piece.len() > vocabulary.longest_token() {
+            return None;
+        }
+        vocabulary.words.find(piece, |id| vocabulary.bytes_of(id))
+    }
+
+    /// Hands over the pieces of `text` one by one, with the end of each in bytes,
+    /// until `take` answers that it has enough. The tokens of a piece may come in
+    /// several parts; then all of them with the end of the piece.
+    pub(super) fn each_piece(&mut self, text: &str, take: impl FnMut(usize, &[u32]) -> bool) {
+        match self.encoding {
+            Encoding::O200kBase | Encoding::O200kHarmony => self.each_by::<O200k>(text, take),
+            Encoding::Cl100kBase => self.each_by::<Cl100k>(text, take),
+            Encoding::P50kBase | Encoding::R50kBase => self.each_by::<R50k>(text, take),
+        }
+    }
+
+    fn each_by<S: Split>(&mut self, text: &str, mut take: impl FnMut(usize, &[u32]) -> bool) {
+        let bytes = text.as_bytes();
+        let mut at = 0;
+        let mut more = true;
+        while at < bytes.len() && more {
+            let end = S::piece_end(bytes, at);
+            more = match Short::within(bytes, at, end) {
+                Some(short) => {
+                    let vocabulary = &*self.vocabulary;
+                    if let Some(id) =
+                        vocabulary.words.find_short(short, |id| vocabulary.bytes_of(id))
+                    {
+                        take(end, &[id])
+                    } else if let Some(tokens) =
+                        self.cache.get(short).and_then(|known| known.tokens)
+                    {
+                        take(end, tokens)
+                    } else {
+                        take(end, self.learn(short).as_slice())
+                    }
+                }
+                None => match self.long_token(&bytes[at..end]) {
+                    Some(id) => take(end, &[id]),
+                    None => {
+                        let mut more = true;
+                        encode_piece(&self.vocabulary, &mut self.work, &bytes[at..end], |some| {
+                            more &= take(end, some);
+                        });
+                        more
+                    }
+                },
+            };
+            at = end;
+        }
+    }
+}
+
+/// The tokens of a short piece: at most one a byte.
+#[derive(Debug, Clone, Copy, Default)]
+struct Tokens {
+    ids: [u32; Short::LEN_MAX],
+    len: usize,
+}
+
+impl Tokens {
+    fn extend(&mut self, some: &[u32]) {
+        // Tokens have a byte at least, so those of 15 bytes fit.
+        self.ids[self.len..][..some.len()].copy_from_slice(some);
+        self.len += some.len();
+    }
+
+    fn as_slice(&self) -> &[u32] {
+        &self.ids[..self.len]
+    }
+
+    fn len(&self) -> usize {
+        self.len
+    }
+}

@@ -1,0 +1,123 @@
+//! Finds a token by its bytes: one probe says of most pieces of a text that they
+//! are a token.
+//!
+//! Open addressing, 16 bytes a slot. Up to 12 bytes a token stands in its slot, so
+//! a hit needs one cache line and no second look; longer ones leave their hash
+//! there and are compared in the vocabulary's text. Frequent tokens have low ids
+//! and come first, so they sit where their hash points.
+
+use super::short::Short;
+
+/// Longest token that its slot holds.
+const INLINE: usize = 12;
+const LONG: u64 = 0xff;
+/// Where a slot's second word keeps the id, between bytes 8-11 and the length.
+const ID_SHIFT: u32 = 32;
+const ID_MASK: u64 = 0xff_ffff << ID_SHIFT;
+const LENGTH_SHIFT: u32 = 56;
+
+#[derive(Debug)]
+pub(super) struct Words {
+    /// Zero in the second word: empty, for no token has length 0.
+    slots: Vec<[u64; 2]>,
+    shift: u32,
+}
+
+impl Words {
+    /// Room for `tokens`, at most four fifths full.
+    pub(super) fn for_tokens(tokens: usize) -> Self {
+        let bits = (tokens * 5 / 4).next_power_of_two().trailing_zeros().max(4);
+        Self { slots: vec![[0; 2]; 1 << bits], shift: 64 - bits }
+    }
+
+    /// The caller adds each token once and no more than it made room for.
+    pub(super) fn add(&mut self, token: &[u8], id: u32) {
+        let hash = hash(token);
+        let id = u64::from(id) << ID_SHIFT;
+        let slot = match Short::new(token) {
+            Some(short) if token.len() <= INLINE => [short.low, short.high | id],
+            _ => [hash, token.len() as u64 | id | LONG << LENGTH_SHIFT],
+        };
+        let mut at = self.home(hash);
+        while self.slots[at][1] != 0 {
+            at = (at + 1) & (self.slots.len() - 1);
+        }
+        self.slots[at] = slot;
+    }
+
+    /// The token that `short` is. `token` gives the bytes of an id.
+    #[inline(always)]
+    pub(super) fn find_short<'v>(
+        &self,
+        short: Short,
+        token: impl Fn(u32) -> &'v [u8],
+    ) -> Option<u32> {
+        if short.len() > INLINE {
+            let bytes = short.bytes();
+            return self.find_long(&bytes[..short.len()], short.hash(), token);
+        }
+        let mut at = self.home(short.hash());
+        // Ends at an empty slot: a fifth of them are.
+        loop {
+            let [low, high] = self.slots[at];
+            if low == short.low && high & !ID_MASK == short.high {
+                return Some(id_of(high));
+            }
+            if high == 0 {
+                return None;
+            }
+            at = (at + 1) & (self.slots.len() - 1);
+        }
+    }
+
+    /// The token that `bytes` are, of any length.
+    pub(super) fn find<'v>(&self, bytes: &[u8], token: impl Fn(u32) -> &'v [u8]) -> Option<u32> {
+        match Short::new(bytes) {
+            Some(short) => self.find_short(short, token),
+            None => self.find_long(bytes, hash(bytes), token),
+        }
+    }
+
+    fn find_long<'v>(
+        &self,
+        bytes: &[u8],
+        hash: u64,
+        token: impl Fn(u32) -> &'v [u8],
+    ) -> Option<u32> {
+        let mark = bytes.len() as u64 | LONG << LENGTH_SHIFT;
+        let mut at = self.home(hash);
+        loop {
+            let [low, high] = self.slots[at];
+            if low == hash && high & !ID_MASK == mark && token(id_of(high)) == bytes {
+                return Some(id_of(high));
+            }
+            if high == 0 {
+                return None;
+            }
+            at = (at + 1) & (self.slots.len() - 1);
+        }
+    }
+
+    #[inline(always)]
+    fn home(&self, hash: u64) -> usize {
+        (hash >> self.shift) as usize
+    }
+}
+
+#[inline(always)]
+fn id_of(high: u64) -> u32 {
+    ((high & ID_MASK) >> ID_SHIFT) as u32
+}
+
+fn hash(bytes: &[u8]) -> u64 {
+    if let Some(short) = Short::new(bytes) {
+        return short.hash();
+    }
+    let mut hash = bytes.len() as u64;
+    for chunk in bytes.chunks(8) {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        hash = super::short::mix(hash.rotate_left(23) ^ u64::from_le_bytes(word));
+    }
+    hash
+}

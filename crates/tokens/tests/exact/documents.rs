@@ -1,0 +1,109 @@
+//! A document's count is that of its text, whatever happened to it.
+
+use proptest::prelude::*;
+use proptest::sample::Index;
+use tokens::bpe::{Document, EditError, Encoding, Progress};
+
+use super::texts::text;
+use super::{tokenizer, with_each};
+
+#[derive(Debug, Clone)]
+enum Change {
+    Edit(Index, Index, String),
+    Utf16(Index, Index, String),
+    Append(String),
+    Set(Index, Index, String),
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    let place = || (any::<Index>(), any::<Index>(), text());
+    prop_oneof![
+        3 => place().prop_map(|(a, b, text)| Change::Edit(a, b, text)),
+        3 => place().prop_map(|(a, b, text)| Change::Utf16(a, b, text)),
+        2 => text().prop_map(Change::Append),
+        2 => place().prop_map(|(a, b, text)| Change::Set(a, b, text)),
+    ]
+}
+
+/// The ends of a range of characters, near each other as a user's edits are.
+fn range(text: &str, a: &Index, b: &Index) -> (usize, usize) {
+    let ends: Vec<usize> = text.char_indices().map(|(at, _)| at).chain([text.len()]).collect();
+    let first = a.index(ends.len());
+    let last = (first + b.index(20)).min(ends.len() - 1);
+    (ends[first], ends[last])
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(150))]
+
+    #[test]
+    fn after_any_edits_the_count_is_that_of_the_text(
+        start in text(), changes in proptest::collection::vec(change(), 1..20),
+    ) {
+        with_each(|tokenizer| {
+            let mut text = start.repeat(3);
+            let mut document = Document::new(tokenizer, &text);
+            for change in &changes {
+                match change {
+                    Change::Edit(a, b, new) => {
+                        let (from, to) = range(&text, a, b);
+                        text.replace_range(from..to, new);
+                        document.edit(tokenizer, from..to, new).expect("the range is inside");
+                    }
+                    Change::Utf16(a, b, new) => {
+                        let (from, to) = range(&text, a, b);
+                        let units = |at: usize| text[..at].encode_utf16().count();
+                        let units = units(from)..units(to);
+                        text.replace_range(from..to, new);
+                        document.edit_utf16(tokenizer, units, new).expect("the range is inside");
+                    }
+                    Change::Append(new) => {
+                        text.push_str(new);
+                        document.append(tokenizer, new);
+                    }
+                    Change::Set(a, b, new) => {
+                        let (from, to) = range(&text, a, b);
+                        text.replace_range(from..to, new);
+                        document.set(tokenizer, &text);
+                    }
+                }
+                prop_assert_eq!(document.count(), tokenizer.count(&text));
+                prop_assert_eq!(document.len(), text.len());
+                prop_assert_eq!(document.len_utf16(), text.encode_utf16().count());
+                prop_assert_eq!(document.parts().collect::<String>(), text.as_str());
+            }
+            Ok(())
+        }).into_iter().collect::<Result<(), _>>()?;
+    }
+
+    #[test]
+    fn what_is_stable_stays_whatever_is_appended(start in text(), more in text()) {
+        with_each(|tokenizer| {
+            let mut document = Document::new(tokenizer, &start);
+            let Progress { stable, provisional } = document.progress(tokenizer);
+            prop_assert_eq!(stable + provisional, document.count());
+            let text = start.clone() + &more;
+            document.append(tokenizer, &more);
+            prop_assert_eq!(document.count(), tokenizer.count(&text));
+            prop_assert!(document.progress(tokenizer).stable >= stable);
+            Ok(())
+        }).into_iter().collect::<Result<(), _>>()?;
+    }
+}
+
+#[test]
+fn an_edit_that_does_not_fit_changes_nothing() {
+    let mut tokenizer = tokenizer(Encoding::R50kBase);
+    let mut document = Document::new(&mut tokenizer, "aé😀");
+    let inside = |at| Err(EditError::InsideCharacter { at });
+    for (range, outcome) in
+        [(0..8, Err(EditError::OutOfRange { length: 7 })), (2..3, inside(2)), (1..5, inside(5))]
+    {
+        assert_eq!(document.edit(&mut tokenizer, range, "x"), outcome);
+    }
+    #[expect(clippy::reversed_empty_ranges, reason = "that is what is tried")]
+    let reversed = document.edit(&mut tokenizer, 3..1, "");
+    assert_eq!(reversed, Err(EditError::OutOfRange { length: 7 }));
+    assert_eq!(document.edit_utf16(&mut tokenizer, 3..3, "x"), inside(3));
+    assert_eq!(document.parts().collect::<String>(), "aé😀");
+}
