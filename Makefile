@@ -4,7 +4,7 @@
 # make reaches the program, which ends its children.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build tools dev serve test check apply key token bench deploy fmt lint
+.PHONY: help setup build pack tools dev serve test check apply key token bench deploy fmt lint
 MAKEFLAGS += --no-print-directory --no-builtin-rules
 
 NODE := node_modules/.bin/node
@@ -19,6 +19,9 @@ setup: ## install what is missing
 
 build: ## the Worker's bundle, dist/edge
 	@scripts/build edge
+
+pack: ## the npm package, dist/tollgate-VERSION.tgz
+	@scripts/build-client pack
 
 tools: # the command line tool
 	@scripts/tools tollgate-cli

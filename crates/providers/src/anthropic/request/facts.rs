@@ -136,10 +136,8 @@ impl Facts {
         let model = models::class_of(&self.model);
         let family = model.map_or(Family::From47, |model| model.family);
         let text = estimate(&self.known_text(), family);
-        let unknown = self.text.other.bytes;
-        let maybe = Estimate { lower: 0, estimate: unknown / 16, upper: unknown };
         let mut sum = text
-            + maybe
+            + self.other()
             + overhead::opaque(self.opaque_bytes)
             + overhead::framing(u64::from(self.messages), family)
             + self.pictures(family)
@@ -208,7 +206,13 @@ impl Facts {
         sum
     }
 
-    fn pictures(&self, family: Family) -> Estimate {
+    /// Text that may reach the model, or not.
+    pub(super) fn other(&self) -> Estimate {
+        let unknown = self.text.other.bytes;
+        Estimate { lower: 0, estimate: unknown / 16, upper: unknown }
+    }
+
+    pub(super) fn pictures(&self, family: Family) -> Estimate {
         let sized = self.image_sizes.iter().map(|&size| overhead::image(Some(size), family));
         let all = u64::from(self.images.max(self.images_sent));
         let unsized_images = all.saturating_sub(self.image_sizes.len() as u64);
@@ -216,12 +220,12 @@ impl Facts {
     }
 
     /// Documents by address or file; a file in a container counts as one.
-    fn remote_documents(&self) -> u32 {
+    pub(super) fn remote_documents(&self) -> u32 {
         let remote_images = self.images.saturating_sub(self.images_sent);
         self.remote_sources.max(self.file_ids).saturating_sub(remote_images)
     }
 
-    fn tool_prompt(&self, model: Option<&ModelInfo>) -> Estimate {
+    pub(super) fn tool_prompt(&self, model: Option<&ModelInfo>) -> Estimate {
         if self.tools == 0 {
             return Estimate::default();
         }

@@ -9,10 +9,14 @@
 mod capture;
 mod facts;
 mod field;
+#[cfg(feature = "parts")]
+mod parts;
 mod reader;
 mod source;
 
 pub use facts::{Facts, Text, Thinking, ToolChoice};
+#[cfg(feature = "parts")]
+pub use parts::Part;
 
 use crate::json::{Fault, Parser};
 use reader::Reader;

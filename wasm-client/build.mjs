@@ -1,0 +1,83 @@
+// From wasm-client/js and the compiled module to dist/client, the package as it
+// is unpacked: a directory for each platform, chunks shared within it, the module
+// and the types beside them. Called by scripts/build-client.
+
+import { chmodSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { brotliCompressSync, gzipSync } from "node:zlib";
+import { build } from "esbuild";
+
+const HERE = import.meta.dirname;
+const OUT = path.join(HERE, "../dist/client");
+const WASM = path.join(HERE, "build/client_bg.wasm");
+
+rmSync(OUT, { recursive: true, force: true });
+mkdirSync(OUT, { recursive: true });
+
+/**
+ * @param {string} platform the directory, and the condition of package.json's imports
+ * @param {string[]} entries of js/
+ * @param {import("esbuild").BuildOptions} [more]
+ */
+const bundle = (platform, entries, more = {}) =>
+  build({
+    absWorkingDir: HERE,
+    entryPoints: entries.map((entry) => `js/${entry}.js`),
+    outdir: path.join(OUT, platform),
+    bundle: true,
+    splitting: true,
+    format: "esm",
+    target: "es2022",
+    minify: true,
+    conditions: [platform],
+    // Beside the entries: the module's address is relative to whoever asks for it.
+    chunkNames: "chunk-[hash]",
+    // What the platform brings, and what its bundler resolves.
+    external: ["node:*", "react", "*.wasm", "*.wasm?module"],
+    logLevel: "warning",
+    ...more,
+  });
+
+const inline = {
+  plugins: [
+    {
+      name: "inline",
+      setup(/** @type {import("esbuild").PluginBuild} */ on) {
+        on.onResolve({ filter: /^#inline$/ }, () => ({ path: WASM, namespace: "inline" }));
+        on.onLoad({ filter: /.*/, namespace: "inline" }, () => ({ contents: readFileSync(WASM).toString("base64"), loader: "text" }));
+      },
+    },
+  ],
+};
+const commonjs = /** @type {const} */ ({ format: "cjs", splitting: false, outExtension: { ".js": ".cjs" } });
+
+await Promise.all([
+  bundle("browser", ["index", "element", "worker", "worker-thread", "react"]),
+  bundle("node", ["index", "react", "cli"]),
+  bundle("workerd", ["index"]),
+  bundle("edge-light", ["index"]),
+  bundle("inline", ["index"], inline),
+  bundle("inline", ["index"], { ...inline, ...commonjs }),
+  bundle("commonjs", ["index"], { ...commonjs, outdir: path.join(OUT, "cjs") }),
+]);
+
+const { imports: _, ...manifest } = JSON.parse(readFileSync(path.join(HERE, "package.json"), "utf8"));
+writeFileSync(path.join(OUT, "package.json"), `${JSON.stringify(manifest, null, 2)}\n`);
+cpSync(WASM, path.join(OUT, "client_bg.wasm"));
+for (const name of ["LICENSE-MIT", "LICENSE-APACHE"]) cpSync(path.join(HERE, "..", name), path.join(OUT, name));
+cpSync(path.join(HERE, "README.md"), path.join(OUT, "README.md"));
+for (const name of readdirSync(path.join(HERE, "types"))) if (name !== "glue.d.ts" && !name.startsWith("shim")) cpSync(path.join(HERE, "types", name), path.join(OUT, "types", name));
+// `require` resolves types of its own kind, word for word the same.
+cpSync(path.join(HERE, "types/index.d.ts"), path.join(OUT, "types/index.d.cts"));
+chmodSync(path.join(OUT, "node/cli.js"), 0o755);
+
+const wasm = readFileSync(WASM);
+console.log(`client_bg.wasm: ${kib(wasm.length)}, ${kib(gzipSync(wasm, { level: 9 }).length)} gzip, ${kib(brotliCompressSync(wasm).length)} brotli`);
+const scripts = readdirSync(path.join(OUT, "browser"), { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+const script = Buffer.concat(scripts.map((entry) => readFileSync(path.join(entry.parentPath, entry.name))));
+console.log(`browser/*.js, all faces: ${kib(script.length)}, ${kib(gzipSync(script, { level: 9 }).length)} gzip`);
+
+/** @param {number} bytes */
+function kib(bytes) {
+  return `${(bytes / 1024).toFixed(1)} KiB`;
+}

@@ -1,0 +1,190 @@
+// The WebAssembly module: brought in once, and text brought across to it.
+//
+// Text crosses by `encodeInto` into one buffer that is used again and again, in
+// windows where it is longer, so that 64 MB of text take no more memory than one
+// window. Everything after `init` is synchronous.
+
+import start, * as glue from "#glue";
+import { source } from "#platform";
+
+/**
+ * @typedef {string | URL | Request | Response | BufferSource | WebAssembly.Module} InitSource
+ * @typedef {import("../types/index.js").Measure} Measure
+ */
+
+/** Bytes of the buffer: larger windows are no faster (2026-11). */
+const WINDOW_BYTES = 1 << 20;
+/** UTF-8 bytes of one UTF-16 unit, at most. */
+const BYTES_A_UNIT_MAX = 3;
+
+const encoder = new TextEncoder();
+/** @type {WebAssembly.Memory | undefined} */
+let memory;
+/** @type {Promise<void> | undefined} */
+let starting;
+let view = new Uint8Array(0);
+
+/**
+ * Brings the module in, once: later calls get the first one's promise. One that
+ * failed may be tried again.
+ *
+ * @param {InitSource | Promise<InitSource>} [from] none: the package's own
+ * @returns {Promise<void>}
+ */
+export function init(from) {
+  if (memory) return Promise.resolve();
+  return (starting ??= begin(from).catch((error) => {
+    starting = undefined;
+    throw new TollgateError("no_wasm", `The WebAssembly module could not be started: ${reason(error)}`, error);
+  }));
+}
+
+/**
+ * The same at once, from a module or its bytes.
+ *
+ * @param {BufferSource | WebAssembly.Module} module
+ */
+export function initSync(module) {
+  if (memory) return;
+  try {
+    memory = glue.initSync({ module }).memory;
+  } catch (error) {
+    throw new TollgateError("no_wasm", `The WebAssembly module could not be started: ${reason(error)}`, error);
+  }
+}
+
+/** Whether `init` is through. */
+export function isReady() {
+  return memory !== undefined;
+}
+
+/** What went wrong, with a stable code. */
+export class TollgateError extends Error {
+  /**
+   * @param {import("../types/index.js").ErrorCode} code
+   * @param {string} message
+   * @param {unknown} [cause]
+   */
+  constructor(code, message, cause) {
+    super(message, { cause });
+    this.name = "TollgateError";
+    this.code = code;
+  }
+}
+
+/**
+ * A whole request's measure.
+ *
+ * @param {string} json the request
+ * @param {boolean} complete whether it is to be sent, and so has `max_tokens`
+ * @param {number} atMs the prices' time
+ * @returns {Measure}
+ */
+export function measureJson(json, complete, atMs) {
+  const told = guarded(() => {
+    glue.request_begin(complete);
+    const problem = windows(json, glue.request_feed);
+    return problem === undefined ? glue.request_end(atMs) : `!${problem}`;
+  });
+  if (told.startsWith("!")) throw new TollgateError("bad_request", told.slice(1));
+  return JSON.parse(told);
+}
+
+/**
+ * A text's tokens in a Claude model.
+ *
+ * @param {string} text
+ * @param {string} model
+ * @returns {{lower: number, estimate: number, upper: number}}
+ */
+export function estimateText(text, model) {
+  const [lower, estimate, upper] = guarded(() => {
+    glue.text_begin();
+    windows(text, glue.text_feed);
+    return glue.text_end(model);
+  });
+  return { lower, estimate, upper };
+}
+
+/**
+ * What an answer cost, micro-dollars.
+ *
+ * @param {string} model
+ * @param {{input: number, cacheWritten: number, cacheRead: number, output: number}} used
+ * @param {number} atMs
+ */
+export function costOf(model, used, atMs) {
+  return guarded(() => glue.cost(model, used.input, used.cacheWritten, used.cacheRead, used.output, atMs));
+}
+
+/** @type {readonly import("../types/index.js").ModelInfo[] | undefined} */
+let models;
+
+/**
+ * The Claude models that this version knows.
+ *
+ * @returns {readonly import("../types/index.js").ModelInfo[]}
+ */
+export function knownModels() {
+  return (models ??= Object.freeze(JSON.parse(guarded(glue.model_list)).map(Object.freeze)));
+}
+
+/** @param {InitSource | Promise<InitSource> | undefined} from */
+async function begin(from) {
+  const module = (await from) ?? (await source());
+  memory = (await start({ module_or_path: module })).memory;
+}
+
+/**
+ * @template T
+ * @param {string} text
+ * @param {(bytes: number) => T | undefined} feed
+ * @returns {T | undefined} what `feed` answered first
+ */
+function windows(text, feed) {
+  let rest = text;
+  do {
+    const room = roomFor(Math.min(rest.length * BYTES_A_UNIT_MAX, WINDOW_BYTES));
+    // A lone surrogate becomes U+FFFD, as in every tokenizer for UTF-8.
+    const { read, written } = encoder.encodeInto(rest, room);
+    const answer = feed(written);
+    if (answer !== undefined) return answer;
+    rest = rest.slice(read);
+  } while (rest);
+  return undefined;
+}
+
+/** @param {number} bytes */
+function roomFor(bytes) {
+  if (!memory) throw new TollgateError("not_ready", "Call and await init() or load() first.");
+  // A memory that grew has another buffer, and the old view no bytes.
+  if (view.length < bytes || view.buffer !== memory.buffer) {
+    const at = glue.room(Math.max(bytes, view.length));
+    view = new Uint8Array(memory.buffer, at, Math.max(bytes, view.length));
+  }
+  return view;
+}
+
+/**
+ * @template T
+ * @param {() => T} call
+ * @returns {T}
+ */
+function guarded(call) {
+  if (!memory) throw new TollgateError("not_ready", "Call and await init() or load() first.");
+  try {
+    return call();
+  } catch (error) {
+    if (!(error instanceof WebAssembly.RuntimeError)) throw error;
+    // A mistake of ours. What a trap leaves is not to be called again.
+    glue.__wbg_reset_state();
+    memory = glue.initSync().memory;
+    view = new Uint8Array(0);
+    throw new TollgateError("internal", `The WebAssembly module stopped: ${reason(error)}. Please report it.`, error);
+  }
+}
+
+/** @param {unknown} error */
+function reason(error) {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,199 @@
+// <tollgate-meter for="id">: what a prompt takes, beside the field it is typed in.
+
+import { load, TollgateError } from "./index.js";
+
+/** @typedef {import("../types/index.js").Measure} Measure */
+
+/**
+ * From these permille of the most that may be taken: the text says it too, as a
+ * colour alone tells nothing to many.
+ *
+ * @type {readonly (readonly [number, string, string])[]}
+ */
+const LEVELS = [
+  [1000, "over", "over the limit"],
+  [900, "high", "at the limit"],
+  [800, "near", "near the limit"],
+  [0, "ok", ""],
+];
+
+const STYLE = `
+:host { display: block; font: 0.875em/1.4 system-ui, sans-serif; }
+:host([hidden]) { display: none; }
+.meter { height: var(--tollgate-meter-height, 0.375em); border-radius: 1em; overflow: hidden; background: var(--tollgate-meter-track, #8884); }
+.bar { height: 100%; width: 0; border-radius: inherit; background: var(--level); transition: width 0.15s; }
+.text { display: flex; flex-wrap: wrap; gap: 0 0.75em; margin-top: 0.25em; font-variant-numeric: tabular-nums; }
+.level { color: var(--level); font-weight: 600; }
+.quiet { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
+:host { --level: var(--tollgate-meter-ok, light-dark(#1a7f37, #3fb950)); }
+:host([level="near"]) { --level: var(--tollgate-meter-near, light-dark(#7d4e00, #d29922)); }
+:host([level="high"]) { --level: var(--tollgate-meter-high, light-dark(#a04100, #f0883e)); }
+:host([level="over"]) { --level: var(--tollgate-meter-over, light-dark(#b3261e, #ff7b72)); }
+@media (prefers-reduced-motion: reduce) { .bar { transition: none; } }
+@media (forced-colors: active) { .bar { background: CanvasText; } .meter { border: 1px solid CanvasText; } }
+`;
+
+const TEMPLATE = [
+  ["div", { class: "meter", part: "meter", role: "meter", "aria-valuemin": "0" }, [["div", { class: "bar", part: "bar" }, []]]],
+  ["div", { class: "text", part: "text", "aria-hidden": "true" }, [
+    ["span", { class: "count", part: "count" }, []],
+    ["span", { class: "bound", part: "bound" }, []],
+    ["span", { class: "cost", part: "cost" }, []],
+    ["span", { class: "level", part: "level" }, []],
+  ]],
+  ["span", { class: "quiet", role: "status" }, []],
+];
+
+/** @type {CSSStyleSheet | undefined} */
+let sheet;
+
+/** A page without custom elements (a server that renders) only imports this. */
+const Base = /** @type {typeof HTMLElement} */ (globalThis.HTMLElement ?? class {});
+
+export class TollgateMeter extends Base {
+  static observedAttributes = ["for", "model", "max", "label"];
+
+  /** @type {HTMLElement | null} */
+  #field = null;
+  /** @type {Record<string, unknown>} */
+  #request = {};
+  /** @type {import("../types/index.js").Counter | null} */
+  #counter = null;
+  /** @type {Record<string, HTMLElement>} */
+  #parts = {};
+  #frame = 0;
+  /** @type {Measure | null} */
+  #measure = null;
+
+  constructor() {
+    super();
+    const root = this.attachShadow({ mode: "open" });
+    // A sheet of one's own passes a policy that forbids inline styles.
+    sheet ??= new CSSStyleSheet();
+    if (!sheet.cssRules.length) sheet.replaceSync(STYLE);
+    root.adoptedStyleSheets = [sheet];
+    root.append(...TEMPLATE.map((node) => this.#made(node)));
+  }
+
+  /** The rest of the request: system, tools, earlier messages. Assign a new object. */
+  get request() {
+    return this.#request;
+  }
+  set request(request) {
+    this.#request = request ?? {};
+    this.#soon();
+  }
+
+  /** The last measure, or null. */
+  get measure() {
+    return this.#measure;
+  }
+
+  connectedCallback() {
+    // The field may stand below, and not be there yet.
+    if (this.ownerDocument.readyState === "loading") this.ownerDocument.addEventListener("DOMContentLoaded", this.#attach, { once: true });
+    else this.#attach();
+  }
+
+  disconnectedCallback() {
+    this.#field?.removeEventListener("input", this.#soon);
+    this.#field = null;
+    cancelAnimationFrame(this.#frame);
+    this.#frame = 0;
+  }
+
+  /** @param {string} name */
+  attributeChangedCallback(name) {
+    if (!this.isConnected) return;
+    if (name === "model") this.#counter = null;
+    this.#attach();
+  }
+
+  #attach = () => {
+    this.#field?.removeEventListener("input", this.#soon);
+    const id = this.getAttribute("for");
+    this.#field = id ? /** @type {Document | ShadowRoot} */ (this.getRootNode()).getElementById(id) : null;
+    this.#field?.addEventListener("input", this.#soon);
+    this.#soon();
+  };
+
+  // Once a frame, however fast keys are pressed.
+  #soon = () => {
+    if (this.#frame || !this.isConnected) return;
+    this.#frame = requestAnimationFrame(() => {
+      this.#frame = 0;
+      void this.#update();
+    });
+  };
+
+  async #update() {
+    const model = this.getAttribute("model") ?? "claude-sonnet-5-5";
+    try {
+      const counter = this.#counter?.name === model ? this.#counter : await load(model);
+      if (model !== (this.getAttribute("model") ?? "claude-sonnet-5-5")) return;
+      this.#counter = counter;
+      const text = /** @type {any} */ (this.#field)?.value ?? this.#field?.textContent ?? "";
+      const earlier = Array.isArray(this.#request.messages) ? this.#request.messages : [];
+      const measure = counter.measure({ ...this.#request, messages: [...earlier, { role: "user", content: text }] });
+      this.#show(measure, Number(this.getAttribute("max")) || counter.model.max_input_tokens);
+    } catch (error) {
+      this.#fail(error instanceof TollgateError ? error.message : String(error));
+    }
+  }
+
+  /**
+   * @param {Measure} measure
+   * @param {number} most
+   */
+  #show(measure, most) {
+    const { meter, bar, count, bound, cost, level, quiet } = this.#parts;
+    const { estimate, upper, lower } = measure;
+    const permille = Math.floor((estimate * 1000) / most);
+    const [, name, says] = LEVELS.find(([from]) => permille >= from) ?? LEVELS[LEVELS.length - 1];
+    const number = new Intl.NumberFormat(this.ownerDocument.documentElement.lang || undefined);
+    const dollars = `$${(measure.cost.input_microusd / 1e6).toFixed(measure.cost.input_microusd < 1e6 ? 4 : 2)}`;
+    count.textContent = `${measure.exact ? "" : "≈ "}${number.format(estimate)} of ${number.format(most)} tokens`;
+    bound.textContent = measure.exact ? "" : `${number.format(lower)} to ${number.format(upper)}`;
+    cost.textContent = dollars;
+    level.textContent = says;
+    bar.style.width = `${Math.min(100, permille / 10)}%`;
+    meter.setAttribute("aria-label", this.getAttribute("label") ?? "Tokens of the prompt");
+    meter.setAttribute("aria-valuemax", String(most));
+    meter.setAttribute("aria-valuenow", String(Math.min(estimate, most)));
+    meter.setAttribute("aria-valuetext", `about ${number.format(estimate)} of ${number.format(most)} tokens, ${dollars}${says ? `, ${says}` : ""}`);
+    // Spoken when it changes, not at each key.
+    if (this.getAttribute("level") !== name) {
+      this.setAttribute("level", name);
+      quiet.textContent = says && `${says}: about ${number.format(estimate)} of ${number.format(most)} tokens`;
+    }
+    this.#measure = measure;
+    this.dispatchEvent(new CustomEvent("tollgate-measure", { detail: measure, bubbles: true }));
+  }
+
+  /** @param {string} message */
+  #fail(message) {
+    const { count, bound, cost, level, bar } = this.#parts;
+    for (const part of [bound, cost, level]) part.textContent = "";
+    bar.style.width = "0";
+    count.textContent = "not counted";
+    this.#measure = null;
+    this.dispatchEvent(new CustomEvent("tollgate-error", { detail: message, bubbles: true }));
+  }
+
+  /**
+   * @param {any} node
+   * @returns {HTMLElement}
+   */
+  #made([tag, attributes, children]) {
+    const element = this.ownerDocument.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, String(value));
+    element.append(...children.map((/** @type {any} */ child) => this.#made(child)));
+    this.#parts[attributes.class] = element;
+    return element;
+  }
+}
+
+/** Makes the tag known. Importing this module alone changes nothing. */
+export function defineMeter(name = "tollgate-meter") {
+  if (globalThis.customElements && !customElements.get(name)) customElements.define(name, TollgateMeter);
+}

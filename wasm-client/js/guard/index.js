@@ -1,0 +1,250 @@
+// guard(…): a `fetch` for the official SDKs that refuses what must fail before it
+// leaves. The way of a call is `guarded` below; what is decided is ledger.js's.
+
+import { costOf, init, isReady, TollgateError } from "../core.js";
+import { Book } from "./book.js";
+import { askOf, callOf } from "./call.js";
+import { fixedLimits, limitsOfHeaders, retryAfterMs } from "./limits.js";
+import { poller } from "./poll.js";
+import { answer, hex } from "./refusal.js";
+import { watched } from "./usage.js";
+
+/**
+ * @typedef {import("../../types/index.js").GuardOptions} GuardOptions
+ * @typedef {import("../../types/index.js").GuardedFetch} GuardedFetch
+ * @typedef {import("./ledger.js").Ask} Ask
+ */
+
+/** Callers remembered: a server that guards for many users forgets the idlest. */
+const BOOKS_MAX = 256;
+const STALE_MS = 30_000;
+
+/**
+ * @param {GuardOptions} options
+ * @returns {GuardedFetch}
+ */
+export function guard(options) {
+  const { limits, key, maxWait, share = true, onRefuse, onUnchecked } = options;
+  const clock = options.now ?? Date.now;
+  // As it is at the time of a call: tests and polyfills replace it.
+  const send = options.fetch ?? ((input, init) => globalThis.fetch(input, init));
+  const url = typeof limits === "string" || limits instanceof URL ? absolute(limits) : null;
+  const fixed = url ? null : /** @type {import("../../types/index.js").FixedLimits} */ (limits);
+  if (!url && (typeof fixed !== "object" || fixed === null)) throw new TypeError("guard: limits must be the address of /v1/limits, or limits");
+  if (maxWait !== undefined && !(Number.isInteger(maxWait) && maxWait >= 0 && maxWait <= 3600)) throw new TypeError("guard: maxWait must be whole seconds, 0 to 3600");
+  const whenUnknown = options.whenUnknown ?? "open";
+  if (whenUnknown !== "open" && whenUnknown !== "closed") throw new TypeError('guard: whenUnknown must be "open" or "closed"');
+  const rules = { whenUnknown, staleMs: options.staleMs ?? STALE_MS, fixed: fixed !== null };
+  // Told here where they are wrong, not at the first call.
+  if (fixed) fixedLimits(fixed, 0);
+  let stopped = false;
+
+  /** @type {Map<string, Promise<Book>>} the most recently used last */
+  const books = new Map();
+  const bookOf = (/** @type {string} */ credential, /** @type {string} */ user) => {
+    const name = fixed ? "" : `${credential}\n${user}`;
+    const book = books.get(name) ?? open(name, credential, user);
+    books.delete(name);
+    books.set(name, book);
+    if (books.size > BOOKS_MAX) {
+      const [idlest] = books.keys();
+      void books.get(idlest)?.then((book) => book.close());
+      books.delete(idlest);
+    }
+    return book;
+  };
+  const open = async (/** @type {string} */ name, /** @type {string} */ credential, /** @type {string} */ user) => {
+    const headers = { ...(credential && { "x-api-key": credential }), ...(user && { "x-tollgate-user": user }) };
+    return new Book({
+      rules,
+      clock,
+      poll: url && poller(url, headers, send, clock),
+      snapshot: fixed && fixedLimits(fixed, clock()),
+      shared: share ? await tabsName(`${url ?? JSON.stringify(fixed)}\n${name}`) : null,
+      onSnapshot: (snapshot) => quietly(() => options.onSnapshot?.(publicOf(snapshot))),
+    });
+  };
+
+  /** @type {(input: RequestInfo | URL, init?: RequestInit) => Promise<Response>} */
+  const guarded = async (input, requestInit) => {
+    const call = callOf(input, requestInit);
+    if (!call || stopped) return send(input, requestInit);
+    call.signal?.throwIfAborted();
+    const measured = isReady() || (await until(init(options.wasm), call.signal).then(() => true, failed(call.signal)));
+    const ask = await until(askOf(call, clock(), maxWait ?? null, measured), call.signal);
+    const sent = url && maxWait !== undefined ? withMaxWait(call.headers, requestInit, maxWait) : requestInit;
+    if (!ask) return send(input, sent);
+    if (!ask.input) quietly(() => onUnchecked?.({ reason: "not_measured", model: ask.model }));
+
+    // Without a key of its own the guard may use the request's, where it goes anyway.
+    const own = call.url.origin === url?.origin ? keyOf(call.headers) : "";
+    const book = await bookOf(key ?? own, call.headers.get("x-tollgate-user") ?? "");
+    const id = hex(8);
+    const admitting = book.admit(id, ask);
+    const decision = await until(admitting, call.signal).catch((error) => {
+      // It left while the limits were asked for: its place, once it has one, is free.
+      void admitting.then(() => book.release(id), () => {});
+      throw error;
+    });
+    if (decision.kind !== "send") {
+      const { refusal } = decision;
+      quietly(() => onRefuse?.({ ...refusal, model: ask.model, input: ask.input }));
+      return answer(refusal, call.api);
+    }
+    if (decision.unchecked) quietly(() => onUnchecked?.({ reason: /** @type {"no_snapshot" | "stale"} */ (decision.unchecked), model: ask.model }));
+    /** @type {Response} */
+    let response;
+    try {
+      response = await send(input, sent);
+    } catch (error) {
+      // Whether it arrived nobody knows; the next snapshot will.
+      book.release(id);
+      throw error;
+    }
+    return heard(book, id, ask, response);
+  };
+
+  /**
+   * What a response teaches, and the response.
+   *
+   * @param {Book} book
+   * @param {string} id
+   * @param {Ask} ask
+   * @param {Response} response
+   */
+  const heard = (book, id, ask, response) => {
+    const now = clock();
+    book.learnLimits(limitsOfHeaders(response.headers, ask.class, now));
+    if (response.ok) {
+      return watched(response, (used) => {
+        if (!used) return book.keep(id);
+        const { input, cacheWritten, cacheRead, output } = used;
+        const microusd = isReady() ? costOf(ask.model, { input: input - cacheWritten, cacheWritten, cacheRead, output }, now) : 0;
+        book.settle(id, { input, output, tokens: input + cacheRead + output, microusd });
+      });
+    }
+    book.release(id);
+    const after = response.status === 429 || response.status === 503 || response.status === 529 ? retryAfterMs(response.headers, now) : null;
+    if (after !== null) {
+      const { status } = response;
+      const message = "The last such request was refused, and its time to come back has not come.";
+      const type = status === 429 ? "rate_limit_error" : status === 529 ? "overloaded_error" : "api_error";
+      book.learnBar({
+        model: ask.model,
+        untilMs: now + after,
+        input: ask.input?.estimate ?? 0,
+        maxTokens: ask.maxTokens,
+        patienceMs: ask.patienceMs,
+        said: { status, type, code: "tollgate_not_yet", message },
+      });
+    }
+    return response;
+  };
+
+  return Object.assign(guarded, {
+    async refresh() {
+      const book = await bookOf(key ?? "", "");
+      return book.refresh();
+    },
+    close() {
+      stopped = true;
+      for (const book of books.values()) void book.then((book) => book.close());
+      books.clear();
+    },
+  });
+}
+
+/**
+ * @param {string | URL} limits
+ * @returns {URL}
+ */
+function absolute(limits) {
+  try {
+    return new URL(limits, globalThis.location?.href);
+  } catch {
+    throw new TypeError(`guard: limits is no address: ${limits}`);
+  }
+}
+
+/**
+ * A refusal to start the module is no reason to keep requests back; a call that was
+ * given up is.
+ *
+ * @param {AbortSignal | null} signal
+ */
+function failed(signal) {
+  return () => {
+    signal?.throwIfAborted();
+    return false;
+  };
+}
+
+/**
+ * @template T
+ * @param {Promise<T>} promise
+ * @param {AbortSignal | null} signal
+ * @returns {Promise<T>}
+ */
+function until(promise, signal) {
+  if (!signal) return promise;
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    if (signal.aborted) return abort();
+    signal.addEventListener("abort", abort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+  });
+}
+
+/**
+ * The gate is told the same patience that the guard decides by.
+ *
+ * @param {Headers} headers all that the call has
+ * @param {RequestInit | undefined} init
+ * @param {number} maxWait
+ */
+function withMaxWait(headers, init, maxWait) {
+  if (headers.has("x-tollgate-max-wait")) return init;
+  const all = new Headers(headers);
+  all.set("x-tollgate-max-wait", String(maxWait));
+  return { ...init, headers: all };
+}
+
+/** @param {Headers} headers */
+function keyOf(headers) {
+  return headers.get("x-api-key") ?? headers.get("authorization")?.replace(/^Bearer +/i, "") ?? "";
+}
+
+/**
+ * A name that only callers with the same key and gate have, and that gives
+ * neither away; null where it cannot be made.
+ *
+ * @param {string} secret
+ */
+async function tabsName(secret) {
+  if (!globalThis.crypto?.subtle) return null;
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(secret));
+  return `tollgate:${Array.from(new Uint8Array(digest, 0, 12), (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
+}
+
+/**
+ * @param {import("./ledger.js").Snapshot} snapshot
+ * @returns {import("../../types/index.js").LimitsSnapshot}
+ */
+function publicOf({ heardMs, models, limits }) {
+  return structuredClone({ atMs: heardMs, models, limits: limits.map(({ scope, kind, level, capacity, perMinute, endsMs }) => ({ scope, kind, level, capacity, perMinute, endsMs })) });
+}
+
+/**
+ * A callback's mistake is its own: the request goes on.
+ *
+ * @param {() => void} callback
+ */
+function quietly(callback) {
+  try {
+    callback();
+  } catch (error) {
+    console.error(error);
+  }
+}
+
+export { TollgateError };

@@ -1,0 +1,544 @@
+// The guard's decision: what is left, by the last snapshot and what was sent
+// since, and whether a request must fail. Pure: every time comes in as an
+// argument, nothing is fetched, nothing is kept elsewhere.
+//
+// It refuses only what is certain to fail. A gate queues what does not fit now,
+// so a limit refuses only where even the wait for its refill is longer than the
+// request's patience; what other callers hold is not known here, so a budget
+// refuses only once nothing of it is left; token counts are taken at their lower
+// bound. Limits given in code are the whole truth and are kept to the estimate.
+
+/**
+ * One limit, at a time.
+ *
+ * @typedef {object} Limit
+ * @property {string} scope `tenant`, `user`, `deployment`, `account`, or `code`: given to `guard`
+ * @property {Kind} kind
+ * @property {number} level what was left
+ * @property {number} capacity the most it holds
+ * @property {number} perMinute refill; 0: none
+ * @property {number} atMs when it was so: no request sent later is in it
+ * @property {number} endsMs when it is full again, or its window ends
+ * @property {string} [class] of models, where it is for one alone
+ *
+ * @typedef {"requests" | "input_tokens" | "output_tokens" | "concurrent" | "requests_day" | "tokens_day" | "microusd_day"} Kind
+ *
+ * @typedef {object} ModelLimits
+ * @property {string} class
+ * @property {number} maxInputTokens
+ * @property {{requests: number, inputTokens: number, outputTokens: number} | null} available
+ *
+ * @typedef {object} Snapshot what `/v1/limits` told
+ * @property {number} heardMs when it came: no request sent later is in it
+ * @property {number} nextPollMs the span until it is worth asking again
+ * @property {Record<string, ModelLimits>} models
+ * @property {Limit[]} limits
+ *
+ * @typedef {object} Ask a request that wants to go
+ * @property {string} model
+ * @property {string} class
+ * @property {{lower: number, estimate: number, upper: number} | null} input null: not known
+ * @property {number} maxTokens
+ * @property {number} microusdMax
+ * @property {number | null} window the model's context window, where known
+ * @property {number} patienceMs how long the gate may keep it waiting
+ *
+ * @typedef {object} Amounts
+ * @property {number} input
+ * @property {number} output
+ * @property {number} tokens of a budget
+ * @property {number} microusd
+ *
+ * @typedef {object} Entry a request that went
+ * @property {string} id
+ * @property {string} class
+ * @property {number} sentMs
+ * @property {boolean} open
+ * @property {Amounts} held what it may use; once settled, what it used
+ *
+ * @typedef {object} Bar a time before which a refused request need not come back
+ * @property {string} model
+ * @property {number} untilMs
+ * @property {number} input
+ * @property {number} maxTokens
+ * @property {number} patienceMs
+ * @property {Said} said the refusal, to be said again
+ *
+ * @typedef {object} Said
+ * @property {number} status
+ * @property {string} type
+ * @property {string} code
+ * @property {string} message
+ *
+ * @typedef {Said & {retryAfterMs: number | null, limit: {scope: string, kind: Kind, level: number, capacity: number} | null}} Refusal
+ *
+ * @typedef {{kind: "send", unchecked: Unchecked | null} | {kind: "refuse", refusal: Refusal} | {kind: "refresh", refusal: Refusal}} Decision
+ * `refresh`: it would be refused, but by a snapshot too old for that.
+ *
+ * @typedef {"no_snapshot" | "stale"} Unchecked
+ *
+ * @typedef {object} Rules
+ * @property {"open" | "closed"} whenUnknown
+ * @property {number} staleMs older than this, a snapshot decides nothing
+ * @property {boolean} fixed whether the limits were given in code: no gate, no queue
+ *
+ * @typedef {object} Ledger
+ * @property {Snapshot | null} snapshot
+ * @property {Limit[]} learned from response headers
+ * @property {Entry[]} entries oldest first
+ * @property {Bar[]} bars
+ */
+
+/** Entries remembered. A page that sends more in a poll's time is not a page. */
+const ENTRIES_MAX = 10_000;
+/** Refusals remembered, the newest. */
+const BARS_MAX = 64;
+/** No request runs longer (the SDKs' own time-out): its tab was closed. */
+const OPEN_MS_MAX = 600_000;
+/** `available` is told without its refill: it holds for the gate's own second. */
+const AVAILABLE_MS_MAX = 1_000;
+/** Timers come this much early, and a retry at its time is to pass. */
+const EARLY_MS = 50;
+/** When to look again where nothing tells a time. */
+const SOON_MS = 1_000;
+
+/** @returns {Ledger} */
+export function emptyLedger() {
+  return { snapshot: null, learned: [], entries: [], bars: [] };
+}
+
+/**
+ * Whether the request may go now. Takes nothing.
+ *
+ * @param {Ledger} ledger
+ * @param {Ask} ask
+ * @param {Rules} rules
+ * @param {number} now
+ * @returns {Decision}
+ */
+export function decide(ledger, ask, rules, now) {
+  const { snapshot } = ledger;
+  const window = snapshot?.models[ask.model]?.maxInputTokens ?? ask.window;
+  if (ask.input && window !== null && ask.input.lower > window) return refuse(tooLong(ask, ask.input.lower, window));
+  const bar = ledger.bars.find((bar) => bars(bar, ask, now));
+  if (bar) return refuse({ ...bar.said, retryAfterMs: bar.untilMs - now, limit: null });
+  if (!snapshot) return unknown("no_snapshot", rules);
+  const age = now - snapshot.heardMs;
+  if (!rules.fixed && age > rules.staleMs) return unknown("stale", rules);
+  const refusal = refusalOf(ledger, snapshot, ask, rules, now);
+  if (!refusal) return { kind: "send", unchecked: null };
+  const settled = rules.fixed || age <= AVAILABLE_MS_MAX;
+  return settled ? refuse(refusal) : { kind: "refresh", refusal };
+}
+
+/**
+ * What is left of a limit. For a gate's budget: at the most that can be left, as
+ * requests under way may give back what they hold.
+ *
+ * @param {Ledger} ledger
+ * @param {Limit} limit
+ * @param {Rules} rules
+ * @param {number} now
+ */
+export function levelOf(ledger, limit, rules, now) {
+  const { kind, capacity, perMinute, atMs, endsMs } = limit;
+  const isWindow = kind.endsWith("_day");
+  if (isWindow && now >= endsMs && atMs < endsMs) return capacity;
+  let { level } = limit;
+  let at = atMs;
+  for (const entry of ledger.entries) {
+    if (limit.class && entry.class !== limit.class) continue;
+    const taken = amountOf(entry, kind, rules);
+    if (entry.sentMs <= atMs) {
+      // The snapshot counts it as held; some or all of that may come back.
+      if (entry.open && !rules.fixed && (kind === "tokens_day" || kind === "microusd_day")) level += entry.held[kind === "tokens_day" ? "tokens" : "microusd"];
+      continue;
+    }
+    level = refilled(level, entry.sentMs - at, perMinute, capacity) - taken;
+    at = Math.max(at, entry.sentMs);
+  }
+  return refilled(level, now - at, perMinute, capacity);
+}
+
+/**
+ * Notes that a request goes.
+ *
+ * @param {Ledger} ledger
+ * @param {string} id
+ * @param {Ask} ask
+ * @param {number} now
+ */
+export function take(ledger, id, ask, now) {
+  const input = ask.input?.estimate ?? 0;
+  const held = { input, output: 0, tokens: input + ask.maxTokens, microusd: ask.microusdMax };
+  // Later than all that was told before it, though the clock shows the same millisecond.
+  const toldMs = Math.max(ledger.snapshot?.heardMs ?? 0, ...limitsOf(ledger).map((limit) => limit.atMs));
+  add(ledger, { id, class: ask.class, sentMs: Math.max(now, toldMs + 1), open: true, held }, now);
+}
+
+/**
+ * Adds an entry, of this tab or another.
+ *
+ * @param {Ledger} ledger
+ * @param {Entry} entry
+ * @param {number} now
+ */
+export function add(ledger, entry, now) {
+  if (ledger.entries.some((known) => known.id === entry.id)) return;
+  ledger.entries.push(entry);
+  ledger.entries.sort((a, b) => a.sentMs - b.sentMs);
+  prune(ledger, now);
+}
+
+/**
+ * Puts what was used in the place of what was held. Idempotent.
+ *
+ * @param {Ledger} ledger
+ * @param {string} id
+ * @param {Amounts} used
+ */
+export function settle(ledger, id, used) {
+  const entry = ledger.entries.find((entry) => entry.id === id && entry.open);
+  if (entry) Object.assign(entry, { open: false, held: used });
+}
+
+/**
+ * It was not sent, or used nothing.
+ *
+ * @param {Ledger} ledger
+ * @param {string} id
+ */
+export function release(ledger, id) {
+  ledger.entries = ledger.entries.filter((entry) => entry.id !== id);
+}
+
+/**
+ * A snapshot, where it is newer.
+ *
+ * @param {Ledger} ledger
+ * @param {Snapshot} snapshot
+ * @param {number} now
+ * @returns {boolean} whether it was
+ */
+export function learn(ledger, snapshot, now) {
+  if (ledger.snapshot && snapshot.heardMs < ledger.snapshot.heardMs) return false;
+  ledger.snapshot = snapshot;
+  prune(ledger, now);
+  return true;
+}
+
+/**
+ * One limit's level, as a response told it.
+ *
+ * @param {Ledger} ledger
+ * @param {Limit} told
+ */
+export function learnLimit(ledger, told) {
+  const same = (/** @type {Limit} */ limit) => limit.scope === told.scope && limit.kind === told.kind && limit.class === told.class;
+  const list = ledger.snapshot?.limits.some(same) ? ledger.snapshot.limits : ledger.learned;
+  const at = list.findIndex(same);
+  // Its refill is the snapshot's to say where a header does not.
+  const known = list[at];
+  const limit = { ...told, perMinute: told.perMinute || known?.perMinute || 0 };
+  if (at < 0) list.push(limit);
+  else if (known.atMs <= told.atMs) list[at] = limit;
+}
+
+/**
+ * A refusal that said when to come back.
+ *
+ * @param {Ledger} ledger
+ * @param {Bar} bar
+ */
+export function learnBar(ledger, bar) {
+  ledger.bars = [bar, ...ledger.bars].slice(0, BARS_MAX);
+}
+
+/**
+ * @param {Ledger} ledger
+ * @param {Snapshot} snapshot
+ * @param {Ask} ask
+ * @param {Rules} rules
+ * @param {number} now
+ * @returns {Refusal | null} of the limit that opens last
+ */
+function refusalOf(ledger, snapshot, ask, rules, now) {
+  let worst = /** @type {Refusal | null} */ (null);
+  for (const limit of limitsOf(ledger)) {
+    if (limit.class && limit.class !== ask.class) continue;
+    const refusal = limitRefuses(ledger, limit, ask, rules, now);
+    if (refusal && (!worst || waitOf(refusal) > waitOf(worst))) worst = refusal;
+  }
+  return worst ?? unavailable(ledger, snapshot, ask, rules, now);
+}
+
+/**
+ * @param {Ledger} ledger
+ * @param {Limit} limit
+ * @param {Ask} ask
+ * @param {Rules} rules
+ * @param {number} now
+ * @returns {Refusal | null}
+ */
+function limitRefuses(ledger, limit, ask, rules, now) {
+  const need = needOf(limit.kind, ask, rules);
+  const level = levelOf(ledger, limit, rules, now);
+  const whole = limit.kind.endsWith("_day") ? wholeNeedOf(limit.kind, ask) : need;
+  if (limit.kind !== "output_tokens" && whole > limit.capacity && limit.capacity > 0) return tooLarge(limit, whole);
+  if (level >= need) return null;
+  if (limit.kind.endsWith("_day")) return spent(limit, level, Math.max(0, limit.endsMs - now));
+  const wait = limit.perMinute > 0 ? Math.ceil(((need - level) * 60_000) / limit.perMinute) : SOON_MS;
+  // What refills no one knows when (places, a bucket without a rate) fails at
+  // once only for those who do not wait.
+  const patience = rules.fixed ? 0 : limit.perMinute > 0 ? ask.patienceMs : ask.patienceMs > 0 ? Infinity : 0;
+  return wait > patience ? reached(limit, level, wait) : null;
+}
+
+/**
+ * What the gate says is available over all limits, the account's included. It
+ * says nothing of the refill, so it refuses those alone who do not wait.
+ *
+ * @param {Ledger} ledger
+ * @param {Snapshot} snapshot
+ * @param {Ask} ask
+ * @param {Rules} rules
+ * @param {number} now
+ * @returns {Refusal | null}
+ */
+function unavailable(ledger, snapshot, ask, rules, now) {
+  const available = snapshot.models[ask.model]?.available;
+  if (!available || rules.fixed || ask.patienceMs > 0) return null;
+  const since = ledger.entries.filter((entry) => entry.class === ask.class && entry.sentMs > snapshot.heardMs);
+  const requests = available.requests - since.length;
+  const input = available.inputTokens - since.reduce((sum, entry) => sum + entry.held.input, 0);
+  if (requests >= 1 && input >= (ask.input?.lower ?? 0)) return null;
+  const kind = requests < 1 ? "requests" : "input_tokens";
+  /** @type {Limit} */
+  const limit = { scope: "account", kind, level: 0, capacity: 0, perMinute: 0, atMs: now, endsMs: now };
+  return reached(limit, 0, snapshot.nextPollMs);
+}
+
+/**
+ * The least that the request surely takes of a limit.
+ *
+ * @param {Kind} kind
+ * @param {Ask} ask
+ * @param {Rules} rules
+ */
+function needOf(kind, ask, rules) {
+  switch (kind) {
+    case "input_tokens":
+      return rules.fixed ? (ask.input?.estimate ?? 0) : (ask.input?.lower ?? 0);
+    case "tokens_day":
+    case "microusd_day":
+      return rules.fixed ? wholeNeedOf(kind, ask) : 1;
+    default:
+      return 1;
+  }
+}
+
+/** @param {Ledger} ledger */
+function limitsOf({ snapshot, learned }) {
+  return snapshot ? [...snapshot.limits, ...learned] : learned;
+}
+
+/**
+ * What a budget reserves for the request: the gate's own arithmetic.
+ *
+ * @param {Kind} kind
+ * @param {Ask} ask
+ */
+function wholeNeedOf(kind, ask) {
+  switch (kind) {
+    case "tokens_day":
+      return (ask.input?.estimate ?? 0) + ask.maxTokens;
+    case "microusd_day":
+      return ask.microusdMax;
+    default:
+      return 1;
+  }
+}
+
+/**
+ * @param {Entry} entry
+ * @param {Kind} kind
+ * @param {Rules} rules
+ */
+function amountOf(entry, kind, rules) {
+  switch (kind) {
+    case "concurrent":
+      return entry.open ? 1 : 0;
+    case "input_tokens":
+      return entry.held.input;
+    case "output_tokens":
+      return entry.held.output;
+    case "tokens_day":
+      return entry.open && !rules.fixed ? 0 : entry.held.tokens;
+    case "microusd_day":
+      return entry.open && !rules.fixed ? 0 : entry.held.microusd;
+    default:
+      return 1;
+  }
+}
+
+/**
+ * @param {number} level
+ * @param {number} ms
+ * @param {number} perMinute
+ * @param {number} capacity
+ */
+function refilled(level, ms, perMinute, capacity) {
+  if (perMinute <= 0 || ms <= 0) return level;
+  return Math.max(level, Math.min(capacity, level + (ms * perMinute) / 60_000));
+}
+
+/**
+ * @param {Bar} bar
+ * @param {Ask} ask
+ * @param {number} now
+ */
+function bars(bar, ask, now) {
+  return (
+    bar.model === ask.model &&
+    bar.untilMs - now > EARLY_MS &&
+    (ask.input?.estimate ?? 0) >= bar.input &&
+    ask.maxTokens >= bar.maxTokens &&
+    // Who waits longer than the bar may be queued and get through.
+    ask.patienceMs <= Math.max(bar.patienceMs, bar.untilMs - now)
+  );
+}
+
+/**
+ * @param {Ledger} ledger
+ * @param {number} now
+ */
+function prune(ledger, now) {
+  // What is older than every level says nothing any more. Budgets are the
+  // exception: what an open request holds of them may come back.
+  const oldest = Math.min(ledger.snapshot?.heardMs ?? -Infinity, ...limitsOf(ledger).map((limit) => limit.atMs));
+  const kept = ledger.entries.filter((entry) => (entry.open ? now - entry.sentMs <= OPEN_MS_MAX : entry.sentMs > oldest));
+  ledger.entries = kept.slice(-ENTRIES_MAX);
+  ledger.bars = ledger.bars.filter((bar) => bar.untilMs > now);
+}
+
+/**
+ * For limits given in code, which no snapshot ever renews: takes what is settled
+ * into the levels, so that entries do not pile up.
+ *
+ * @param {Ledger} ledger
+ * @param {Rules} rules
+ * @param {number} now
+ */
+export function fold(ledger, rules, now) {
+  const { snapshot } = ledger;
+  if (!snapshot) return;
+  const firstOpen = ledger.entries.findIndex((entry) => entry.open && now - entry.sentMs <= OPEN_MS_MAX);
+  const done = firstOpen < 0 ? ledger.entries : ledger.entries.slice(0, firstOpen);
+  const last = done.at(-1)?.sentMs;
+  if (last !== undefined) {
+    const before = { ...ledger, entries: done };
+    snapshot.limits = snapshot.limits.map((limit) => ({ ...limit, level: levelOf(before, limit, rules, last), atMs: last }));
+    ledger.entries = ledger.entries.slice(done.length);
+  }
+  for (const limit of snapshot.limits) {
+    if (!limit.kind.endsWith("_day") || now < limit.endsMs) continue;
+    Object.assign(limit, { level: limit.capacity, atMs: limit.endsMs, endsMs: nextDay(now) });
+  }
+  prune(ledger, now);
+}
+
+/**
+ * Budgets begin anew at 00:00 UTC, as the gate's.
+ *
+ * @param {number} now
+ */
+export function nextDay(now) {
+  return (Math.floor(now / 86_400_000) + 1) * 86_400_000;
+}
+
+/** @param {Refusal} refusal */
+const refuse = (refusal) => /** @type {Decision} */ ({ kind: "refuse", refusal });
+
+/** @param {Refusal} refusal */
+const waitOf = (refusal) => refusal.retryAfterMs ?? Infinity;
+
+/**
+ * @param {Unchecked} reason
+ * @param {Rules} rules
+ * @returns {Decision}
+ */
+function unknown(reason, rules) {
+  if (rules.whenUnknown === "open") return { kind: "send", unchecked: reason };
+  const message = "The limits are not known: the gate could not be asked for them, and the guard was told to refuse then.";
+  return refuse({ status: 503, type: "api_error", code: "tollgate_limits_unknown", message, retryAfterMs: 2_000, limit: null });
+}
+
+/**
+ * @param {Ask} ask
+ * @param {number} lower
+ * @param {number} window
+ * @returns {Refusal}
+ */
+function tooLong(ask, lower, window) {
+  const message = `messages: the prompt has at least ${lower} tokens, and ${ask.model} takes ${window} at most. Shorten it.`;
+  return { status: 413, type: "request_too_large", code: "tollgate_context_window", message, retryAfterMs: null, limit: null };
+}
+
+/**
+ * @param {Limit} limit
+ * @param {number} need
+ * @returns {Refusal}
+ */
+function tooLarge(limit, need) {
+  const message = `This request alone needs ${need} ${words(limit.kind)}, more than its limit of ${limit.capacity} ever holds (${scopeOf(limit)}). Make it smaller, or let the operator raise the limit.`;
+  return { status: 400, type: "invalid_request_error", code: "tollgate_larger_than_limit", message, retryAfterMs: null, limit: seen(limit, limit.level) };
+}
+
+/**
+ * @param {Limit} limit
+ * @param {number} level
+ * @param {number} waitMs
+ * @returns {Refusal}
+ */
+function reached(limit, level, waitMs) {
+  const left = limit.capacity > 0 ? `: ${Math.max(0, Math.floor(level))} of ${limit.capacity} ${words(limit.kind)} left (${scopeOf(limit)})` : ` (${words(limit.kind)})`;
+  const codes = /** @type {Record<string, string>} */ ({ user: "tollgate_user_limit", account: "tollgate_provider_limit", code: "tollgate_guard_limit" });
+  const code = codes[limit.scope] ?? "tollgate_tenant_limit";
+  const message = `The rate limit is reached${left}. Retry in ${span(waitMs)}.`;
+  return { status: 429, type: "rate_limit_error", code, message, retryAfterMs: waitMs, limit: seen(limit, level) };
+}
+
+/**
+ * @param {Limit} limit
+ * @param {number} level
+ * @param {number} waitMs
+ * @returns {Refusal}
+ */
+function spent(limit, level, waitMs) {
+  const code = limit.scope === "deployment" ? "tollgate_deployment_budget_spent" : limit.scope === "code" ? "tollgate_guard_limit" : "tollgate_budget_spent";
+  const message = `The budget is spent: ${Math.max(0, Math.floor(level))} of ${limit.capacity} ${words(limit.kind)} left (${scopeOf(limit)}). It begins anew in ${span(waitMs)}.`;
+  return { status: 429, type: "rate_limit_error", code, message, retryAfterMs: waitMs, limit: seen(limit, level) };
+}
+
+/**
+ * @param {Limit} limit
+ * @param {number} level
+ */
+function seen({ scope, kind, capacity }, level) {
+  return { scope, kind, level: Math.floor(level), capacity };
+}
+
+/** @param {Limit} limit */
+const scopeOf = (limit) => (limit.scope === "code" ? "set in this app" : limit.scope);
+
+/** @param {Kind} kind */
+const words = (kind) => kind.replace("microusd_day", "micro-dollars a day").replace("_day", " a day").replaceAll("_", " ");
+
+/** @param {number} ms */
+function span(ms) {
+  const s = Math.ceil(ms / 1000);
+  if (s <= 1) return "1 second";
+  if (s < 120) return `${s} seconds`;
+  if (s < 7_200) return `${Math.ceil(s / 60)} minutes`;
+  return `${Math.ceil(s / 3600)} hours`;
+}

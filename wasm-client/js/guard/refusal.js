@@ -1,0 +1,48 @@
+// The guard's own answers, in the JSON of the API that the client speaks, so that
+// its SDK raises its usual errors.
+
+/**
+ * @typedef {import("./ledger.js").Refusal} Refusal
+ * @typedef {import("./call.js").Api} Api
+ */
+
+/**
+ * @param {Refusal} refusal
+ * @param {Api} api
+ * @returns {Response}
+ */
+export function answer(refusal, api) {
+  const id = `tgl_${hex(12)}`;
+  const headers = new Headers({
+    "content-type": "application/json",
+    "request-id": id,
+    "x-tollgate-local": "1",
+    "x-should-retry": refusal.retryAfterMs === null ? "false" : "true",
+  });
+  if (refusal.retryAfterMs !== null) {
+    const ms = Math.max(1, Math.ceil(refusal.retryAfterMs));
+    headers.set("retry-after", String(Math.max(1, Math.ceil(ms / 1000))));
+    headers.set("retry-after-ms", String(ms));
+  }
+  const message = `${refusal.message} (docs/errors.md#${refusal.code})`;
+  const body =
+    api === "anthropic"
+      ? { type: "error", error: { type: refusal.type, message, details: { error_code: refusal.code } }, request_id: id }
+      : { error: { message, type: refusal.type, param: null, code: openaiCode(refusal) } };
+  return new Response(JSON.stringify(body), { status: refusal.status, headers });
+}
+
+/**
+ * Apps look for this one code; all others are ours.
+ *
+ * @param {Refusal} refusal
+ */
+function openaiCode(refusal) {
+  return refusal.code === "tollgate_context_window" ? "context_length_exceeded" : refusal.code;
+}
+
+/** @param {number} bytes */
+export function hex(bytes) {
+  const random = crypto.getRandomValues(new Uint8Array(bytes));
+  return Array.from(random, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

@@ -1,0 +1,94 @@
+// Tabs of one origin as one caller: what one learned or sent, all know, and one of
+// them decides for all, so that two never take the same last place.
+//
+// The decider holds a Web Lock as long as it lives; when its tab closes the next
+// one gets the lock and goes on with its own copy, which every message kept up to
+// date. A decider that does not answer at once (a frozen tab) is not waited for.
+
+/** @typedef {import("./ledger.js").Ledger} Ledger */
+
+/** A message crosses in about a millisecond; a tab that takes so long is frozen. */
+const ANSWER_MS = 300;
+
+/**
+ * @typedef {object} Tabs
+ * @property {(what: object) => Promise<any>} ask the decider's answer; undefined: decide here
+ * @property {(news: object) => void} tell all other tabs
+ * @property {<T>(act: () => Promise<T>) => Promise<T>} oneAtATime among all tabs
+ * @property {() => void} close
+ *
+ * @typedef {object} Member what a tab has
+ * @property {(what: any) => object} decide
+ * @property {(news: any) => void} hear
+ * @property {() => object} all that is known, for a tab that joins
+ */
+
+/** No tabs but this one. @type {Tabs} */
+export const ALONE = { ask: async () => undefined, tell: () => {}, oneAtATime: (act) => act(), close: () => {} };
+
+/**
+ * Joins the tabs of this name, where the platform can.
+ *
+ * @param {string} name
+ * @param {Member} member
+ * @returns {Tabs}
+ */
+export function join(name, member) {
+  // Node has channels, too, but no origin whose tabs there could be.
+  const can = typeof BroadcastChannel === "function" && typeof location === "object" && typeof navigator === "object" && navigator.locks;
+  if (!can) return ALONE;
+  const { locks } = navigator;
+  const channel = new BroadcastChannel(name);
+  const me = crypto.randomUUID();
+  /** @type {Map<number, (answer: any) => void>} */
+  const waiting = new Map();
+  let asked = 0;
+  let decides = false;
+  /** @type {(value?: unknown) => void} */
+  let leave = () => {};
+  const end = new AbortController();
+
+  const post = (/** @type {object} */ message) => {
+    // Closed: whatever is still to be told is nobody's business any more.
+    if (!end.signal.aborted) channel.postMessage(message);
+  };
+  channel.addEventListener("message", ({ data }) => {
+    if (data.kind === "ask" && decides) post({ kind: "answer", to: data.from, n: data.n, answer: member.decide(data.what) });
+    else if (data.kind === "answer" && data.to === me) waiting.get(data.n)?.(data.answer);
+    else if (data.kind === "hello" && decides) post({ kind: "news", news: member.all() });
+    else if (data.kind === "news") member.hear(data.news);
+  });
+  locks
+    .request(`${name}:decides`, { signal: end.signal }, () => {
+      decides = true;
+      return new Promise((resolve) => (leave = resolve));
+    })
+    .catch(() => {
+      // Left before it was its turn.
+    });
+  post({ kind: "hello" });
+
+  return {
+    ask(what) {
+      if (decides) return Promise.resolve(undefined);
+      const n = asked++;
+      return new Promise((resolve) => {
+        const done = (/** @type {any} */ answer) => {
+          clearTimeout(timer);
+          waiting.delete(n);
+          resolve(answer);
+        };
+        const timer = setTimeout(done, ANSWER_MS);
+        waiting.set(n, done);
+        post({ kind: "ask", from: me, n, what });
+      });
+    },
+    tell: (news) => post({ kind: "news", news }),
+    oneAtATime: (act) => /** @type {any} */ (locks.request(`${name}:asks`, act)),
+    close() {
+      leave();
+      end.abort();
+      channel.close();
+    },
+  };
+}

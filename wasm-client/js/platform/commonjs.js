@@ -1,0 +1,12 @@
+// The same for `require`: the path is written so that tracers of server bundles
+// (Next.js, Vercel, Lambda) find the file.
+
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+
+export const platform = "node";
+
+/** @returns {Promise<import("../core.js").InitSource>} */
+export async function source() {
+  return readFile(join(__dirname, "../client_bg.wasm"));
+}

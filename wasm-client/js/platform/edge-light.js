@@ -1,0 +1,11 @@
+// Vercel's edge runtime: as workerd, by its own spelling.
+
+// @ts-ignore: a bundle's module, which only its bundler can resolve
+import module from "../client_bg.wasm?module";
+
+export const platform = "edge-light";
+
+/** @returns {Promise<import("../core.js").InitSource>} */
+export async function source() {
+  return module;
+}

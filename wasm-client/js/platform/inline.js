@@ -1,0 +1,12 @@
+// The module within the script, for what can bring no second file. A third larger,
+// and of no use where compiling at run time is forbidden (Workers).
+
+// @ts-ignore: build.mjs puts the module's base64 here
+import base64 from "#inline";
+
+export const platform = "inline";
+
+/** @returns {Promise<import("../core.js").InitSource>} */
+export async function source() {
+  return Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
+}

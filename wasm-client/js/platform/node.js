@@ -1,0 +1,10 @@
+// Where the module is for Node: a file, as its fetch takes no file: addresses.
+
+import { readFile } from "node:fs/promises";
+
+export const platform = "node";
+
+/** @returns {Promise<import("../core.js").InitSource>} */
+export async function source() {
+  return readFile(new URL("../client_bg.wasm", import.meta.url));
+}

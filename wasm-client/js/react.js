@@ -1,0 +1,40 @@
+// useTokenCount: a text's or a request's tokens, as it is typed.
+
+import { useEffect, useState } from "react";
+import { load } from "./index.js";
+
+/** @typedef {import("../types/react.js").TokenCount} TokenCount */
+
+/** @type {TokenCount} */
+const LOADING = { status: "loading", measure: null, error: null };
+
+/**
+ * @param {string | import("../types/index.js").MessagesRequest} input
+ * @param {string} [model]
+ * @returns {TokenCount}
+ */
+export function useTokenCount(input, model = "claude-sonnet-5-5") {
+  const [counter, setCounter] = useState(/** @type {import("../types/index.js").Counter | null} */ (null));
+  const [error, setError] = useState(/** @type {unknown} */ (null));
+  useEffect(() => {
+    // The model may change before the first one is there.
+    let current = true;
+    setError(null);
+    load(model).then(
+      (counter) => current && setCounter(() => counter),
+      (error) => current && setError(error),
+    );
+    return () => {
+      current = false;
+    };
+  }, [model]);
+  if (error) return { status: "failed", measure: null, error };
+  // Rendered on a server, or not loaded yet: the same output, so that hydration agrees.
+  if (counter?.name !== model) return LOADING;
+  try {
+    const request = typeof input === "string" ? { messages: [{ role: "user", content: input }] } : input;
+    return { status: "ready", measure: counter.measure(request), error: null };
+  } catch (error) {
+    return { status: "failed", measure: null, error };
+  }
+}

@@ -1,0 +1,26 @@
+// The web worker of worker.js: one counter, calls in, answers out.
+
+import { load } from "./index.js";
+
+/** @type {import("../types/index.js").Counter} */
+let counter;
+
+globalThis.addEventListener("message", async ({ data: { n, what, argument } }) => {
+  const answer = (/** @type {object} */ message) => /** @type {any} */ (globalThis).postMessage({ n, ...message });
+  try {
+    switch (what) {
+      case "load":
+        counter = await load(argument);
+        return answer({ value: null });
+      case "count":
+        return answer({ value: counter.count(argument) });
+      case "bounds":
+        return answer({ value: counter.bounds(argument) });
+      case "measure":
+        return answer({ value: counter.measure(argument) });
+    }
+  } catch (error) {
+    const { code = "internal", message } = /** @type {any} */ (error);
+    answer({ error: { code, message } });
+  }
+});

@@ -1,0 +1,65 @@
+// Counting off the main thread: a web worker, and the promises of its answers.
+
+import { TollgateError } from "./core.js";
+
+/** @typedef {import("../types/worker.js").WorkerCounter} WorkerCounter */
+
+/**
+ * A counter in a web worker of its own.
+ *
+ * @param {string} model
+ * @param {import("../types/worker.js").WorkerOptions} [options]
+ * @returns {Promise<WorkerCounter>}
+ */
+export async function loadInWorker(model, options = {}) {
+  const thread = options.worker ?? new Worker(new URL("./worker-thread.js", import.meta.url), { type: "module", name: "tollgate" });
+  /** @type {Map<number, {resolve: (value: any) => void, reject: (error: unknown) => void}>} */
+  const waiting = new Map();
+  let asked = 0;
+  let ended = /** @type {TollgateError | null} */ (null);
+  const end = (/** @type {TollgateError} */ error) => {
+    ended ??= error;
+    for (const { reject } of waiting.values()) reject(error);
+    waiting.clear();
+  };
+  thread.addEventListener("message", ({ data: { n, value, error } }) => {
+    const call = waiting.get(n);
+    waiting.delete(n);
+    if (error) call?.reject(new TollgateError(error.code, error.message));
+    else call?.resolve(value);
+  });
+  thread.addEventListener("error", (event) => {
+    event.preventDefault?.();
+    end(new TollgateError("no_wasm", `The web worker could not be started: ${event.message || "its script was not loaded"}`));
+  });
+  const call = (/** @type {string} */ what, /** @type {unknown} */ argument) =>
+    new Promise((/** @type {(value: any) => void} */ resolve, reject) => {
+      if (ended) return reject(ended);
+      const n = asked++;
+      waiting.set(n, { resolve, reject });
+      try {
+        thread.postMessage({ n, what, argument });
+      } catch (error) {
+        // What cannot be copied to it, e.g. a function within a request.
+        waiting.delete(n);
+        reject(new TollgateError("bad_request", error instanceof Error ? error.message : String(error), error));
+      }
+    });
+  const terminate = () => {
+    end(new TollgateError("not_ready", "The counter was closed."));
+    thread.terminate();
+  };
+  try {
+    await call("load", model);
+  } catch (error) {
+    terminate();
+    throw error;
+  }
+  return {
+    name: model,
+    count: (text) => call("count", text),
+    bounds: (text) => call("bounds", text),
+    measure: (request) => call("measure", request),
+    close: terminate,
+  };
+}

@@ -1,0 +1,147 @@
+// The packed tarball in Node, as a module and by require, on workerd, and as the
+// `tollgate` command.
+
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { readdir, readFile } from "node:fs/promises";
+import path from "node:path";
+import { after, before, test } from "node:test";
+import { project } from "./pack.mjs";
+
+/** @type {import("./pack.mjs").Project} */
+let app;
+before(async () => {
+  app = await project();
+});
+after(() => app?.remove());
+
+const TEXT = "The gate decides, the worker carries.";
+/** As the source counts it: every runtime must agree. */
+const EXPECTED = await (async () => {
+  const { init, load } = await import("./source.mjs");
+  await init();
+  return (await load("claude-sonnet-5-5")).count(TEXT);
+})();
+
+/** @param {{code: number, out: string, err: string}} ran */
+function printed({ code, out, err }) {
+  assert.equal(code, 0, err);
+  return JSON.parse(out);
+}
+
+const USE = `
+  const counter = await load("claude-sonnet-5-5");
+  let sent = 0;
+  const guarded = guard({ limits: { requests_day: 1 }, fetch: async () => (sent++, new Response("{}", { headers: { "content-type": "application/json" } })) });
+  const call = () => guarded("https://api.example.com/v1/messages", { method: "POST", body: JSON.stringify({ model: "claude-sonnet-5-5", max_tokens: 5, messages: [{ role: "user", content: "Hi" }] }) });
+  const statuses = [await call(), await call()].map((response) => [response.status, response.headers.get("x-tollgate-local")]);
+  const told = { count: counter.count(${JSON.stringify(TEXT)}), statuses, sent };`;
+const TOLD = { count: EXPECTED, statuses: [[200, null], [429, "1"]], sent: 1 };
+
+test("Node, as a module", async () => {
+  const file = await app.write("esm.mjs", `import { guard, load } from "tollgate";${USE}\nconsole.log(JSON.stringify(told));`);
+  assert.deepEqual(printed(await app.run(process.execPath, [file])), TOLD);
+});
+
+test("Node, by require", async () => {
+  const file = await app.write("require.cjs", `const { guard, load } = require("tollgate");\n(async () => {${USE}\nconsole.log(JSON.stringify(told));})();`);
+  assert.deepEqual(printed(await app.run(process.execPath, [file])), TOLD);
+});
+
+test("within the script itself, both ways", async () => {
+  const esm = await app.write("inline.mjs", `import { guard, load } from "tollgate/inline";${USE}\nconsole.log(JSON.stringify(told));`);
+  const cjs = await app.write("inline.cjs", `const { guard, load } = require("tollgate/inline");\n(async () => {${USE}\nconsole.log(JSON.stringify(told));})();`);
+  assert.deepEqual([printed(await app.run(process.execPath, [esm])), printed(await app.run(process.execPath, [cjs]))], [TOLD, TOLD]);
+});
+
+test("nothing happens by importing it, and the process ends when its work is done", async () => {
+  const file = await app.write("idle.mjs", `import { guard } from "tollgate"; guard({ limits: "https://gate.example.com/v1/limits" }); console.log(JSON.stringify(process.getActiveResourcesInfo().filter((what) => /Timeout|TCP|Message/.test(what))));`);
+  assert.deepEqual(printed(await app.run(process.execPath, [file])), []);
+});
+
+test("a Cloudflare Worker, bundled by wrangler, on workerd", async () => {
+  await app.write("worker.js", `import { guard, load } from "tollgate";\nexport default { async fetch() {${USE}\nreturn Response.json(told); } };`);
+  await app.write("wrangler.toml", 'name = "app"\nmain = "worker.js"\ncompatibility_date = "2026-11-17"\n');
+  const built = await app.run("wrangler", ["deploy", "--dry-run", "--outdir", "out"], { env: { WRANGLER_SEND_METRICS: "false" } });
+  assert.equal(built.code, 0, built.err);
+  const files = (await readdir(path.join(app.dir, "out"))).filter((file) => /\.(js|wasm)$/.test(file));
+  assert.equal(files.filter((file) => file.endsWith(".wasm")).length, 1, `the module is a file of its own: ${files}`);
+  const { Miniflare, convertV4MiniflareOptions } = await import("miniflare");
+  const modules = files.sort((a, b) => a.localeCompare(b)).map((file) => ({ type: /** @type {any} */ (file.endsWith(".wasm") ? "CompiledWasm" : "ESModule"), path: path.join(app.dir, "out", file) }));
+  modules.sort((a) => (a.type === "ESModule" ? -1 : 1));
+  const miniflare = new Miniflare(convertV4MiniflareOptions({ compatibilityDate: "2026-11-17", modulesRoot: path.join(app.dir, "out"), modules }));
+  try {
+    const response = await miniflare.dispatchFetch("http://app/");
+    const text = await response.text();
+    assert.equal(response.status, 200, text);
+    assert.deepEqual(JSON.parse(text), TOLD);
+  } finally {
+    await miniflare.dispose();
+  }
+});
+
+test("a damaged or cut module is a rejected promise, and a whole one may follow", async () => {
+  const file = await app.write(
+    "damaged.mjs",
+    `import { readFileSync } from "node:fs"; import { init, load } from "tollgate";
+    const whole = readFileSync(new URL(import.meta.resolve("tollgate/client_bg.wasm")));
+    const told = [];
+    for (const bytes of [whole.subarray(0, whole.length >> 1), Buffer.from("<html>"), Buffer.alloc(0)]) await init(bytes).catch(({ name, code }) => told.push([name, code]));
+    await init(whole); told.push((await load("claude-sonnet-5-5")).count("Hi"));
+    console.log(JSON.stringify(told));`,
+  );
+  const told = printed(await app.run(process.execPath, [file]));
+  assert.deepEqual(told.slice(0, 3), Array(3).fill(["TollgateError", "no_wasm"]));
+  assert.ok(told[3] > 0);
+});
+
+test("its types are found from each side, and fit what it does", async () => {
+  await app.write("types.mts", `import { guard, load, type Measure } from "tollgate"; import { defineMeter } from "tollgate/element"; import { loadInWorker } from "tollgate/worker"; import { useTokenCount } from "tollgate/react";
+    const measure: Measure = (await load("claude-sonnet-5-5")).measure({ messages: [] });
+    const fetch: typeof globalThis.fetch = guard({ limits: { rpm: 5 } });
+    // @ts-expect-error: no such limit
+    guard({ limits: { rpms: 5 } });
+    export { defineMeter, fetch, loadInWorker, measure, useTokenCount };`);
+  await app.write("types.cts", `import tollgate = require("tollgate"); tollgate.load("claude-opus-5-5").then(({ count }) => count("x").toFixed());`);
+  const checked = await app.run("tsc", ["--noEmit", "--strict", "--skipLibCheck", "false", "--module", "nodenext", "--target", "es2024", "--types", "", "types.mts", "types.cts"]);
+  assert.equal(checked.code, 0, checked.out);
+});
+
+test("the command: files, standard input, JSON, and clear words for what is wrong", async () => {
+  const bin = path.join(app.dir, "node_modules/.bin/tollgate");
+  await app.write("a.txt", TEXT);
+  const count = (/** @type {string[]} */ args, input = "") => app.run(bin, ["count", ...args], { input });
+  assert.deepEqual(await count(["a.txt"]), { code: 0, out: `${String(EXPECTED).padStart(10)} a.txt\n`, err: "" });
+  assert.equal((await count([], TEXT)).out, `${String(EXPECTED).padStart(10)} -\n`);
+  const json = (await count(["--json", "--model", "claude-haiku-4-5", "a.txt", "-"], TEXT)).out.trim().split("\n").map((line) => JSON.parse(line));
+  assert.deepEqual(json.map(({ file, model, exact }) => [file, model, exact]), [["a.txt", "claude-haiku-4-5", false], ["-", "claude-haiku-4-5", false]]);
+  assert.ok(json.every(({ lower, estimate, upper }) => lower <= estimate && estimate <= upper));
+  const missing = await count(["a.txt", "nowhere.txt"]);
+  assert.equal(missing.code, 1);
+  assert.match(missing.err, /nowhere\.txt/);
+  assert.match(missing.out, /total/);
+  for (const [args, words] of /** @type {[string[], RegExp][]} */ ([[["--model", "gpt-9"], /"gpt-9" is not known/], [["--no"], /Usage/]])) {
+    const wrong = await count(args);
+    assert.equal(wrong.code, 2);
+    assert.match(wrong.err, words);
+  }
+  assert.equal((await app.run(bin, [])).code, 2);
+});
+
+test("the tarball has what it needs and nothing else", async () => {
+  const dir = path.join(app.dir, "node_modules/tollgate");
+  const manifest = JSON.parse(await readFile(path.join(dir, "package.json"), "utf8"));
+  assert.equal(manifest.sideEffects, false);
+  assert.equal(manifest.dependencies, undefined);
+  // Every path that it exports is there.
+  /** @type {(value: any) => string[]} */
+  const paths = (value) => (typeof value === "string" ? [value] : Object.values(value).flatMap(paths));
+  for (const file of [...paths(manifest.exports), ...paths(manifest.bin)]) await readFile(path.join(dir, file));
+  const files = (await readdir(dir, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile()).map((entry) => path.relative(dir, path.join(entry.parentPath, entry.name)));
+  assert.deepEqual(files.filter((file) => /test|\.rs$|\.map$|glue|shim/.test(file)), []);
+  for (const needed of ["README.md", "LICENSE-MIT", "LICENSE-APACHE"]) assert.ok(files.includes(needed), needed);
+  // Each platform has one copy of the module, the same.
+  const wasm = createHash("sha256").update(await readFile(path.join(dir, "client_bg.wasm"))).digest("hex");
+  const built = createHash("sha256").update(await readFile(new URL("../build/client_bg.wasm", import.meta.url))).digest("hex");
+  assert.equal(wasm, built);
+});

@@ -1,0 +1,15 @@
+// What wasm-bindgen writes into build/client.js (src/lib.rs), as far as it is used.
+export function cost(model: string, input: number, written: number, read: number, output: number, at_ms: number): number;
+export function model_list(): string;
+export function request_begin(complete: boolean): void;
+export function request_end(at_ms: number): string;
+export function request_feed(bytes: number): string | undefined;
+export function room(bytes: number): number;
+export function text_begin(): void;
+export function text_end(model: string): Float64Array;
+export function text_feed(bytes: number): void;
+
+export function __wbg_reset_state(): void;
+type Source = string | URL | Request | Response | BufferSource | WebAssembly.Module;
+export default function init(options: { module_or_path: Source | Promise<Source> }): Promise<{ memory: WebAssembly.Memory }>;
+export function initSync(options?: { module: BufferSource | WebAssembly.Module }): { memory: WebAssembly.Memory };

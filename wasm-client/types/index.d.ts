@@ -1,0 +1,249 @@
+/**
+ * Tollgate in the browser, in Node and in Workers: count prompts where they are
+ * typed, and refuse what must fail before it is sent.
+ *
+ * @module
+ */
+
+/** Where the WebAssembly module is: its address, its response, its bytes, or itself. */
+export type InitSource = string | URL | Request | Response | BufferSource | WebAssembly.Module;
+
+/**
+ * Starts the module. Idempotent: later calls get the first one's promise, and one
+ * that failed may be tried again. {@link load} and {@link guard} call it by
+ * themselves; call it first to give another source.
+ *
+ * Rejects with `no_wasm`, e.g. under a policy that lacks `'wasm-unsafe-eval'`.
+ */
+export function init(source?: InitSource | Promise<InitSource>): Promise<void>;
+
+/** The same at once, from a compiled module or its bytes. */
+export function initSync(module: BufferSource | WebAssembly.Module): void;
+
+/**
+ * A counter for a model, e.g. `await load("claude-sonnet-5-5")`. Made once for each
+ * name; everything after it is synchronous.
+ *
+ * Rejects with `unknown_model`, which lists those that are known.
+ */
+export function load(model: ModelId): Promise<Counter>;
+
+/**
+ * A whole Messages request, part by part. Call and await {@link init} or
+ * {@link load} before.
+ *
+ * Throws `bad_request` with the field that is wrong, as the gate would answer.
+ */
+export function measure(request: MessagesRequest & { model: ModelId }): Measure;
+
+/** The Claude models that this version knows. After {@link init} or {@link load}. */
+export function models(): readonly ModelInfo[];
+
+/** What an answer cost, in micro-dollars, at the list prices of today. */
+export function cost(model: ModelId, usage: AnthropicUsage): number;
+
+/**
+ * A `fetch` for the official SDKs that answers by itself what the limits would
+ * refuse: nothing is sent then. In doubt it sends.
+ *
+ * ```js
+ * const client = new Anthropic({
+ *   baseURL: "https://gate.example.com",
+ *   apiKey: key,
+ *   fetch: guard({ limits: "https://gate.example.com/v1/limits", key }),
+ * });
+ * ```
+ */
+export function guard(options: GuardOptions): GuardedFetch;
+
+/** A model's id; those with a date suffix are known, too. */
+export type ModelId = "claude-fable-5-2" | "claude-opus-5-5" | "claude-sonnet-5-5" | "claude-haiku-5-5" | (string & {});
+
+/** Tokens of a text or a request. `lower <= estimate <= upper`. */
+export interface Bounds {
+  /** Fewer are not to be expected. */
+  lower: number;
+  /** The best guess. */
+  estimate: number;
+  /** More are not to be expected: a token has at least one byte. */
+  upper: number;
+}
+
+/** Counts for one model. */
+export interface Counter {
+  /** As it was asked for. */
+  readonly name: string;
+  /** Whether {@link count} is the provider's own figure. Never for Claude, whose vocabulary is not published. */
+  readonly exact: boolean;
+  readonly model: ModelInfo;
+  /** Tokens: the best guess where it is not exact. */
+  count(text: string): number;
+  /** The same with its bounds. */
+  bounds(text: string): Bounds;
+  /** Whether the text has at most so many tokens; `undefined`: that cannot be told. */
+  fits(text: string, tokens: number): boolean | undefined;
+  /** A whole request; `model` may be left out. */
+  measure(request: MessagesRequest): Measure;
+}
+
+/** What `messages.create` takes, as far as it is measured; other fields pass. */
+export interface MessagesRequest {
+  model?: ModelId;
+  messages: readonly unknown[];
+  system?: string | readonly unknown[];
+  tools?: readonly unknown[];
+  tool_choice?: unknown;
+  thinking?: unknown;
+  max_tokens?: number;
+  [field: string]: unknown;
+}
+
+/** A request's size, and what is known of it. */
+export interface Measure extends Bounds {
+  model: string;
+  /** Whether all three figures are one. */
+  exact: boolean;
+  /**
+   * `medium`: ordinary text of a known model, within some 15 %. `low`: the model is
+   * not known, or much of the input is short, encrypted, in a rare script, or not in
+   * the request at all (files, addresses, server tools).
+   */
+  confidence: "exact" | "medium" | "low";
+  /** Each estimated by itself; rounding makes their sum differ a little. */
+  parts: readonly Part[];
+  /** What may come back, as the request limits it; thinking is a part of `max_tokens`. */
+  output: { max_tokens: number; thinking_tokens: number };
+  /** Micro-dollars at the list prices of today. */
+  cost: {
+    /** The input alone, at the estimate. */
+    input_microusd: number;
+    /** The most: the input's upper bound at its dearest rate, and all output. */
+    most_microusd: number;
+    /** Whether a price had to be assumed. */
+    assumed: boolean;
+  };
+  /** The model's context window; null: not known. */
+  max_input_tokens: number | null;
+}
+
+export interface Part extends Bounds {
+  /** `roles`: what each message adds. `tool_choice`: the prompt that tools bring along. */
+  name: "framing" | "roles" | "system" | "messages" | "tools" | "tool_choice" | "images" | "documents" | "opaque" | "other" | "remote";
+  /** Where the figure comes from, and of which date it is. */
+  source: string;
+}
+
+export interface ModelInfo {
+  readonly id: string;
+  /** Models of one class share their rate limits. */
+  readonly class: string;
+  readonly max_input_tokens: number;
+  readonly max_output_tokens: number;
+  readonly retired: boolean;
+}
+
+/** `usage` of an answer. */
+export interface AnthropicUsage {
+  input_tokens: number;
+  output_tokens: number;
+  cache_creation_input_tokens?: number | null;
+  cache_read_input_tokens?: number | null;
+}
+
+export interface GuardOptions {
+  /** The address of a gate's `/v1/limits`, or limits of your own where there is no gate. */
+  limits: string | URL | FixedLimits;
+  /**
+   * The key that may ask for the limits. Left out, it is the request's own, and only
+   * where the request goes to the gate that `limits` names.
+   */
+  key?: string;
+  /**
+   * Seconds that a request may wait in the gate's queue. Also told to the gate, as
+   * `x-tollgate-max-wait`, unless the request says so itself. Left out, only what
+   * would outlast every patience is refused.
+   */
+  maxWait?: number;
+  /**
+   * What happens while the limits are not known (offline, stale, no answer): `"open"`,
+   * the default, sends and calls `onUnchecked`; `"closed"` answers 503.
+   */
+  whenUnknown?: "open" | "closed";
+  /** A snapshot older than this decides nothing. Default 30,000. */
+  staleMs?: number;
+  /** Whether tabs of one origin act as one caller. Default true. */
+  share?: boolean;
+  /** Called for each request that was refused here. */
+  onRefuse?(refusal: Refusal): void;
+  /** Called for each new state of the limits. */
+  onSnapshot?(snapshot: LimitsSnapshot): void;
+  /** Called for each request that was sent without being checked. */
+  onUnchecked?(what: { reason: "no_snapshot" | "stale" | "not_measured"; model: string }): void;
+  /** What requests are sent by. Default: the global `fetch`. */
+  fetch?: typeof globalThis.fetch;
+  /** Another source for the WebAssembly module, as {@link init} takes it. */
+  wasm?: InitSource | Promise<InitSource>;
+  /** Milliseconds since 1970. Default: `Date.now`. */
+  now?: () => number;
+}
+
+/** Limits of your own; each may be left out. A day begins at 00:00 UTC. */
+export interface FixedLimits {
+  /** Requests a minute. */
+  rpm?: number;
+  /** Input tokens a minute, by estimate, then by the provider's own count. */
+  itpm?: number;
+  /** Output tokens a minute, as they are generated. */
+  otpm?: number;
+  /** Requests at a time. */
+  concurrent?: number;
+  requests_day?: number;
+  /** Input, and output at `max_tokens` until it is known. */
+  tokens_day?: number;
+  /** US dollars, at list prices. */
+  usd_day?: number;
+  /** Context windows of models, beside those that are known. */
+  windows?: Record<string, number>;
+}
+
+export interface GuardedFetch {
+  (input: RequestInfo | URL, init?: RequestInit): Promise<Response>;
+  /** Asks for the limits now. Whether there was an answer. */
+  refresh(): Promise<boolean>;
+  /** Leaves the other tabs, and guards no more: requests pass. */
+  close(): void;
+}
+
+export interface Refusal {
+  /** 429, 413, 400 for what is larger than a limit ever holds, 503 for unknown limits. */
+  status: number;
+  type: string;
+  /** A row of docs/errors.md. */
+  code: string;
+  message: string;
+  /** null: waiting does not help. */
+  retryAfterMs: number | null;
+  limit: { scope: string; kind: LimitKind; level: number; capacity: number } | null;
+  model: string;
+  input: Bounds | null;
+}
+
+export type LimitKind = "requests" | "input_tokens" | "output_tokens" | "concurrent" | "requests_day" | "tokens_day" | "microusd_day";
+
+/** What a gate told of the caller's limits. */
+export interface LimitsSnapshot {
+  /** When it came. */
+  atMs: number;
+  models: Record<string, { class: string; maxInputTokens: number; available: { requests: number; inputTokens: number; outputTokens: number } | null }>;
+  limits: { scope: string; kind: LimitKind; level: number; capacity: number; perMinute: number; endsMs: number }[];
+}
+
+/** `no_wasm`: the module could not be started. `not_ready`: before `init`. `internal`: our mistake. */
+export type ErrorCode = "no_wasm" | "not_ready" | "unknown_model" | "not_a_string" | "bad_request" | "internal";
+
+/** What the package throws and rejects with. */
+export class TollgateError extends Error {
+  constructor(code: ErrorCode, message: string, cause?: unknown);
+  readonly name: "TollgateError";
+  readonly code: ErrorCode;
+}
