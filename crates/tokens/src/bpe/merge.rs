@@ -301,3 +301,127 @@ impl Heap {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::sync::LazyLock;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    static VOCABULARIES: LazyLock<[Vocabulary; 3]> =
+        LazyLock::new(|| ["o200k_base", "cl100k_base", "r50k_base"].map(vocabulary));
+
+    fn vocabulary(name: &str) -> Vocabulary {
+        let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../wasm-client/vocabularies");
+        let file = std::fs::File::open(format!("{root}/{name}.merges.gz")).expect("it is there");
+        let mut bytes = Vec::new();
+        flate2::read::GzDecoder::new(file).read_to_end(&mut bytes).expect("it is gzip");
+        Vocabulary::load(&bytes).expect("it is sound")
+    }
+
+    fn encode(vocabulary: &Vocabulary, piece: &str) -> Vec<u32> {
+        let mut ids = Vec::new();
+        encode_piece(vocabulary, &mut Workspace::default(), piece.as_bytes(), |some| {
+            ids.extend_from_slice(some);
+        });
+        ids
+    }
+
+    /// Byte-pair encoding as it is defined: from single bytes, always the lowest
+    /// rank of all, by the bytes that two parts make.
+    fn by_definition(vocabulary: &Vocabulary, piece: &str) -> Vec<u32> {
+        let mut parts: Vec<u32> = piece.bytes().map(|byte| vocabulary.byte_token(byte)).collect();
+        let rank = |pair: &[u32]| {
+            let bytes = [vocabulary.bytes_of(pair[0]), vocabulary.bytes_of(pair[1])].concat();
+            vocabulary.words.find(&bytes, |id| vocabulary.bytes_of(id))
+        };
+        while let Some((id, at)) =
+            parts.windows(2).enumerate().filter_map(|(at, pair)| Some((rank(pair)?, at))).min()
+        {
+            parts[at] = id;
+            parts.remove(at + 1);
+        }
+        parts
+    }
+
+    /// Pieces, most of them longer than a window, from few different parts, so that
+    /// runs repeat, almost repeat, and join in more than one way.
+    fn pieces() -> impl Strategy<Value = String> {
+        let parts = proptest::sample::subsequence(
+            vec![
+                "a", "b", "s", "in", "the", " ", "  ", "-", "=", "\n", "\t", "0", "é", "中", "国",
+                "か", "\u{e01}", "\u{e32}", "ა", "გ", "\u{94d}", "न", "क", "😀", "\u{200d}", "՛",
+                "ա",
+            ],
+            1..6,
+        );
+        (parts, proptest::collection::vec((any::<proptest::sample::Index>(), 1..30usize), 1..40))
+            .prop_map(|(parts, runs)| {
+                runs.iter().map(|(part, n)| part.get(&parts).repeat(*n)).collect()
+            })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(300))]
+
+        #[test]
+        fn windows_and_cuts_change_nothing(piece in pieces()) {
+            for vocabulary in VOCABULARIES.iter() {
+                prop_assert_eq!(encode(vocabulary, &piece), by_definition(vocabulary, &piece));
+            }
+        }
+
+        #[test]
+        fn a_seam_is_sound_exactly_if_encoding_keeps_it(piece in pieces(), at in any::<proptest::sample::Index>()) {
+            let vocabulary = &VOCABULARIES[0];
+            let ids = by_definition(vocabulary, &piece.chars().take(60).collect::<String>());
+            // Two tokens that stand side by side do so by right; two others may not.
+            for pair in ids.windows(2) {
+                prop_assert!(vocabulary.stand_apart(pair[0], pair[1]));
+            }
+            let pair = [*at.get(&ids), ids[0]];
+            let bytes = pair.map(|id| vocabulary.bytes_of(id)).concat();
+            if let Ok(text) = std::str::from_utf8(&bytes) {
+                let apart = by_definition(vocabulary, text) == pair;
+                prop_assert_eq!(vocabulary.stand_apart(pair[0], pair[1]), apart);
+            }
+        }
+    }
+
+    #[test]
+    fn the_work_grows_as_the_piece_does() {
+        let random = |n: usize, letters: &[char]| {
+            let mut seed = 7u32;
+            let next = || {
+                seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                letters[(seed >> 16) as usize % letters.len()]
+            };
+            std::iter::repeat_with(next).take(n).collect::<String>()
+        };
+        let kinds: [(&str, &dyn Fn(usize) -> String); 6] = [
+            ("one letter", &|n| "a".repeat(n)),
+            ("blanks", &|n| " ".repeat(n)),
+            ("two letters", &|n| "ab".repeat(n / 2)),
+            ("letters", &|n| random(n, &['a', 'b', 'c', 'e', 'i', 'n', 's', 't'])),
+            ("ideographs", &|n| random(n / 3, &['中', '国', '文', '字', '日', '本'])),
+            ("marks", &|n| random(n / 3, &['\u{e01}', '\u{e32}', '\u{e23}', '\u{e48}'])),
+        ];
+        for vocabulary in VOCABULARIES.iter() {
+            for (kind, make) in &kinds {
+                let steps = |n| {
+                    let mut work = Workspace::default();
+                    encode_piece(vocabulary, &mut work, make(n).as_bytes(), |_| {});
+                    work.steps
+                };
+                let (small, large) = (steps(20_000), steps(200_000));
+                let name = vocabulary.name();
+                assert!(large <= 11 * small.max(1_000), "{name}, {kind}: {small} to {large}");
+                // Some 40 comparisons a byte, whatever the length.
+                assert!(large <= 60 * 200_000, "{name}, {kind}: {large}");
+            }
+        }
+    }
+}
