@@ -14,9 +14,9 @@ use std::ops::Range;
 use super::split::is_hard_boundary;
 use super::tokenizer::Tokenizer;
 
-/// A block of more than twice this is split. Half a kilobyte is counted in a few
-/// microseconds, and a megabyte of text is then two thousand blocks to add up.
-const BLOCK_BYTES: usize = 512;
+/// A block of more than twice this is split. So much is counted in a few
+/// microseconds, and a megabyte of text is then some four thousand blocks to add up.
+const BLOCK_BYTES: usize = 256;
 
 /// A text with its count. The tokenizer is handed to each call, so that many
 /// documents share one; it must be of the same encoding each time.

@@ -31,16 +31,20 @@ const WINDOW: usize = 64;
 pub(super) struct Workspace {
     /// Tokens that are still to be joined, then those that are left.
     parts: Vec<u32>,
-    /// The rank of each part with its right neighbour.
-    ranks: Vec<u32>,
+    joints: Vec<Joint>,
     /// A long run's tokens so far.
     run: Vec<u32>,
-    /// The last window as it was before and after merging.
-    window: [Vec<u32>; 2],
     heap: Heap,
     /// Pairs looked up and ranks compared: what tests hold against the length.
     #[cfg(test)]
     pub(super) steps: u64,
+}
+
+/// A part and the rank of it with its right neighbour.
+#[derive(Debug, Clone, Copy)]
+struct Joint {
+    token: u32,
+    rank: u32,
 }
 
 /// Encodes `piece`, which is UTF-8, and hands the tokens to `take`, part by part.
@@ -127,61 +131,64 @@ fn is_cut(vocabulary: &Vocabulary, piece: &[u8], at: usize) -> bool {
 /// Encodes `piece[start..]`, however long, into `work.run`.
 fn encode_run(vocabulary: &Vocabulary, work: &mut Workspace, piece: &[u8], start: usize) {
     work.run.clear();
+    // The window, whose tokens are in `work.parts`; and the seam that was sound.
+    let mut window = start..start;
+    let mut sound = None;
     let mut at = start;
     let mut most = WINDOW;
-    // Where the tokens that are taken over end is where the window starts; behind
-    // a seam that did not fit it starts further back.
     loop {
-        work.parts.clear();
-        let mut end = at;
-        while end < piece.len() && work.parts.len() < most {
-            end = split_off(vocabulary, piece, end, most, &mut work.parts);
+        // The same bytes are the same tokens. At the end of the piece there are
+        // fewer, so they are merged anew.
+        let again = at..at + window.len();
+        if window.is_empty() || piece.get(again.clone()) != Some(&piece[window.clone()]) {
+            work.parts.clear();
+            let mut end = at;
+            while end < piece.len() && work.parts.len() < most {
+                end = split_off(vocabulary, piece, end, most, &mut work.parts);
+            }
+            window = at..end;
+            merge(vocabulary, work);
+        } else {
+            window = again;
         }
-        merge_window(vocabulary, work);
-        let fits = match (work.run.last(), work.parts.first()) {
-            (Some(&left), Some(&right)) => vocabulary.stand_apart(left, right),
-            _ => true,
-        };
-        if !fits {
-            // Go back by as many tokens as the window has, and look further.
-            let keep = work.run.len().saturating_sub(work.parts.len().max(1));
-            let back: usize =
-                work.run[keep..].iter().map(|&id| vocabulary.bytes_of(id).len()).sum();
-            work.run.truncate(keep);
-            at -= back;
-            most *= 2;
-            continue;
+        if let (Some(&left), Some(&right)) = (work.run.last(), work.parts.first())
+            && sound != Some((left, right))
+        {
+            if !vocabulary.stand_apart(left, right) {
+                // Go back by as many tokens as the window has, and look further.
+                let keep = work.run.len().saturating_sub(work.parts.len());
+                at -= length_of(vocabulary, &work.run[keep..]);
+                work.run.truncate(keep);
+                window = at..at;
+                most *= 2;
+                continue;
+            }
+            sound = Some((left, right));
         }
-        if end == piece.len() {
+        if window.end == piece.len() {
             work.run.extend_from_slice(&work.parts);
             return;
         }
         let keep = work.parts.len() * 3 / 4;
         if keep == 0 {
             // One token fills the window, and may go on behind it.
+            window = at..at;
             most *= 2;
             continue;
         }
-        at += work.parts[..keep].iter().map(|&id| vocabulary.bytes_of(id).len()).sum::<usize>();
+        at += length_of(vocabulary, &work.parts[..keep]);
         work.run.extend_from_slice(&work.parts[..keep]);
     }
 }
 
-/// `merge`, unless the window is the same as the last one.
-fn merge_window(vocabulary: &Vocabulary, work: &mut Workspace) {
-    if work.window[0] == work.parts {
-        work.parts.clone_from(&work.window[1]);
-        return;
-    }
-    work.window[0].clone_from(&work.parts);
-    merge(vocabulary, work);
-    work.window[1].clone_from(&work.parts);
+fn length_of(vocabulary: &Vocabulary, tokens: &[u32]) -> usize {
+    tokens.iter().map(|&id| vocabulary.bytes_of(id).len()).sum()
 }
 
 /// Joins `work.parts` until no pair makes a token.
 fn merge(vocabulary: &Vocabulary, work: &mut Workspace) {
+    // A character of four bytes may stand at the end of a window.
     if work.parts.len() > WINDOW + 3 {
-        // A character of four bytes may stand at the end of a window.
         work.heap.merge(vocabulary, &mut work.parts);
         #[cfg(test)]
         {
@@ -189,39 +196,56 @@ fn merge(vocabulary: &Vocabulary, work: &mut Workspace) {
         }
         return;
     }
-    let Workspace { parts, ranks, .. } = work;
-    ranks.clear();
-    ranks.extend(parts.windows(2).map(|pair| vocabulary.pairs.join(pair[0], pair[1])));
-    #[cfg(test)]
-    {
-        work.steps += ranks.len() as u64;
-    }
-    loop {
-        let mut lowest = NONE;
-        let mut at = 0;
-        for (i, &rank) in ranks.iter().enumerate() {
-            if rank < lowest {
-                (lowest, at) = (rank, i);
-            }
+    let Workspace { parts, joints, .. } = work;
+    let Some(&last) = parts.last() else { return };
+    let (mut lowest, mut at) = (NONE, 0);
+    joints.clear();
+    for (i, pair) in parts.windows(2).enumerate() {
+        let rank = vocabulary.pairs.join(pair[0], pair[1]);
+        joints.push(Joint { token: pair[0], rank });
+        if rank < lowest {
+            (lowest, at) = (rank, i);
         }
+    }
+    joints.push(Joint { token: last, rank: NONE });
+    if lowest == NONE {
+        return;
+    }
+    while lowest != NONE {
         #[cfg(test)]
         {
-            work.steps += ranks.len() as u64;
-        }
-        if lowest == NONE {
-            return;
+            work.steps += joints.len() as u64;
         }
         // A pair's rank is the id of the token that it makes.
-        parts[at] = lowest;
-        parts.remove(at + 1);
-        ranks.remove(at);
-        if let Some(&right) = parts.get(at + 1) {
-            ranks[at] = vocabulary.pairs.join(lowest, right);
+        let token = lowest;
+        let right = match joints.get(at + 2) {
+            Some(right) => vocabulary.pairs.join(token, right.token),
+            None => NONE,
+        };
+        joints[at] = Joint { token, rank: right };
+        if let Some(left) = at.checked_sub(1).and_then(|left| joints.get_mut(left)) {
+            left.rank = vocabulary.pairs.join(left.token, token);
         }
-        if at > 0 {
-            ranks[at - 1] = vocabulary.pairs.join(parts[at - 1], lowest);
+        // One pass closes the gap and finds the next pair. Moving memory by itself
+        // would be a call each time, dear in wasm for so few bytes.
+        lowest = NONE;
+        let joined = at + 1;
+        for (i, joint) in joints[..joined].iter().enumerate() {
+            if joint.rank < lowest {
+                (lowest, at) = (joint.rank, i);
+            }
         }
+        for i in joined..joints.len() - 1 {
+            let joint = joints[i + 1];
+            joints[i] = joint;
+            if joint.rank < lowest {
+                (lowest, at) = (joint.rank, i);
+            }
+        }
+        joints.pop();
     }
+    parts.clear();
+    parts.extend(joints.iter().map(|joint| joint.token));
 }
 
 /// Merging in n log n, for windows too long to look through.

@@ -54,14 +54,13 @@ impl Vocabulary {
             return Err(LoadError::Inconsistent { id: byte as u32 });
         }
         for id in 0..vocabulary.merges.ids() as u32 {
-            let token =
-                &vocabulary.text[range(&vocabulary.starts, id).ok_or(LoadError::Damaged)?];
-            if token.is_empty() {
+            let Some(range) = range(&vocabulary.starts, id).filter(|range| !range.is_empty())
+            else {
                 continue;
-            }
-            vocabulary.longest = vocabulary.longest.max(token.len());
-            vocabulary.words.add(token, id);
-            vocabulary.characters.learn(token, id);
+            };
+            vocabulary.longest = vocabulary.longest.max(range.len());
+            vocabulary.words.add(&vocabulary.text, range.start, range.end, id);
+            vocabulary.characters.learn(&vocabulary.text[range], id);
             if let Some((left, right)) = vocabulary.merges.halves(id) {
                 vocabulary.pairs.add(left, right, id);
             }
@@ -161,16 +160,31 @@ fn spell_out(merges: &MergeList) -> Result<(Vec<u8>, Vec<u32>), LoadError> {
         }
         starts.push(end as u32);
     }
-    let mut text = Vec::with_capacity(starts[ids] as usize);
-    text.extend_from_slice(merges.bytes());
+    // Nearly all halves have at most 16 bytes. They are copied as 16 each, for the
+    // next token overwrites what is too much; a copy of a length that only run
+    // time knows would be a call each time, dear in wasm.
+    let mut text = vec![0; starts[ids] as usize + SLACK];
+    text[..BYTES].copy_from_slice(merges.bytes());
     for id in BYTES as u32..ids as u32 {
-        if let Some((left, right)) = merges.halves(id) {
-            for half in [left, right] {
-                if let Some(range) = range(&starts, half) {
-                    text.extend_from_within(range);
+        let Some((left, right)) = merges.halves(id) else { continue };
+        let mut to = starts[id as usize] as usize;
+        for half in [left, right] {
+            let Some(from) = range(&starts, half) else { continue };
+            let length = from.len();
+            match text[from.start..].first_chunk::<SLACK>().copied() {
+                Some(chunk) if length <= SLACK => {
+                    if let Some(place) = text[to..].first_chunk_mut::<SLACK>() {
+                        *place = chunk;
+                    }
                 }
+                _ => text.copy_within(from, to),
             }
+            to += length;
         }
     }
+    text.truncate(starts[ids] as usize);
     Ok((text, starts))
 }
+
+/// Bytes that a copy writes at once.
+const SLACK: usize = 16;

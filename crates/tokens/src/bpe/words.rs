@@ -30,13 +30,16 @@ impl Words {
         Self { slots: vec![[0; 2]; 1 << bits], shift: 64 - bits }
     }
 
-    /// The caller adds each token once and no more than it made room for.
-    pub(super) fn add(&mut self, token: &[u8], id: u32) {
-        let hash = hash(token);
+    /// Adds the token `text[start..end]`. The caller adds each once and no more
+    /// than it made room for.
+    pub(super) fn add(&mut self, text: &[u8], start: usize, end: usize, id: u32) {
+        let length = end - start;
         let id = u64::from(id) << ID_SHIFT;
-        let slot = match Short::new(token) {
-            Some(short) if token.len() <= INLINE => [short.low, short.high | id],
-            _ => [hash, token.len() as u64 | id | LONG << LENGTH_SHIFT],
+        let short = Short::within(text, start, end);
+        let hash = short.map_or_else(|| hash(&text[start..end]), Short::hash);
+        let slot = match short {
+            Some(short) if length <= INLINE => [short.low, short.high | id],
+            _ => [hash, length as u64 | id | LONG << LENGTH_SHIFT],
         };
         let mut at = self.home(hash);
         while self.slots[at][1] != 0 {
@@ -109,10 +112,8 @@ fn id_of(high: u64) -> u32 {
     ((high & ID_MASK) >> ID_SHIFT) as u32
 }
 
+/// Of more bytes than a `Short` has.
 fn hash(bytes: &[u8]) -> u64 {
-    if let Some(short) = Short::new(bytes) {
-        return short.hash();
-    }
     let mut hash = bytes.len() as u64;
     for chunk in bytes.chunks(8) {
         let mut word = [0; 8];
