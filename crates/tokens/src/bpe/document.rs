@@ -330,7 +330,9 @@ fn into_blocks(tokenizer: &mut Tokenizer, text: String) -> Vec<Block> {
 impl Block {
     fn new(tokenizer: &mut Tokenizer, text: String) -> Self {
         let tokens = tokenizer.count(&text);
-        let utf16 = text.encode_utf16().count();
+        // A unit for each character, and another for those of four bytes.
+        let units = |byte: u8| usize::from(byte & 0xc0 != 0x80) + usize::from(byte >= 0xf0);
+        let utf16 = text.bytes().map(units).sum();
         Self { tokens, bytes: text.len(), utf16, text }
     }
 }

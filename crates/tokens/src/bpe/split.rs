@@ -81,7 +81,7 @@ impl Split for Cl100k {
     fn piece_end(bytes: &[u8], at: usize) -> usize {
         let (class, length) = class_at(bytes, at);
         if class & LETTER != 0 {
-            return run(bytes, at, LETTER);
+            return run(bytes, skip_letters::<0x20>(bytes, at), LETTER);
         }
         let second = at + length;
         if class & (SPACE | OTHER | MARK) != 0 {
@@ -93,7 +93,7 @@ impl Split for Cl100k {
             }
             let (next, _) = class_at(bytes, second);
             if next & LETTER != 0 {
-                return run(bytes, second, LETTER);
+                return run(bytes, skip_letters::<0x20>(bytes, second), LETTER);
             }
             if class != SPACE || next & (OTHER | MARK) != 0 && bytes[at] == b' ' {
                 return symbols(bytes, second, |byte| matches!(byte, b'\r' | b'\n'));
@@ -139,7 +139,7 @@ impl Split for R50k {
             _ => {}
         }
         if class & LETTER != 0 {
-            run(bytes, second, LETTER)
+            run(bytes, skip_letters::<0x20>(bytes, second), LETTER)
         } else if class == NUMBER {
             run(bytes, second, NUMBER)
         } else if class & WHITE != 0 {
@@ -162,6 +162,29 @@ fn run(bytes: &[u8], mut at: usize, classes: Classes) -> usize {
     }
 }
 
+/// Behind the ASCII letters from `at` on, small ones; with `FOLD` 0x20 capitals,
+/// too. Eight at a time: words are long enough, and their lengths too uneven for a
+/// processor to guess where a loop ends. Near the end of the text it may stop
+/// early, so `run` has to follow.
+#[inline(always)]
+fn skip_letters<const FOLD: u8>(bytes: &[u8], mut at: usize) -> usize {
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let each = |byte: u8| u64::from_ne_bytes([byte; 8]);
+    while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
+        let chunk = u64::from_le_bytes(*chunk);
+        // Seven bits each, so that no addition carries into the next byte. The top
+        // bit of a sum says whether the byte is at least `a`, or beyond `z`.
+        let low = chunk & !HIGH | each(FOLD);
+        let letters = (low + each(0x80 - b'a')) & !(low + each(0x80 - b'z' - 1)) & !chunk & HIGH;
+        let others = letters ^ HIGH;
+        if others != 0 {
+            return at + (others.trailing_zeros() / 8) as usize;
+        }
+        at += 8;
+    }
+    at
+}
+
 /// o200k's first two alternatives behind the prefix; a letter or a mark is at `at`.
 #[inline(always)]
 fn cased_word(bytes: &[u8], at: usize) -> usize {
@@ -179,7 +202,7 @@ fn cased_word(bytes: &[u8], at: usize) -> usize {
         }
     };
     if next == LOWER {
-        end = run(bytes, end, LOWER | UNCASED | MARK);
+        end = run(bytes, skip_letters::<0>(bytes, end), LOWER | UNCASED | MARK);
     } else if behind_uncased > at {
         // … and gives back as far as the last one that may also stand in
         // `[\p{Ll}\p{Lm}\p{Lo}\p{M}]+`, which needs one. Capitals behind it are

@@ -21,6 +21,7 @@ pub struct Tokenizer {
     vocabulary: Arc<Vocabulary>,
     cache: Cache,
     work: Workspace,
+    learned: Learned,
 }
 
 /// The vocabulary is not the one that the encoding needs.
@@ -114,7 +115,7 @@ impl fmt::Display for UnknownToken {
 impl std::error::Error for UnknownToken {}
 
 impl Tokenizer {
-    /// Some 300 KiB besides the vocabulary.
+    /// Half a megabyte besides the vocabulary.
     ///
     /// # Errors
     ///
@@ -124,7 +125,13 @@ impl Tokenizer {
         if expected != found {
             return Err(WrongVocabulary { expected, found });
         }
-        Ok(Self { encoding, vocabulary, cache: Cache::new(), work: Workspace::default() })
+        Ok(Self {
+            encoding,
+            vocabulary,
+            cache: Cache::new(),
+            work: Workspace::default(),
+            learned: Learned::default(),
+        })
     }
 
     /// The encoding it was made for.
@@ -171,7 +178,12 @@ impl Tokenizer {
     /// Appends the ids of `text` to `ids`.
     pub fn encode_into(&mut self, text: &str, ids: &mut Vec<u32>) {
         self.each_piece(text, |_, tokens| {
-            ids.extend_from_slice(tokens);
+            // Most pieces are one token, and to copy a length that only run time
+            // knows is a call in wasm.
+            match *tokens {
+                [id] => ids.push(id),
+                _ => ids.extend_from_slice(tokens),
+            }
             true
         });
     }
@@ -254,13 +266,10 @@ impl Tokenizer {
 
     #[inline(always)]
     fn count_short(&mut self, piece: Short) -> usize {
-        let vocabulary = &*self.vocabulary;
-        if vocabulary.words.find_short(piece, |id| vocabulary.bytes_of(id)).is_some() {
-            return 1;
-        }
-        match self.cache.get(piece) {
-            Some(known) => known.count,
-            None => self.learn(piece).len(),
+        let hash = piece.hash();
+        match self.cache.count(piece, hash) {
+            Some(count) => count,
+            None => self.learn(piece, hash),
         }
     }
 
@@ -273,17 +282,22 @@ impl Tokenizer {
         count
     }
 
-    /// The tokens of a piece that neither is a token nor in the cache.
-    #[cold]
+    /// Looks up, or merges, a piece that is not in the cache; answers its number of
+    /// tokens. They are in `learned` then.
     #[inline(never)]
-    fn learn(&mut self, piece: Short) -> Tokens {
-        let mut tokens = Tokens::default();
-        let bytes = piece.bytes();
-        encode_piece(&self.vocabulary, &mut self.work, &bytes[..piece.len()], |some| {
-            tokens.extend(some);
-        });
-        self.cache.put(piece, tokens.as_slice());
-        tokens
+    fn learn(&mut self, piece: Short, hash: u64) -> usize {
+        let Self { vocabulary, learned, work, cache, .. } = self;
+        let vocabulary = &**vocabulary;
+        learned.len = 0;
+        match vocabulary.words.find_short(piece, hash, |id| vocabulary.bytes_of(id)) {
+            Some(id) => learned.extend(&[id]),
+            None => {
+                let bytes = piece.bytes();
+                encode_piece(vocabulary, work, &bytes[..piece.len()], |some| learned.extend(some));
+            }
+        }
+        cache.put(piece, hash, &learned.ids, learned.len);
+        learned.len
     }
 
     fn long_token(&self, piece: &[u8]) -> Option<u32> {
@@ -313,17 +327,13 @@ impl Tokenizer {
             let end = S::piece_end(bytes, at);
             more = match Short::within(bytes, at, end) {
                 Some(short) => {
-                    let vocabulary = &*self.vocabulary;
-                    if let Some(id) =
-                        vocabulary.words.find_short(short, |id| vocabulary.bytes_of(id))
-                    {
-                        take(end, &[id])
-                    } else if let Some(tokens) =
-                        self.cache.get(short).and_then(|known| known.tokens)
-                    {
-                        take(end, tokens)
-                    } else {
-                        take(end, self.learn(short).as_slice())
+                    let hash = short.hash();
+                    match self.cache.tokens(short, hash) {
+                        Some(tokens) => take(end, tokens),
+                        None => {
+                            let count = self.learn(short, hash);
+                            take(end, &self.learned.ids[..count])
+                        }
                     }
                 }
                 None => match self.long_token(&bytes[at..end]) {
@@ -343,24 +353,16 @@ impl Tokenizer {
 }
 
 /// The tokens of a short piece: at most one a byte.
-#[derive(Debug, Clone, Copy, Default)]
-struct Tokens {
+#[derive(Debug, Default)]
+struct Learned {
     ids: [u32; Short::LEN_MAX],
     len: usize,
 }
 
-impl Tokens {
+impl Learned {
     fn extend(&mut self, some: &[u32]) {
         // Tokens have a byte at least, so those of 15 bytes fit.
         self.ids[self.len..][..some.len()].copy_from_slice(some);
         self.len += some.len();
-    }
-
-    fn as_slice(&self) -> &[u32] {
-        &self.ids[..self.len]
-    }
-
-    fn len(&self) -> usize {
-        self.len
     }
 }

@@ -48,18 +48,19 @@ impl Words {
         self.slots[at] = slot;
     }
 
-    /// The token that `short` is. `token` gives the bytes of an id.
-    #[inline(always)]
+    /// The token that `short` with this `hash` is. `token` gives the bytes of an id.
+    #[inline]
     pub(super) fn find_short<'v>(
         &self,
         short: Short,
+        hash: u64,
         token: impl Fn(u32) -> &'v [u8],
     ) -> Option<u32> {
         if short.len() > INLINE {
             let bytes = short.bytes();
-            return self.find_long(&bytes[..short.len()], short.hash(), token);
+            return self.find_long(&bytes[..short.len()], hash, token);
         }
-        let mut at = self.home(short.hash());
+        let mut at = self.home(hash);
         // Ends at an empty slot: a fifth of them are.
         loop {
             let [low, high] = self.slots[at];
@@ -76,7 +77,7 @@ impl Words {
     /// The token that `bytes` are, of any length.
     pub(super) fn find<'v>(&self, bytes: &[u8], token: impl Fn(u32) -> &'v [u8]) -> Option<u32> {
         match Short::new(bytes) {
-            Some(short) => self.find_short(short, token),
+            Some(short) => self.find_short(short, short.hash(), token),
             None => self.find_long(bytes, hash(bytes), token),
         }
     }
