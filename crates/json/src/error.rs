@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::de;
+use serde::de::{self, Error as _, Expected, Unexpected};
 
 /// What is wrong, in serde's words, and where. Boxed: results stay small.
 #[derive(Debug)]
@@ -58,4 +58,29 @@ impl de::Error for Error {
     fn custom<T: fmt::Display>(message: T) -> Self {
         Self(Box::new(Inner { message: message.to_string(), place: None, path: Vec::new() }))
     }
+
+    fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        mismatch("type", found, expected)
+    }
+
+    fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        mismatch("value", found, expected)
+    }
+}
+
+/// serde's sentence. A fraction's digits are not in it: printing floats would
+/// bring 6 KB gzip into the Worker.
+fn mismatch(what: &str, found: Unexpected<'_>, expected: &dyn Expected) -> Error {
+    let found = match found {
+        Unexpected::Float(_) => "a fraction".to_owned(),
+        Unexpected::Bool(it) => format!("boolean `{it}`"),
+        Unexpected::Unsigned(it) => format!("integer `{it}`"),
+        Unexpected::Signed(it) => format!("integer `{it}`"),
+        Unexpected::Str(it) => format!("string {it:?}"),
+        Unexpected::Seq => "a list".to_owned(),
+        Unexpected::Map => "an object".to_owned(),
+        Unexpected::Unit => "null".to_owned(),
+        _ => "something else".to_owned(),
+    };
+    Error::custom(format_args!("invalid {what}: {found}, expected {expected}"))
 }

@@ -197,8 +197,8 @@ impl<'de> Reader<'de> {
             }
         }
         // With a point, an exponent, or too long for 64 bits; or no number.
-        let float = serde_json::from_str(text).map(Token::Float);
-        float.map_err(|_| self.fail("invalid number"))
+        let float = text.parse::<serde_json::Number>().ok().and_then(|number| number.as_f64());
+        float.map(Token::Float).ok_or_else(|| self.fail("invalid number"))
     }
 
     fn string(&mut self) -> Result<Cow<'de, str>, Error> {

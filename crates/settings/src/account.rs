@@ -192,7 +192,8 @@ impl<'de> Deserialize<'de> for Headroom {
                     let kind = kind.ok_or_else(|| {
                         de::Error::custom(format!("{key:?} is unknown; it knows rpm, itpm, otpm"))
                     })?;
-                    shares[kind] = Percent::deserialize(value).map_err(de::Error::custom)?;
+                    let text = value.as_str().ok_or("not a share; write it as \"80%\"");
+                    shares[kind] = text.and_then(Percent::parse).map_err(de::Error::custom)?;
                     if shares[kind].permille > 500 {
                         return Err(de::Error::custom("more than half unused; write at most 50%"));
                     }

@@ -17,6 +17,14 @@ impl Percent {
     pub const ALL: Self = Self { permille: 1_000 };
     /// Nothing.
     pub const NONE: Self = Self { permille: 0 };
+
+    /// Reads `"80%"`; or says what is wrong.
+    pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
+        let permille = text.strip_suffix('%').and_then(tenths);
+        let permille = permille.filter(|permille| *permille <= 1_000);
+        let permille = permille.ok_or("not a share; write 0% to 100%, at most one decimal")?;
+        Ok(Self { permille })
+    }
 }
 
 impl Serialize for Percent {
@@ -43,11 +51,7 @@ impl Visitor<'_> for PercentVisitor {
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Percent, E> {
-        text.strip_suffix('%')
-            .and_then(tenths)
-            .filter(|permille| *permille <= 1_000)
-            .map(|permille| Percent { permille })
-            .ok_or_else(|| E::custom("not a share; write 0% to 100%, at most one decimal"))
+        Percent::parse(text).map_err(E::custom)
     }
 }
 
