@@ -45,19 +45,30 @@ export async function bare(upstreamUrl) {
 
 /**
  * The release bundle, one tenant without limits of its own, an account whose
- * limits are far: every request asks the Gate and none waits.
+ * limits are far: none waits, and isolates admit by leases, as deployed.
  *
  * @param {string} upstreamUrl
  * @param {string} scratch a directory to write to
- * @param {{bundle?: string, flags?: string[]}} [options] of startEdge
+ * @param {{bundle?: string, flags?: string[], vars?: Record<string, any>}} [options] of startEdge; more settings
  * @returns {Promise<Contestant & {keyId: string}>}
  */
 export async function tollgate(upstreamUrl, scratch, options) {
   const limits = { "*": { rpm: 100_000_000, itpm: 100_000_000_000, otpm: 100_000_000_000 } };
   const account = { provider: "anthropic", secret: "ANTHROPIC_API_KEY", base_url: upstreamUrl, limits };
-  const vars = { TOLLGATE_ACCOUNTS: { anthropic: account } };
+  const vars = { TOLLGATE_ACCOUNTS: { anthropic: account }, ...options?.vars };
   const server = await startEdge(scratch, vars, { ANTHROPIC_API_KEY: PROVIDER_KEY }, options);
   return { name: "tollgate", headers: [], ...server };
+}
+
+/**
+ * The same without leases: every request asks the Gate.
+ *
+ * @param {string} upstreamUrl
+ * @param {string} scratch
+ * @returns {Promise<Contestant>}
+ */
+export async function exact(upstreamUrl, scratch) {
+  return { ...(await tollgate(upstreamUrl, scratch, { vars: { TOLLGATE_GATE: { leases: false } } })), name: "exact" };
 }
 
 /**

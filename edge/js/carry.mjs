@@ -4,7 +4,7 @@
 // this file awaits what the step asks for and reports what came of it. The
 // loop lives here and not in Rust so that a re-initialised module leaves no
 // client hanging, and because every await in Rust costs a promise more.
-import { Passage, GateMethod, Step, ready, gatePlace, trapped, debugPanic } from "./core.mjs";
+import { Passage, GateMethod, Step, ready, gatePlace, leases, trapped, debugPanic } from "./core.mjs";
 import { report, take, putBack, flushSoon } from "./reports.mjs";
 import { heldBytes, readBody, WINDOW_BYTES } from "./body.mjs";
 import { relay } from "./relay.mjs";
@@ -116,6 +116,7 @@ class Walk {
   /** One call to the Gate; what waits to be told rides on it. */
   async ask() {
     const { passage } = this;
+    if (passage.borrow(Date.now())) return;
     // What the provider said to the attempt before must be there with the next.
     this.tell();
     const method = passage.gate_method();
@@ -234,7 +235,7 @@ class Walk {
   }
 
   flush() {
-    return flushSoon(async (reports) => {
+    return flushSoon(giveBack, async (reports) => {
       try {
         await within(GATE_MS, gateOf(this.env).admit(`{"v":1,"events":[${reports.join(",")}]}`));
         return true;
@@ -292,6 +293,18 @@ class Walk {
       status: 500,
       headers: { "content-type": "application/json", "x-should-retry": "true", "access-control-allow-origin": "*" },
     });
+  }
+}
+
+/** Reports what is left of leases that are over. Returns when the last of the others ends, or 0. */
+function giveBack() {
+  try {
+    const events = leases.returns(Date.now());
+    if (events !== "") report(events);
+    return leases.lent_until();
+  } catch (error) {
+    trapped(error);
+    return 0;
   }
 }
 

@@ -47,4 +47,7 @@ export function gatePlace() {
 /** Only in builds with the feature `debug-panic`: traps. */
 export const debugPanic = Object.entries(glue).find(([name]) => name === "debug_panic")?.[1];
 
+/** What the isolate holds of lent tickets. */
+export const leases = { returns: glue.returns, lent_until: glue.lent_until };
+
 export { Passage, GateCore, GateMethod, Step, Close, Unread };

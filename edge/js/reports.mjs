@@ -15,6 +15,7 @@ const ARMED_MS = 1_000;
 
 let waiting = [];
 let armedUntil = 0;
+let guardedUntil = 0;
 
 /** Keeps a report. */
 export function report(text) {
@@ -34,24 +35,36 @@ export function putBack(reports) {
 
 /**
  * Sees to it that what waits goes soon; returns what is left to do, if anything.
+ * `gather()` may report more, and returns when it will again, or 0;
  * `send(reports)` makes one Gate call.
  */
-export function flushSoon(send) {
+export function flushSoon(gather, send) {
   const now = Date.now();
   if (waiting.length === 0 || now < armedUntil) return undefined;
   armedUntil = now + ARMED_MS;
-  return flush(send);
+  return flush(gather, send);
 }
 
 /** Waits before the next try at a Gate that did not answer, within the 30 s that `waitUntil` gives. */
 const RETRY_MS = [1_000, 2_000, 4_000, 8_000];
 
-async function flush(send) {
-  await new Promise((resolve) => setTimeout(resolve, RIDE_MS));
-  armedUntil = 0;
-  for (let tries = 0; waiting.length > 0; ) {
-    if (await send(take())) continue;
-    if (tries === RETRY_MS.length) return;
-    await new Promise((resolve) => setTimeout(resolve, RETRY_MS[tries++]));
+async function flush(gather, send) {
+  for (let wait = RIDE_MS; wait > 0; ) {
+    await sleep(wait);
+    armedUntil = 0;
+    const until = gather();
+    for (let tries = 0; waiting.length > 0; ) {
+      if (await send(take())) continue;
+      if (tries === RETRY_MS.length) return;
+      await sleep(RETRY_MS[tries++]);
+    }
+    // One stays for what comes due, so that an isolate which falls idle tells it.
+    const now = Date.now();
+    wait = until > now && now >= guardedUntil ? until - now : 0;
+    if (wait > 0) guardedUntil = until;
   }
+}
+
+function sleep(ms) {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -53,9 +53,11 @@ pub fn deployment(env: &JsValue) -> Deployment {
             }
             let value =
                 js_sys::Reflect::get(env, &name.as_str().into()).unwrap_or(JsValue::UNDEFINED);
-            // What is not plain data is no setting: parse refuses it by name.
-            let value: Value = serde_wasm_bindgen::from_value(value).unwrap_or(Value::Null);
-            variables.insert(name, value);
+            // What is not plain data is no setting: parse refuses it by name. As
+            // text, because serde-wasm-bindgen would cost 4 KB gzip here alone.
+            let text = js_sys::JSON::stringify(&value).ok().and_then(|text| text.as_string());
+            let value = text.and_then(|text| json::from_str(&text).ok());
+            variables.insert(name, value.unwrap_or(Value::Null));
         }
     }
     let bound =
@@ -142,6 +144,11 @@ impl Passage {
         self.journey.looked(meta, body.unwrap_or_default());
     }
 
+    /// Whether a lease spares the question to the Gate: the step has changed then.
+    pub fn borrow(&mut self, now: f64) -> bool {
+        isolate(|isolate| self.journey.borrow(isolate, now as Millis))
+    }
+
     /// Which of the Gate's methods to call.
     pub fn gate_method(&self) -> GateMethod {
         self.journey.gate_method()
@@ -202,7 +209,8 @@ impl Passage {
 
     /// The response's head.
     pub fn response(&mut self, status: u16, headers: String, now: f64) {
-        self.journey.response(status, Headers::from_flat(headers), now as Millis);
+        let headers = Headers::from_flat(headers);
+        isolate(|isolate| self.journey.response(isolate, status, headers, now as Millis));
     }
 
     /// The response's whole body.
@@ -286,6 +294,21 @@ impl Passage {
     pub fn answer_body(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.journey.answer().body)
     }
+}
+
+/// When the last lease of this isolate ends, milliseconds since the Unix epoch; 0
+/// without one.
+#[wasm_bindgen]
+pub fn lent_until() -> f64 {
+    isolate(|isolate| isolate.borrowed.held_until().unwrap_or_default() as f64)
+}
+
+/// What to tell the Gate of leases that are over, as JSON, comma-separated.
+#[wasm_bindgen]
+pub fn returns(now: f64) -> String {
+    let events = isolate(|isolate| isolate.borrowed.take_returns(now as Millis));
+    let texts = events.iter().filter_map(|event| serde_json::to_string(event).ok());
+    texts.collect::<Vec<_>>().join(",")
 }
 
 /// Which Gate decides: its name, `NUL`, its location hint, `NUL`, its

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use keys::Keyring;
+use limits::borrow::Borrowed;
 use limits::message::{Millis, PolicyView, Pool, Refusal, View};
 use serde_json::Value;
 use settings::Settings;
@@ -31,6 +32,8 @@ pub struct Isolate {
     views: HashMap<(String, Option<String>, bool), (View, Millis)>,
     marks: HashMap<Mark, Vec<NotBefore>>,
     told: HashMap<Pool, Millis>,
+    /// Tickets lent by the Gate.
+    pub borrowed: Borrowed,
     gate_answered_ms: Millis,
     ids: Ids,
 }

@@ -134,6 +134,10 @@ pub trait Journey {
     /// What the cache held.
     fn looked(&mut self, meta: Option<String>, body: Vec<u8>) {}
 
+    /// Whether a lease spares the question: the step has changed then.
+    fn borrow(&mut self, isolate: &mut Isolate, now: Millis) -> bool {
+        false
+    }
     /// Which of the Gate's methods to call.
     fn gate_method(&self) -> GateMethod {
         GateMethod::View
@@ -162,7 +166,7 @@ pub trait Journey {
         true
     }
     /// The response's head.
-    fn response(&mut self, status: u16, headers: Headers, now: Millis) {}
+    fn response(&mut self, isolate: &mut Isolate, status: u16, headers: Headers, now: Millis) {}
     /// The response's whole body.
     fn whole(&mut self, bytes: &[u8], now: Millis) {}
     /// The response's body broke off.

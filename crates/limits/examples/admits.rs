@@ -114,6 +114,7 @@ fn call(n: usize, granted: bool) -> Call {
         },
         unasked: false,
         at_ms: START,
+        ran_ms: 0,
     };
     let events = n.checked_sub(100).filter(|_| granted).map(|n| Event::Settled(settle(n)));
     Call {
@@ -138,6 +139,7 @@ fn call(n: usize, granted: bool) -> Call {
             running: None,
         }),
         events: events.into_iter().collect(),
+        lend: 0,
         // As an isolate that was here before holds it: its key's.
         policy_version: Some((TENANTS + n % TENANTS + 1) as u64),
     }

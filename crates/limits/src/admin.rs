@@ -144,8 +144,11 @@ pub struct State {
     pub waiting: [usize; 3],
     /// Bytes that they hold.
     pub waiting_bytes: u64,
-    /// Open tickets.
+    /// Open tickets, lent ones included.
     pub open: usize,
+    /// Calls of Workers since this Gate started.
+    #[serde(default)]
+    pub calls: u64,
     /// Accounts stopped by a spend cap, and until when.
     pub stopped: BTreeMap<String, Millis>,
     /// Tenants, and keys.
@@ -161,8 +164,11 @@ pub struct PoolState {
     pub pool: Pool,
     /// Its buckets as mirrored.
     pub limits: Vec<LimitView>,
-    /// Its open tickets.
+    /// Its open tickets, without lent ones.
     pub open: u64,
+    /// Tickets that isolates were lent, and have neither settled nor returned.
+    #[serde(default)]
+    pub lent: u64,
     /// Waiting requests.
     pub waiting: usize,
     /// Nothing is sent before this time, where a 429 said so.

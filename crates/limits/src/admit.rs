@@ -4,7 +4,7 @@
 use crate::gate::{Gate, ScopeId};
 use crate::message::{Admit, Decision, LimitView, Millis, Priority, Reason, Refusal};
 use crate::scope::{Block, Need, RATES, Until};
-use crate::ticket::Ticket;
+use crate::ticket::{Hold, Ticket};
 
 /// The longest ticket, key or model id, in bytes.
 const ID_MAX: usize = 256;
@@ -44,7 +44,7 @@ impl Gate {
         if let Some(progress) = admit.running {
             // Runs already: a restart forgot it, or the Gate could not be asked.
             self.free_waiter(&id);
-            self.open(&admit, tenant, user, pool, need, 0, true);
+            self.open(&admit, tenant, user, pool, need, 0, Hold::Covered);
             self.renew(&id, attempt, progress.output_tokens);
             return Some(Decision::Granted { waited_ms: 0 });
         }
@@ -135,7 +135,7 @@ impl Gate {
         let must_queue = self.pools[pool].queue.is_before(class, tenant);
         match obstacle {
             None if !must_queue => {
-                self.open(admit, tenant, user, pool, need, 0, false);
+                self.open(admit, tenant, user, pool, need, 0, Hold::Taken);
                 self.turn(pool, class, tenant, &need);
                 return Some(Decision::Granted { waited_ms: 0 });
             }
@@ -182,12 +182,7 @@ impl Gate {
             return Some(Obstacle::Stopped);
         }
         for payer in Self::payers(tenant, user) {
-            let scope = match payer {
-                ScopeId::Deployment => &self.deployment,
-                ScopeId::Tenant(index) => &self.tenants[index].scope,
-                ScopeId::User(index) => &self.users[index].scope,
-            };
-            if let Some(block) = scope.blocks(need, self.now) {
+            if let Some(block) = self.scope(payer).blocks(need, self.now) {
                 return Some(Obstacle::Scope(payer, block));
             }
         }
@@ -288,7 +283,7 @@ impl Gate {
         (wait, refusal)
     }
 
-    /// Opens a ticket: every limit takes its part.
+    /// Opens a ticket.
     #[allow(clippy::too_many_arguments)] // One admission has these parts; a struct would name them twice.
     pub(crate) fn open(
         &mut self,
@@ -298,12 +293,8 @@ impl Gate {
         pool: usize,
         need: Need,
         waited: Millis,
-        covered: bool,
+        hold: Hold,
     ) {
-        for payer in Self::payers(tenant, user) {
-            self.scope_mut(payer).take(&need, covered);
-            self.step.scopes.insert(payer);
-        }
         let ticket = Ticket {
             attempt: admit.attempt,
             class: class_of(admit.priority),
@@ -317,19 +308,28 @@ impl Gate {
             renewed: self.now,
             expires: self.now + self.settings.ticket_ttl_ms,
             waited,
-            covered,
+            hold,
             unclaimed: false,
             observed: false,
             doubted: None,
         };
-        let mirror = &mut self.pools[pool].mirror;
-        if covered {
-            mirror.start(&ticket.part());
-        } else {
-            mirror.take(&need, self.now);
+        self.hold(&admit.ticket, ticket);
+    }
+
+    /// Every limit holds for a ticket what it is to hold.
+    pub(crate) fn hold(&mut self, id: &str, ticket: Ticket) {
+        for payer in Self::payers(ticket.tenant, ticket.user) {
+            self.scope_mut(payer).take(&ticket.need, ticket.hold);
+            self.step.scopes.insert(payer);
         }
-        self.tickets.insert(&admit.ticket, ticket);
-        self.step.touched.push(pool);
+        let mirror = &mut self.pools[ticket.pool].mirror;
+        match ticket.hold {
+            Hold::Taken => mirror.take(&ticket.need, self.now),
+            Hold::Covered => mirror.start(&ticket.part()),
+            Hold::Lent => mirror.lend(&ticket.need),
+        }
+        self.step.touched.push(ticket.pool);
+        self.tickets.insert(id, ticket);
     }
 
     /// Counts a grant as its tenant's turn.

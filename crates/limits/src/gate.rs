@@ -9,8 +9,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::admin::{AdminInput, AdminReply, Key};
+use crate::lend::Wish;
 use crate::lengths::Lengths;
-use crate::message::{Call, Event, Millis, Pool, Reply, TicketId, VERSION, View};
+use crate::message::{Call, Decision, Event, Millis, Pool, Reply, TicketId, VERSION, View};
 use crate::mirror::Mirror;
 use crate::policy::Tenant;
 use crate::queue::Queue;
@@ -132,6 +133,8 @@ pub struct Gate {
     /// Scopes whose stored ceiling lies above what they use.
     pub(crate) loose: BTreeSet<ScopeId>,
     pub(crate) active_at: Millis,
+    /// Calls since the start.
+    pub(crate) calls: u64,
 }
 
 /// What one step touched and gives out.
@@ -225,6 +228,7 @@ impl Gate {
             step: Step::default(),
             loose: BTreeSet::new(),
             active_at: 0,
+            calls: 0,
         }
     }
 
@@ -259,11 +263,13 @@ impl Gate {
     /// A call's events, then its admit. None: parked.
     fn call(&mut self, call: Call, may_park: bool) -> Option<Reply> {
         self.active_at = self.now;
+        self.calls += 1;
         for event in &call.events {
             match event {
                 Event::Settled(settle) => self.settle(settle),
                 Event::Observed(observation) => self.observe(observation),
                 Event::Cancelled { ticket } => self.cancel(ticket),
+                Event::Returned { lease, from } => self.take_back(lease, *from),
             }
         }
         let Some(admit) = call.admit else { return Some(reply()) };
@@ -272,10 +278,13 @@ impl Gate {
             // What the events freed goes to those who wait before a newcomer.
             self.serve();
         }
+        let wish = (call.lend > 0).then(|| Wish::of(&admit, call.lend));
         let decision = self.admit(admit, may_park)?;
+        let granted = decision == Decision::Granted { waited_ms: 0 };
+        let lease = wish.filter(|_| granted).and_then(|wish| self.lend(wish));
         let is_news = call.policy_version != Some(self.version_of(&tenant));
         let policy = is_news.then(|| self.policy_view(&tenant));
-        Some(Reply { decision: Some(decision), policy, ..reply() })
+        Some(Reply { decision: Some(decision), policy, lease, ..reply() })
     }
 
     /// When time alone changes something.
@@ -309,6 +318,14 @@ impl Gate {
         }
     }
 
+    pub(crate) fn scope(&self, id: ScopeId) -> &Scope {
+        match id {
+            ScopeId::Deployment => &self.deployment,
+            ScopeId::Tenant(index) => &self.tenants[index].scope,
+            ScopeId::User(index) => &self.users[index].scope,
+        }
+    }
+
     /// The payers of a request: deployment, tenant, end user.
     pub(crate) fn payers(tenant: usize, user: Option<usize>) -> impl Iterator<Item = ScopeId> {
         [ScopeId::Deployment, ScopeId::Tenant(tenant)].into_iter().chain(user.map(ScopeId::User))
@@ -335,7 +352,7 @@ impl Gate {
             retry_at: None,
             touched: self.now,
         };
-        let idle = |pool: &&PoolState| pool.queue.len == 0 && pool.mirror.running.count == 0;
+        let idle = |pool: &&PoolState| pool.queue.len == 0 && pool.mirror.is_idle();
         let oldest = || self.pools.iter().filter(idle).min_by_key(|pool| pool.touched);
         let index = match (self.pools.len() >= POOLS_MAX).then(oldest).flatten() {
             Some(oldest) => {

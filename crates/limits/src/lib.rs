@@ -8,11 +8,13 @@
 
 pub mod admin;
 mod admit;
+pub mod borrow;
 mod bucket;
 mod day;
 mod demand;
 mod gate;
 mod history;
+mod lend;
 mod lengths;
 mod manage;
 pub mod message;

@@ -113,6 +113,13 @@ pub struct Call {
     /// older one is answered with the new one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy_version: Option<u64>,
+    /// Tickets like this admit's that the isolate would like to be lent.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub lend: u32,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// Something that happened to a request.
@@ -127,6 +134,13 @@ pub enum Event {
     Cancelled {
         /// Whose place.
         ticket: TicketId,
+    },
+    /// Lent tickets that nobody used.
+    Returned {
+        /// The lease.
+        lease: TicketId,
+        /// The number of the first unused one: tickets are used in order.
+        from: u32,
     },
 }
 
@@ -160,6 +174,10 @@ pub struct Settle {
     pub unasked: bool,
     /// When the attempt ended, by the Worker's clock.
     pub at_ms: Millis,
+    /// How long it ran by that clock, where it was sent: a lent ticket's own
+    /// time says nothing of it.
+    #[serde(default)]
+    pub ran_ms: Millis,
 }
 
 /// What an attempt used. Limit-tokens and billed money are kept apart.
@@ -239,7 +257,7 @@ pub struct Reply {
     /// The tenant's policy, where the isolate's is older.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<PolicyView>,
-    /// A lease for the isolate. Always none until leases are built.
+    /// Tickets lent to the isolate, where it asked for some and limits are far.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<Lease>,
 }
@@ -399,24 +417,27 @@ pub struct Available {
     pub output_tokens: Tokens,
 }
 
-/// Capacity lent to an isolate for seconds. The messages have room for it from
-/// the first day.
+/// Tickets lent to an isolate for seconds, all like the one that was granted
+/// with them: it admits requests of the same tenant and pool by them without
+/// asking. Each is settled, or returned, like any other ticket.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Lease {
-    /// Its name.
-    pub id: String,
-    /// For whom.
-    pub tenant: String,
-    /// For which pool.
-    pub pool: Pool,
-    /// Requests lent.
-    pub requests: u64,
-    /// Input tokens lent.
+    /// Its name: that of the ticket granted with it. Its tickets are
+    /// [`lent_ticket`]s of it, numbered from 0.
+    pub id: TicketId,
+    /// How many.
+    pub tickets: u32,
+    /// The largest request that one is good for: estimated input,
     pub input_tokens: Tokens,
-    /// Output tokens lent.
-    pub output_tokens: Tokens,
-    /// Money lent.
-    pub microusd: MicroUsd,
-    /// Its span, from before the isolate asked.
+    /// limit on the output,
+    pub max_tokens: Tokens,
+    /// and money.
+    pub microusd_max: MicroUsd,
+    /// How long it may be drawn on, counted from before the isolate asked.
     pub ttl_ms: Millis,
+}
+
+/// The name of a lease's ticket. A Worker's own names hold no dot.
+pub fn lent_ticket(lease: &str, number: u32) -> TicketId {
+    format!("{lease}.{number}")
 }

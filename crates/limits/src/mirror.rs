@@ -53,6 +53,8 @@ pub(crate) struct Mirror {
     margin_permille: u32,
     margin_at: Millis,
     pub(crate) running: Running,
+    /// Requests, input and expected output of lent tickets.
+    lent: [i64; 3],
     /// What of the output level was taken for running requests on assumption.
     assumed: i64,
     /// What those that ran before a restart may still draw, and since when.
@@ -104,6 +106,7 @@ impl Mirror {
             margin_permille: MARGIN_MIN,
             margin_at: now,
             running: Running::new(),
+            lent: [0; 3],
             assumed: 0,
             ghosts: (0, 0),
             history: History::default(),
@@ -251,7 +254,8 @@ impl Mirror {
         let promised = self.promised(now);
         std::array::from_fn(|kind| {
             let bucket = self.buckets[kind].as_ref()?;
-            Some(bucket.level().saturating_sub(if kind == 2 { promised } else { 0 }))
+            let promised = if kind == 2 { promised } else { 0 };
+            Some(bucket.level().saturating_sub(promised).saturating_sub(self.lent[kind]))
         })
     }
 
@@ -310,17 +314,20 @@ impl Mirror {
         let mut waits: [Millis; 3] = std::array::from_fn(|kind| {
             let Some(bucket) = &self.buckets[kind] else {
                 // An answer will tell; this is about how long the first takes.
-                let over = (self.running.count + ahead[0] + 1).saturating_sub(self.window);
+                let started = self.running.count + self.lent();
+                let over = (started + ahead[0] + 1).saturating_sub(self.window);
                 return if over > 0 { 1_000 * over.div_ceil(self.window) } else { 0 };
             };
             let fits = rates[kind].min(bucket.capacity());
             // Room beyond the capacity would shut lower priorities out for good.
             let room = signed(room[kind].min(bucket.capacity().saturating_sub(fits)));
             let owed = if kind == 2 { self.promised(now) } else { 0 };
-            bucket.wait_ms(fits, owed.saturating_add(signed(ahead[kind])).saturating_add(room))
+            let before = owed.saturating_add(self.lent[kind]).saturating_add(signed(ahead[kind]));
+            bucket.wait_ms(fits, before.saturating_add(room))
         });
         for bucket in self.second.iter().chain(self.ramp.as_ref().map(|ramp| &ramp.bucket)) {
-            waits[0] = waits[0].max(bucket.wait_ms(1, signed(ahead[0])));
+            let before = self.lent[0].saturating_add(signed(ahead[0]));
+            waits[0] = waits[0].max(bucket.wait_ms(1, before));
         }
         waits
     }
@@ -429,6 +436,84 @@ impl Mirror {
         self.history.taken[2] += tokens;
     }
 
+    /// How many requests like `need` can be lent while the pool stays far from
+    /// each of its limits.
+    pub(crate) fn lendable(&self, need: &Need, now: Millis) -> u64 {
+        if self.ramp.is_some() || self.held_until > now {
+            return 0;
+        }
+        let rates = need.rates();
+        let owed = [0, 0, self.promised(now)];
+        let each = self.buckets.iter().enumerate().map(|(kind, bucket)| {
+            let owed = owed[kind].saturating_add(self.lent[kind]);
+            // Unknown limits are met by the window, one request at a time.
+            bucket.as_ref().map_or(0, |bucket| bucket.lendable(rates[kind], owed))
+        });
+        let second = self.second.as_ref().map(|bucket| bucket.lendable(1, self.lent[0]));
+        each.chain(second).min().unwrap_or(0)
+    }
+
+    /// Lent tickets.
+    pub(crate) fn lent(&self) -> u64 {
+        self.lent[0].max(0) as u64
+    }
+
+    /// True where no open ticket is the pool's.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.running.count == 0 && self.lent() == 0
+    }
+
+    /// A ticket was lent: promised, not taken, for nobody knows when it is used,
+    /// and a bucket that refills until then must not promise it twice.
+    pub(crate) fn lend(&mut self, need: &Need) {
+        self.promise(need, 1);
+    }
+
+    /// It came back, or runs like any other from now on.
+    pub(crate) fn unlend(&mut self, need: &Need) {
+        self.promise(need, -1);
+    }
+
+    fn promise(&mut self, need: &Need, sign: i64) {
+        for (lent, rate) in self.lent.iter_mut().zip(need.rates()) {
+            *lent += sign * signed(rate);
+        }
+        debug_assert!(self.lent.iter().all(|lent| *lent >= 0), "lent = sum of the lent tickets");
+    }
+
+    /// A lent ticket's request is over: what it used is taken now. `seen`: the
+    /// provider's own levels already told of its request and input.
+    pub(crate) fn end_lent(
+        &mut self,
+        need: &Need,
+        used: &Three,
+        output: Option<(Tokens, Millis)>,
+        seen: bool,
+        now: Millis,
+    ) {
+        self.unlend(need);
+        if used[0] == 0 {
+            return;
+        }
+        self.history.record(now);
+        for (kind, used) in used.map(signed).into_iter().enumerate().take(2) {
+            if let Some(bucket) = self.buckets[kind].as_mut().filter(|_| !seen) {
+                bucket.take(used);
+            }
+            self.history.taken[kind] = self.history.taken[kind].saturating_add(used);
+        }
+        for bucket in self.second.iter_mut().chain(self.ramp.as_mut().map(|ramp| &mut ramp.bucket))
+        {
+            bucket.take(1);
+        }
+        let Some((output, ms)) = output else { return };
+        self.take_output(signed(output));
+        if output > 0 {
+            self.running.learn(need.output, output, ms);
+            self.assumed = self.running.generated(now);
+        }
+    }
+
     /// A request of this priority arrived: higher ones' demand is what lower
     /// ones leave room for.
     pub(crate) fn arrived(&mut self, class: usize, need: &Need, now: Millis) {
@@ -499,7 +584,8 @@ impl Mirror {
     pub(crate) fn save(&mut self, durability: &Durability, now: Millis) -> Option<SavedPool> {
         // A restart forgets what runs, and adds the refill of its own accord.
         let rest = self.running.rest(self.running.generated(now));
-        let owed = |kind: usize| if kind == 2 { rest } else { 0 };
+        let lent = self.lent;
+        let owed = |kind: usize| if kind == 2 { rest } else { 0 } + lent[kind];
         let below = (0..3)
             .any(|kind| self.buckets[kind].as_ref().is_some_and(|b| b.is_below_floor(owed(kind))));
         if !below && !std::mem::take(&mut self.unsaved) {

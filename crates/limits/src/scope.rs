@@ -10,6 +10,7 @@ use crate::day::{Day, Shut, Three, signed};
 use crate::message::{LimitView, MicroUsd, Millis, Tokens};
 use crate::policy::{Budget, RateLimits};
 use crate::settings::Durability;
+use crate::ticket::Hold;
 
 /// What a request needs of every limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,6 +77,8 @@ pub(crate) struct Scope {
     buckets: [Option<Bucket>; 3],
     /// Expected output that open tickets still owe the output bucket.
     owed: i64,
+    /// Requests and input that lent tickets may still take.
+    lent: [i64; 2],
     concurrent: Option<u64>,
     pub(crate) open: u64,
     pub(crate) day: Day,
@@ -104,6 +107,7 @@ impl Scope {
         Self {
             buckets: [None, None, None],
             owed: 0,
+            lent: [0; 2],
             concurrent: None,
             open: 0,
             day: Day::restored(saved.map(|saved| (saved.day, saved.ceiling)), now),
@@ -182,20 +186,59 @@ impl Scope {
         longest
     }
 
-    /// Reserves `need` in every limit. `covered`: a restart already counted it
-    /// in the budgets.
-    pub(crate) fn take(&mut self, need: &Need, covered: bool) {
+    /// Reserves `need` in every limit, as `hold` says.
+    pub(crate) fn take(&mut self, need: &Need, hold: Hold) {
         self.open += 1;
         self.owed += owed(need.output, 0);
-        if covered {
-            return;
+        match hold {
+            Hold::Covered => {}
+            Hold::Taken => {
+                self.day.reserve(&need.day());
+                self.take_start(need);
+            }
+            Hold::Lent => {
+                self.day.reserve(&need.day());
+                self.promise(need, 1);
+            }
         }
-        self.day.reserve(&need.day());
+    }
+
+    /// A lent ticket turned out to be used: it holds what others hold.
+    pub(crate) fn claim(&mut self, need: &Need) {
+        self.promise(need, -1);
+        self.take_start(need);
+    }
+
+    fn take_start(&mut self, need: &Need) {
         for (i, bucket) in self.buckets.iter_mut().take(2).enumerate() {
             if let Some(bucket) = bucket {
                 bucket.take(signed(need.rates()[i]));
             }
         }
+    }
+
+    fn promise(&mut self, need: &Need, sign: i64) {
+        self.lent[0] += sign;
+        self.lent[1] += sign * signed(need.input);
+        debug_assert!(self.lent[0] >= 0 && self.lent[1] >= 0, "lent = sum of the lent tickets");
+    }
+
+    /// How many requests like `need` can be lent while this scope stays far from
+    /// every limit. None where a ticket itself is limited, or the end of a budget
+    /// is in sight: each request asks there.
+    pub(crate) fn lendable(&self, need: &Need) -> u64 {
+        if self.concurrent.is_some() {
+            return 0;
+        }
+        let budgets = (0..3).filter_map(|i| {
+            let (limit, left) = (self.day.limits()[i]?, self.day.left(i)?);
+            let left = u64::try_from(left).unwrap_or(0);
+            Some(if left < limit / 10 { 0 } else { left / 16 / need.day()[i].max(1) })
+        });
+        let buckets = self.buckets.iter().enumerate().filter_map(|(i, bucket)| {
+            Some(bucket.as_ref()?.lendable(need.rates()[i], self.owed_of(i)))
+        });
+        budgets.chain(buckets).min().unwrap_or(u64::MAX)
     }
 
     /// A running request told how far it is.
@@ -211,7 +254,7 @@ impl Scope {
     pub(crate) fn settle(
         &mut self,
         need: &Need,
-        covered: bool,
+        hold: Hold,
         generated: Tokens,
         used: &Three,
         spent: &Three,
@@ -220,9 +263,16 @@ impl Scope {
         self.open = self.open.saturating_sub(1);
         self.owed -= owed(need.output, generated);
         debug_assert!(self.owed >= 0, "owed = sum of the open tickets");
-        let reserved = if covered { [0; 3] } else { need.day() };
+        let (reserved, taken) = match hold {
+            Hold::Taken => (need.day(), need.rates()),
+            Hold::Covered => ([0; 3], *used),
+            Hold::Lent => (need.day(), [0; 3]),
+        };
+        if hold == Hold::Lent {
+            self.promise(need, -1);
+        }
         self.day.settle(&reserved, spent);
-        self.correct(&if covered { *used } else { need.rates() }, generated, used);
+        self.correct(&taken, generated, used);
     }
 
     /// Charges what nothing was reserved for.
@@ -320,19 +370,22 @@ impl Scope {
     }
 
     fn row(&mut self, durability: &Durability, now: Millis) -> Saved {
-        let owed = self.owed;
+        let owed: [i64; 3] = std::array::from_fn(|i| self.owed_of(i));
         let (day, ceiling) = self.day.ceiling();
         let mut floors = [None; 3];
         for (i, bucket) in self.buckets.iter_mut().enumerate() {
-            let owed = if i == 2 { owed } else { 0 };
             if let Some(bucket) = bucket {
-                floors[i] = Some(bucket.lower_floor(owed, durability.bucket_permille));
+                floors[i] = Some(bucket.lower_floor(owed[i], durability.bucket_permille));
             }
         }
         Saved { at: now, day, ceiling, floors }
     }
 
+    /// What of a bucket's level is promised.
     fn owed_of(&self, kind: usize) -> i64 {
-        if kind == 2 { self.owed } else { 0 }
+        match kind {
+            2 => self.owed,
+            _ => self.lent[kind],
+        }
     }
 }

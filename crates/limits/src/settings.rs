@@ -19,6 +19,8 @@ pub struct GateSettings {
     pub budget: DayBudget,
     /// How far ahead spend is written.
     pub durability: Durability,
+    /// Whether isolates are lent tickets while limits are far.
+    pub leases: bool,
     /// How long a ticket lives without renewal. 15 minutes: beyond the official
     /// SDKs' time-out of 10 minutes (facts of 2026-11, SDK 2.13.0).
     pub ticket_ttl_ms: Millis,
@@ -31,6 +33,7 @@ impl Default for GateSettings {
             queue: QueueSettings::default(),
             budget: DayBudget::default(),
             durability: Durability::default(),
+            leases: true,
             ticket_ttl_ms: 15 * 60_000,
         }
     }

@@ -5,7 +5,7 @@ use crate::day::{Three, signed};
 use crate::gate::{Gate, ScopeId};
 use crate::message::{Millis, Observation, Reason, Refusal, Settle, Tokens, Used};
 use crate::scope::Need;
-use crate::ticket::{DOUBT_MS, Ticket};
+use crate::ticket::{DOUBT_MS, Hold, Ticket};
 
 /// 429s that stop an account until its month ends, or until an operator
 /// resumes it (error codes of the SDKs 1.6.0 to 1.10.0, 2026-11).
@@ -16,7 +16,7 @@ const RAMP: &str = "ramp_limit_exceeded";
 
 /// What an attempt used: as rate limits count it, and as budgets do.
 #[derive(Clone, Copy, Debug, Default)]
-struct Usage {
+pub(crate) struct Usage {
     rates: Three,
     day: Three,
     /// Output, where it was generated as far as is known.
@@ -24,7 +24,7 @@ struct Usage {
 }
 
 impl Usage {
-    fn of(used: &Used) -> Self {
+    pub(crate) fn of(used: &Used) -> Self {
         match *used {
             Used::Nothing => Self { output: Some(0), ..Self::default() },
             Used::Tokens { input, input_total, output, microusd, .. } => Self {
@@ -56,23 +56,26 @@ impl Gate {
         let usage = Usage::of(&settle.used);
         match self.tickets.remove(id, attempt) {
             Some(ticket) => {
-                self.learn(settle, &ticket);
-                self.close(id, &ticket, &usage);
+                self.learn(settle);
+                let ran = (settle.ran_ms > 0).then_some(settle.ran_ms);
+                self.close(id, &ticket, &usage, ran);
             }
             None => self.settle_forgotten(settle, &usage),
         }
     }
 
-    /// Puts what was used in the place of a ticket's reservations.
-    fn close(&mut self, id: &str, ticket: &Ticket, usage: &Usage) {
+    /// Puts what was used in the place of a ticket's reservations. `ran`: for how
+    /// long it ran, where that was told.
+    pub(crate) fn close(&mut self, id: &str, ticket: &Ticket, usage: &Usage, ran: Option<Millis>) {
         self.over.add(id, Some(ticket.attempt));
         // A restart counted the reservation as spent; only what goes beyond is
         // new (invariant 8).
-        let day = if ticket.covered { beyond(&usage.day, &ticket.need.day()) } else { usage.day };
+        let covered = ticket.hold == Hold::Covered;
+        let day = if covered { beyond(&usage.day, &ticket.need.day()) } else { usage.day };
         for payer in Self::payers(ticket.tenant, ticket.user) {
             let (need, generated) = (&ticket.need, ticket.generated);
             let scope = self.scope_mut(payer);
-            scope.settle(need, ticket.covered, generated, &usage.rates, &day);
+            scope.settle(need, ticket.hold, generated, &usage.rates, &day);
             self.step.scopes.insert(payer);
         }
         let now = self.now;
@@ -81,13 +84,18 @@ impl Gate {
         // Levels seen in its own response hold its real input already.
         let seen = ticket.observed && pool.mirror.follows();
         let refund = match usage.output {
-            Some(_) if !seen && !ticket.covered => {
-                signed(ticket.need.input) - signed(usage.rates[1])
-            }
+            Some(_) if !seen && !covered => signed(ticket.need.input) - signed(usage.rates[1]),
             _ => 0,
         };
-        let span = now.saturating_sub(ticket.granted);
+        let span = ran.unwrap_or_else(|| now.saturating_sub(ticket.granted));
         match ticket.doubted {
+            _ if ticket.hold == Hold::Lent => {
+                if usage.rates[0] > 0 {
+                    pool.mirror.arrived(ticket.class, &ticket.need, now);
+                }
+                let output = usage.output.map(|output| (output, span));
+                pool.mirror.end_lent(&ticket.need, &usage.rates, output, seen, now);
+            }
             None => {
                 let output = usage.output.map(|output| (output, span));
                 pool.mirror.end(&ticket.part(), refund, output, now);
@@ -106,11 +114,11 @@ impl Gate {
     }
 
     /// Lengths and estimates are learned from the provider's own figures only.
-    fn learn(&mut self, settle: &Settle, ticket: &Ticket) {
+    fn learn(&mut self, settle: &Settle) {
         if let Used::Tokens { input_total, output, estimated: false, .. } = settle.used {
             let input = Some((settle.input_estimate, input_total));
             let (tenant, model) = (&settle.tenant, &settle.model);
-            self.lengths.learn(tenant, model, ticket.need.output_max, output, input);
+            self.lengths.learn(tenant, model, settle.max_tokens, output, input);
         }
     }
 
@@ -156,8 +164,10 @@ impl Gate {
         if let Some(attempt) = self.tickets.open.get(id).map(|ticket| ticket.attempt)
             && let Some(ticket) = self.tickets.remove(id, attempt)
         {
-            self.close(id, &ticket, &Usage::of(&Used::Nothing));
+            self.close(id, &ticket, &Usage::of(&Used::Nothing), None);
         }
+        // Whoever gave up on the reply did not hear of its lease.
+        self.take_back(id, 0);
         // Also where the cancel came before its admit.
         self.over.add(id, None);
     }
@@ -165,6 +175,7 @@ impl Gate {
     /// A running request told how far it is: its ticket lives on.
     pub(crate) fn renew(&mut self, id: &str, attempt: u32, generated: Tokens) {
         let (now, ttl) = (self.now, self.settings.ticket_ttl_ms);
+        self.claim(id, attempt);
         let Some(ticket) = self.tickets.get_mut(id, attempt) else { return };
         ticket.expires = now + ttl;
         ticket.renewed = now;
@@ -223,7 +234,7 @@ impl Gate {
                 && let Some(ticket) = self.tickets.remove(&id, attempt)
             {
                 // Nobody was told, so nothing was sent; a late poll asks anew.
-                self.close(&id, &ticket, &Usage::of(&Used::Nothing));
+                self.close(&id, &ticket, &Usage::of(&Used::Nothing), None);
                 self.over.forget(&id, attempt);
             }
         }
@@ -234,6 +245,12 @@ impl Gate {
             let due = ticket.renewed + DOUBT_MS;
             if due > self.now {
                 self.tickets.doubts.push_back((due, id, attempt));
+            } else if ticket.hold == Hold::Lent {
+                // Neither settled, renewed nor returned: its isolate is gone, and
+                // what it did with it unknown.
+                if let Some(ticket) = self.tickets.remove(&id, attempt) {
+                    self.close(&id, &ticket, &Usage::most(&ticket.need), None);
+                }
             } else if ticket.doubted.is_none() {
                 let (part, pool) = (ticket.part(), ticket.pool);
                 let mirror = &mut self.pools[pool].mirror;
@@ -250,7 +267,7 @@ impl Gate {
                 self.tickets.expiries.push_back(again);
             } else if let Some(ticket) = self.tickets.remove(&id, attempt) {
                 // Unknown usage is never refunded (invariant 2).
-                self.close(&id, &ticket, &Usage::most(&ticket.need));
+                self.close(&id, &ticket, &Usage::most(&ticket.need), None);
             }
         }
     }
@@ -269,15 +286,22 @@ impl Gate {
         let index = self.pool(&seen.pool);
         let now = self.now;
         let ticket = self.tickets.get_mut(&seen.ticket, seen.attempt);
-        let (granted, input, payer) = match ticket {
+        let (granted, own, payer) = match ticket {
             Some(ticket) => {
                 ticket.observed = true;
                 let (tenant, need) = (ticket.tenant, ticket.need);
-                (ticket.granted, need.input as i64, Some((tenant, ticket.class, need)))
+                match ticket.hold {
+                    // Nothing was taken for it yet, and it took no turn.
+                    Hold::Lent => (ticket.granted, [0, 0], None),
+                    _ => {
+                        let own = [1, signed(need.input)];
+                        (ticket.granted, own, Some((tenant, ticket.class, need)))
+                    }
+                }
             }
             // Forgotten or settled: its time is only known by the Worker's
             // clock, so allow for skew.
-            None => (seen.sent_ms.min(now).saturating_sub(5_000), 0, None),
+            None => (seen.sent_ms.min(now).saturating_sub(5_000), [1, 0], None),
         };
         let account = &seen.pool.account;
         let code = seen.error_code.as_deref();
@@ -299,7 +323,7 @@ impl Gate {
             state.queue.unserved(class, tenant, weight, cost);
         }
         let mirror = &mut self.pools[index].mirror;
-        mirror.observe(seen, granted, input, now);
+        mirror.observe(seen, granted, own, now);
         match seen.status {
             429 => mirror.refused(seen.retry_after_ms, code == Some(RAMP), now),
             200..=299 => mirror.accepted(granted, now),

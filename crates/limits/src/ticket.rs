@@ -18,6 +18,19 @@ const OVER_MAX: usize = 65_536;
 /// isolate is probably gone. Renewals come several times as often.
 pub(crate) const DOUBT_MS: Millis = 120_000;
 
+/// What a ticket has of the limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hold {
+    /// Its request and input were taken from the buckets, its worst case is
+    /// reserved in the budgets.
+    Taken,
+    /// Rebuilt after a restart, which counted all of it as spent.
+    Covered,
+    /// Lent: nobody knows yet whether it is used. The budgets hold its worst
+    /// case; of the buckets it is promised, and taken when it is settled.
+    Lent,
+}
+
 /// One attempt that holds reservations.
 #[derive(Clone, Debug)]
 pub(crate) struct Ticket {
@@ -35,8 +48,7 @@ pub(crate) struct Ticket {
     pub(crate) renewed: Millis,
     pub(crate) expires: Millis,
     pub(crate) waited: Millis,
-    /// Rebuilt after a restart, which counted its budgets as spent.
-    pub(crate) covered: bool,
+    pub(crate) hold: Hold,
     /// Granted in the queue and not yet told to anyone.
     pub(crate) unclaimed: bool,
     /// Its own response's levels were seen.
@@ -145,7 +157,9 @@ pub(crate) struct Tickets {
 impl Tickets {
     pub(crate) fn insert(&mut self, id: &str, ticket: Ticket) {
         self.doubts.push_back((ticket.renewed + DOUBT_MS, id.to_owned(), ticket.attempt));
-        self.expiries.push_back((ticket.expires, id.to_owned(), ticket.attempt));
+        if ticket.hold != Hold::Lent {
+            self.expiries.push_back((ticket.expires, id.to_owned(), ticket.attempt));
+        }
         if let Some(before) = self.open.insert(id.to_owned(), ticket) {
             self.stragglers.insert((id.to_owned(), before.attempt), before);
         }

@@ -5,7 +5,7 @@ use crate::gate::{Gate, PoolState, ScopeId, reply};
 use crate::message::{Admit, Decision, Millis, Refusal, Reply, TicketId};
 use crate::queue::Spot;
 use crate::scope::{Need, Until};
-use crate::ticket::Waiter;
+use crate::ticket::{Hold, Waiter};
 
 /// A poll that does not come back within this many slices is lost.
 const SLICES_LOST: u64 = 3;
@@ -156,7 +156,7 @@ impl Gate {
             waiter.pool,
             waiter.need,
             waited,
-            false,
+            Hold::Taken,
         );
         self.turn(waiter.pool, class, waiter.tenant, &waiter.need);
         if waiter.parked {

@@ -26,6 +26,9 @@ pub struct Gate {
     pub budgets: Vec<Budget>,
     /// How far ahead of the real spend is written.
     pub chunk: Chunk,
+    /// Whether isolates are lent tickets while limits are far; otherwise every
+    /// request asks the Gate.
+    pub leases: bool,
     /// Seconds added to every `retry-after` of a provider's limit.
     #[serde(deserialize_with = "extra_s")]
     pub retry_after_extra: u32,
@@ -40,6 +43,7 @@ impl Default for Gate {
             queue: Queue::default(),
             budgets: Vec::new(),
             chunk: Chunk::default(),
+            leases: true,
             retry_after_extra: 0,
         }
     }

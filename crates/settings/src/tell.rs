@@ -21,6 +21,7 @@ impl Settings {
             queue: tell_queue(&self.gate),
             budget: tell_budget(&self.gate),
             durability: tell_chunk(&self.gate),
+            leases: self.gate.leases,
             ..GateSettings::default()
         };
         told.accounts.extend(self.accounts.iter().map(account));

@@ -515,6 +515,7 @@ impl<'a> World<'a> {
             used,
             unasked: false,
             at_ms: self.now + self.skew,
+            ran_ms: self.now - request.sent,
         }
     }
 

@@ -10,10 +10,9 @@ use std::collections::{BTreeSet, VecDeque};
 use limits::admin::AdminReply;
 use limits::message::{Call, Reply, TicketId};
 use limits::{Answer, Gate, Input, Output};
-use serde::Deserialize;
 use wasm_bindgen::prelude::*;
 use worker::worker_sys::DurableObjectState;
-use worker::{SqlStorage, SqlStorageValue, State};
+use worker::{SqlStorage, SqlStorageValue, SqlStorageValue::String as Text, State};
 
 use crate::admin::{AdminAnswer, AdminAsk};
 use crate::carrier::deployment;
@@ -35,12 +34,6 @@ pub struct GateCore {
     parked: Option<(TicketId, u64)>,
 }
 
-#[derive(Deserialize)]
-struct Row {
-    key: String,
-    value: String,
-}
-
 #[wasm_bindgen]
 impl GateCore {
     /// Loads the Gate. The schema is readable by the version before: rows are
@@ -49,17 +42,20 @@ impl GateCore {
     pub fn new(ctx: DurableObjectState, env: &JsValue, now: f64) -> Result<GateCore, JsError> {
         let sql = State::from(ctx).storage().sql();
         sql.exec("CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID", None)?;
-        let rows: Vec<Row> = sql.exec("SELECT key, value FROM state", None)?.to_array()?;
+        let rows = sql.exec("SELECT key, value FROM state", None)?.raw();
         let settings =
             deployment(env).settings.map(|settings| settings.gate_settings()).unwrap_or_default();
         let mut gate = Gate::new(settings, now as u64);
         let mut denied = BTreeSet::new();
-        for row in &rows {
-            match row.key.strip_prefix(DENIED) {
+        for row in rows {
+            let mut row = row?.into_iter();
+            // Both columns are NOT NULL TEXT.
+            let (Some(Text(key)), Some(Text(value))) = (row.next(), row.next()) else { continue };
+            match key.strip_prefix(DENIED) {
                 Some(id) => {
                     denied.insert(id.to_owned());
                 }
-                None => gate.restore(&row.key, &row.value),
+                None => gate.restore(&key, &value),
             }
         }
         Ok(Self { gate, sql, denied, answers: VecDeque::new(), wake_at: None, parked: None })

@@ -1,16 +1,19 @@
 //! Step 6: the Gate decides. Asked once; while queued, polled with the same
 //! admit; after a refusal by the provider, asked again for the same place.
 
+use limits::borrow;
 use limits::message::{
-    Admit, Decision, Event, Millis, Pool, Priority, Progress, Reason, Refusal, Reply, VERSION, View,
+    Admit, Decision, Event, Millis, PolicyView, Pool, Priority, Progress, Reason, Refusal, Reply,
+    VERSION, View,
 };
 use serde::{Deserialize, Serialize};
 
 use super::Passage;
 use super::auth::{self, Caller};
 use super::errors::Problem;
+use super::estimate::Size;
 use super::parse::{Endpoint, Wishes};
-use crate::isolate::{Isolate, Size};
+use crate::isolate::{self, Isolate};
 use crate::journey::{GateMethod, Step};
 
 /// A parked call's slice: 10 s, or a fortieth of the patience where that is
@@ -32,6 +35,8 @@ pub struct Admission {
     deadline_ms: Millis,
     /// Refusals by the provider so far.
     pub attempt: u32,
+    /// When it asked for a lease, too.
+    borrows_since: Option<Millis>,
     /// What the Gate told of the wait.
     pub waited_ms: Millis,
 }
@@ -69,6 +74,7 @@ impl Admission {
             asked_ms: now,
             deadline_ms: now + wait_ms,
             attempt: 0,
+            borrows_since: None,
             waited_ms: 0,
         }
     }
@@ -117,7 +123,7 @@ impl Admission {
 /// The message of this stage, as JSON; `events` are JSON already.
 pub(super) fn message(
     passage: &mut Passage,
-    isolate: &Isolate,
+    isolate: &mut Isolate,
     events: &str,
     now: Millis,
 ) -> String {
@@ -125,8 +131,41 @@ pub(super) fn message(
     if passage.call.as_ref().is_none_or(|call| call.admission.stage == Stage::Policy) {
         return view_message(tenant, user.as_deref(), false);
     }
+    let lend = borrower(passage).map_or(0, |(pool, _)| isolate.borrowed.wanted(tenant, pool, now));
+    if let Some(call) = passage.call.as_mut().filter(|_| lend > 0) {
+        call.admission.borrows_since = Some(now);
+    }
     let admit = admit(passage, now, None);
-    wrap(isolate, admit.as_ref(), events, isolate.policy_version(tenant, now))
+    wrap(isolate, admit.as_ref(), events, isolate.policy_version(tenant, now), lend)
+}
+
+/// Takes the leave from a lease, where this isolate holds one that is good for
+/// the request: then nothing needs to be asked.
+pub(super) fn borrow(passage: &mut Passage, isolate: &mut Isolate, now: Millis) -> bool {
+    let Some((pool, size)) = borrower(passage) else { return false };
+    let priority = passage.call.as_ref().map(|call| call.admission.priority);
+    let may = |policy: &PolicyView| priority >= Some(policy.priority_highest);
+    if !isolate.policy_of(&passage.caller, now).is_some_and(may) {
+        return false;
+    }
+    let ticket = isolate.borrowed.draw(&passage.caller.tenant, pool, &size, now);
+    let Some((ticket, call)) = ticket.zip(passage.call.as_mut()) else { return false };
+    call.ticket.lent(ticket);
+    call.admission.waited_ms = now.saturating_sub(call.admission.asked_ms);
+    passage.step = Step::Send;
+    true
+}
+
+/// What a lease must be good for, where the request may draw on one: not where
+/// its end user has limits, nor after the provider refused it.
+fn borrower(passage: &Passage) -> Option<(&Pool, borrow::Size)> {
+    let call = passage.call.as_ref()?;
+    let first = call.admission.stage == Stage::Admit && call.admission.attempt == 0;
+    if !first || passage.caller.user.is_some() {
+        return None;
+    }
+    let Size { input_tokens, max_tokens, microusd_max, .. } = call.size;
+    Some((&call.route.pool, borrow::Size { input_tokens, max_tokens, microusd_max }))
 }
 
 /// The admit of this request as of now.
@@ -134,7 +173,7 @@ pub(super) fn admit(passage: &Passage, now: Millis, running: Option<Progress>) -
     let call = passage.call.as_ref()?;
     let Admission { priority, asked_ms, attempt, .. } = call.admission;
     Some(Admit {
-        ticket: passage.head.id.clone(),
+        ticket: call.ticket.id().to_owned(),
         attempt,
         asked_ms,
         tenant: passage.caller.tenant.clone(),
@@ -158,6 +197,7 @@ pub(super) fn wrap(
     admit: Option<&Admit>,
     events: &str,
     policy_version: Option<u64>,
+    lend: u32,
 ) -> String {
     let mut text = format!("{{\"v\":{VERSION},\"config\":{}", isolate.hash());
     if let Some(admit) = admit.and_then(|admit| serde_json::to_string(admit).ok()) {
@@ -166,6 +206,9 @@ pub(super) fn wrap(
     }
     if let Some(version) = policy_version {
         text.push_str(&format!(",\"policy_version\":{version}"));
+    }
+    if lend > 0 {
+        text.push_str(&format!(",\"lend\":{lend}"));
     }
     text.push_str(",\"events\":[");
     text.push_str(events);
@@ -208,6 +251,10 @@ pub(super) fn replied(
     let reply: Reply = json::from_str(text).map_err(|_| not_understood())?;
     if let Some(policy) = reply.policy {
         isolate.learn_policy(&passage.caller.tenant, policy, now);
+    }
+    let asked = passage.call()?.admission.borrows_since.take();
+    if let Some(((pool, _), asked)) = borrower(passage).zip(asked) {
+        isolate.borrowed.replied(&passage.caller.tenant, pool, reply.lease, asked);
     }
     match reply.decision {
         Some(Decision::Granted { waited_ms }) => {
@@ -292,9 +339,9 @@ pub(super) fn remembered(passage: &Passage, isolate: &Isolate, now: Millis) -> O
     isolate.refused(&passage.caller.tenant, passage.caller.user.as_deref(), &pool, size, now)
 }
 
-fn sized(passage: &Passage, now: Millis) -> Option<(Pool, Size)> {
+fn sized(passage: &Passage, now: Millis) -> Option<(Pool, isolate::Size)> {
     let call = passage.call.as_ref()?;
-    let size = Size {
+    let size = isolate::Size {
         input_tokens: call.size.input_tokens,
         max_tokens: call.size.max_tokens,
         patience_ms: call.admission.patience_ms(now),
@@ -340,8 +387,8 @@ pub(super) fn left(passage: &mut Passage) {
 fn cancel(passage: &mut Passage) {
     let asked = passage.call.as_ref().is_some_and(|call| call.admission.stage != Stage::Policy);
     if asked {
-        let ticket = passage.head.id.clone();
-        passage.tell(Event::Cancelled { ticket });
+        let ticket = passage.call.as_ref().map(|call| call.ticket.id().to_owned());
+        passage.tell_some(ticket.map(|ticket| Event::Cancelled { ticket }));
     }
 }
 

@@ -298,6 +298,10 @@ impl Journey for Passage {
         self.attempt_to(|p| cache::looked(p, meta, body));
     }
 
+    fn borrow(&mut self, isolate: &mut Isolate, now: Millis) -> bool {
+        admit::borrow(self, isolate, now)
+    }
+
     fn gate_method(&self) -> GateMethod {
         self.call.as_ref().map_or(GateMethod::Admit, |call| call.admission.method())
     }
@@ -330,7 +334,12 @@ impl Journey for Passage {
         upstream::reads_all(self, isolate, status, now)
     }
 
-    fn response(&mut self, status: u16, headers: Headers, now: Millis) {
+    fn response(&mut self, isolate: &mut Isolate, status: u16, headers: Headers, now: Millis) {
+        if status == 429
+            && let Some(call) = &self.call
+        {
+            isolate.borrowed.refused(&call.route.pool, now);
+        }
         self.attempt_to(|p| upstream::response(p, status, &headers, now));
     }
 

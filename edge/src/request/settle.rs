@@ -27,6 +27,8 @@ pub struct Ticket {
     pub model: String,
     size: Size,
     hidden: bool,
+    /// When its attempt was sent, if it was.
+    sent_ms: Option<Millis>,
 }
 
 impl Ticket {
@@ -44,10 +46,21 @@ impl Ticket {
             model: super::route::clipped(&facts.model).to_owned(),
             size: *size,
             hidden: hidden(facts),
+            sent_ms: None,
         }
     }
 
-    /// The ticket's name, which is the request's.
+    /// It is a lent one: the Gate knows it by this name.
+    pub fn lent(&mut self, id: String) {
+        self.id = id;
+    }
+
+    /// Its attempt goes to the provider.
+    pub fn sent(&mut self, now: Millis) {
+        self.sent_ms = Some(now);
+    }
+
+    /// The ticket's name: the request's, unless it was lent.
     pub fn id(&self) -> &str {
         &self.id
     }
@@ -134,6 +147,7 @@ impl Ticket {
             used,
             unasked: self.unasked,
             at_ms: now,
+            ran_ms: self.sent_ms.map_or(0, |sent| now.saturating_sub(sent)),
         }))
     }
 }

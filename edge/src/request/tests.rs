@@ -164,6 +164,7 @@ fn a_request_is_admitted_sent_answered_and_settled_once() {
     let mut world = World::new();
     let mut passage = world.sent(&[], &body(""));
     passage.response(
+        &mut world.isolate,
         200,
         headers(&[
             ("content-type", "application/json"),
@@ -222,7 +223,7 @@ fn headers_go_up_by_allow_list_with_the_providers_key_only() {
 fn a_429_before_the_first_byte_goes_back_to_its_place() {
     let mut world = World::new();
     let mut passage = world.sent(&[], &body(""));
-    passage.response(429, headers(&[("retry-after", "3")]), NOW);
+    passage.response(&mut world.isolate, 429, headers(&[("retry-after", "3")]), NOW);
     passage.whole(br#"{"type":"error","error":{"type":"rate_limit_error","message":"x"}}"#, NOW);
     assert_eq!((passage.step(), passage.gate_method()), (Step::Ask, GateMethod::Admit));
     let told = events(&mut passage);
@@ -238,7 +239,7 @@ fn a_429_before_the_first_byte_goes_back_to_its_place() {
 fn a_spend_cap_reaches_the_client_and_is_not_retried() {
     let mut world = World::new();
     let mut passage = world.sent(&[], &body(""));
-    passage.response(429, headers(&[]), NOW);
+    passage.response(&mut world.isolate, 429, headers(&[]), NOW);
     passage.whole(br#"{"type":"error","error":{"type":"rate_limit_error","message":"x","details":{"error_code":"enforced_spend_limit_reached"}}}"#, NOW);
     assert_eq!((passage.step(), passage.answer().status), (Step::Answer, 429));
     assert_eq!(passage.answer().headers.get("x-should-retry"), Some("false"));
@@ -249,7 +250,12 @@ fn a_spend_cap_reaches_the_client_and_is_not_retried() {
 fn a_complete_stream_is_settled_by_its_usage_and_ends_as_it_came() {
     let mut world = World::new();
     let mut passage = world.sent(&[], &body(r#""stream":true,"#));
-    passage.response(200, headers(&[("content-type", "text/event-stream; charset=utf-8")]), NOW);
+    passage.response(
+        &mut world.isolate,
+        200,
+        headers(&[("content-type", "text/event-stream; charset=utf-8")]),
+        NOW,
+    );
     assert_eq!(passage.step(), Step::Relay);
     passage.chunk(START.as_bytes());
     passage.chunk(END.as_bytes());
@@ -269,7 +275,12 @@ fn a_stream_without_its_end_is_closed_by_an_error_and_settled_as_estimated() {
         let mut world = World::new();
         let mut passage =
             world.sent(&[], &body(r#""stream":true,"thinking":{"type":"disabled"},"#));
-        passage.response(200, headers(&[("content-type", "text/event-stream")]), NOW);
+        passage.response(
+            &mut world.isolate,
+            200,
+            headers(&[("content-type", "text/event-stream")]),
+            NOW,
+        );
         passage.chunk(START.as_bytes());
         passage.chunk(b"event: content_block_de");
         let text = passage.ended(why, NOW);
@@ -323,11 +334,11 @@ fn one_connect_failure_is_tried_again_and_costs_nothing() {
 fn a_connection_that_cloudflare_could_not_make_is_tried_once_more() {
     let mut world = World::new();
     let mut passage = world.sent(&[], &body(""));
-    passage.response(522, headers(&[("content-type", "text/html")]), NOW);
+    passage.response(&mut world.isolate, 522, headers(&[("content-type", "text/html")]), NOW);
     passage.whole(b"<html>", NOW);
     assert_eq!(passage.step(), Step::Send);
     passage.upstream(&world.isolate, NOW);
-    passage.response(522, headers(&[("content-type", "text/html")]), NOW);
+    passage.response(&mut world.isolate, 522, headers(&[("content-type", "text/html")]), NOW);
     passage.whole(b"<html>", NOW);
     assert_eq!((passage.step(), passage.answer().status), (Step::Answer, 502));
     assert!(!passage.passes_body(), "no page of Cloudflare's, but the provider's JSON");
@@ -361,7 +372,7 @@ fn an_unreachable_gate_refuses_or_lets_go_as_the_account_says() {
     open.gate_failed(&world.isolate, false);
     assert_eq!(open.step(), Step::Send);
     open.upstream(&world.isolate, NOW);
-    open.response(200, headers(&[]), NOW);
+    open.response(&mut world.isolate, 200, headers(&[]), NOW);
     open.whole(ANSWER.as_bytes(), NOW);
     assert!(
         matches!(settled(&events(&mut open))[..], [Used::Tokens { .. }]),
@@ -480,15 +491,15 @@ fn only_complete_successful_answers_are_kept() {
         passage
     };
     let mut whole = sent(&mut world, &body(""));
-    whole.response(200, headers(&[]), NOW);
+    whole.response(&mut world.isolate, 200, headers(&[]), NOW);
     whole.whole(ANSWER.as_bytes(), NOW);
     assert!(whole.cache().is_some());
     let mut error = sent(&mut world, &body(""));
-    error.response(500, headers(&[]), NOW);
+    error.response(&mut world.isolate, 500, headers(&[]), NOW);
     error.whole(b"{}", NOW);
     assert!(error.cache().is_none());
     let mut cut = sent(&mut world, &body(r#""stream":true,"#));
-    cut.response(200, headers(&[("content-type", "text/event-stream")]), NOW);
+    cut.response(&mut world.isolate, 200, headers(&[("content-type", "text/event-stream")]), NOW);
     cut.chunk(START.as_bytes());
     cut.ended(Close::Complete, NOW);
     assert!(cut.cache().is_none());

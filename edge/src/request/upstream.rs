@@ -103,13 +103,17 @@ pub(super) fn outgoing(passage: &mut Passage, isolate: &Isolate, now: Millis) ->
         renewed_ms: now,
         streams: false,
     });
-    Outgoing {
+    let outgoing = Outgoing {
         url: format!("{}{path}", call.route.base_url),
         headers,
         first_byte_ms: call.route.first_byte_ms,
         between_bytes_ms: call.route.between_bytes_ms,
         total_ms: call.route.total_ms,
+    };
+    if let Some(call) = &mut passage.call {
+        call.ticket.sent(now);
     }
+    outgoing
 }
 
 /// No response came.
@@ -234,7 +238,7 @@ fn observe(passage: &mut Passage, error_code: Option<String>, now: Millis) {
     }
     let observation = Observation {
         pool: call.ticket.pool().clone(),
-        ticket: passage.head.id.clone(),
+        ticket: call.ticket.id().to_owned(),
         attempt: call.ticket.attempt,
         sent_ms: attempt.sent_ms,
         at_ms: now,

@@ -190,6 +190,7 @@ pub(crate) fn settle(ticket: &str, tenant: &str, used: Used) -> Event {
         used,
         unasked: false,
         at_ms: START,
+        ran_ms: 0,
     })
 }
 
