@@ -64,6 +64,9 @@ await Promise.all([
 const { imports: _, ...manifest } = JSON.parse(readFileSync(path.join(HERE, "package.json"), "utf8"));
 writeFileSync(path.join(OUT, "package.json"), `${JSON.stringify(manifest, null, 2)}\n`);
 cpSync(WASM, path.join(OUT, "client_bg.wasm"));
+// `.bin`, which bundlers and Workers take for data. Packed: a server need not.
+for (const [name, { file }] of Object.entries(JSON.parse(readFileSync(path.join(HERE, "vocabularies/index.json"), "utf8"))))
+  cpSync(path.join(HERE, "vocabularies", file), path.join(OUT, "vocabularies", `${name}.bin`));
 for (const name of ["LICENSE-MIT", "LICENSE-APACHE"]) cpSync(path.join(HERE, "..", name), path.join(OUT, name));
 cpSync(path.join(HERE, "README.md"), path.join(OUT, "README.md"));
 for (const name of readdirSync(path.join(HERE, "types"))) if (name !== "glue.d.ts" && !name.startsWith("shim")) cpSync(path.join(HERE, "types", name), path.join(OUT, "types", name));

@@ -1,8 +1,9 @@
 // The WebAssembly module: brought in once, and text brought across to it.
 //
-// Text crosses by `encodeInto` into one buffer that is used again and again, in
-// windows where it is longer, so that 64 MB of text take no more memory than one
-// window. Everything after `init` is synchronous.
+// Text crosses by `encodeInto` into one buffer that is used again and again. What
+// is only scanned comes in windows, so that 64 MB of text take no more memory than
+// one window; what is counted exactly comes whole. Everything after `init` is
+// synchronous.
 
 import start, * as glue from "#glue";
 import { source } from "#platform";
@@ -16,6 +17,10 @@ import { source } from "#platform";
 const WINDOW_BYTES = 1 << 20;
 /** UTF-8 bytes of one UTF-16 unit, at most. */
 const BYTES_A_UNIT_MAX = 3;
+/** A buffer that grew beyond this for one text is given back after it. */
+const KEPT_BYTES_MAX = 8 << 20;
+/** wasm's memory ends at 4 GB; long before that a page is of no use any more. */
+const TEXT_UNITS_MAX = 256 << 20;
 
 const encoder = new TextEncoder();
 /** @type {WebAssembly.Memory | undefined} */
@@ -129,6 +134,65 @@ export function knownModels() {
   return (models ??= Object.freeze(JSON.parse(guarded(glue.model_list)).map(Object.freeze)));
 }
 
+/**
+ * Calls with a whole text in the buffer.
+ *
+ * @template T
+ * @param {string} text
+ * @param {(bytes: number) => T} call
+ * @returns {T}
+ */
+export function withText(text, call) {
+  if (typeof text !== "string") throw new TollgateError("not_a_string", `A text is a string, not ${kindOf(text)}.`);
+  if (text.length > TEXT_UNITS_MAX) throw new TollgateError("too_long", `A text has ${TEXT_UNITS_MAX} UTF-16 units at most.`);
+  return guarded(() => {
+    try {
+      return call(written(text));
+    } catch (error) {
+      // What the bindings have to say comes as a plain string.
+      if (typeof error === "string") throw new TollgateError("bad_request", error);
+      throw error;
+    } finally {
+      if (view.length > KEPT_BYTES_MAX) {
+        glue.tidy();
+        view = new Uint8Array(0);
+      }
+    }
+  });
+}
+
+/**
+ * Calls with bytes in the buffer.
+ *
+ * @template T
+ * @param {Uint8Array} bytes
+ * @param {(bytes: number) => T} call
+ * @returns {T}
+ */
+export function withBytes(bytes, call) {
+  return guarded(() => {
+    roomFor(bytes.length).set(bytes);
+    return call(bytes.length);
+  });
+}
+
+/** @param {unknown} value */
+export function kindOf(value) {
+  return value === null ? "null" : Array.isArray(value) ? "an array" : `a value of type ${typeof value}`;
+}
+
+/** @type {(() => void)[]} */
+const lost = [];
+
+/**
+ * Calls back when the module was started anew, and what it had made is gone.
+ *
+ * @param {() => void} forget
+ */
+export function onLost(forget) {
+  lost.push(forget);
+}
+
 /** @param {InitSource | Promise<InitSource> | undefined} from */
 async function begin(from) {
   const module = (await from) ?? (await source());
@@ -152,6 +216,23 @@ function windows(text, feed) {
     rest = rest.slice(read);
   } while (rest);
   return undefined;
+}
+
+/**
+ * Writes a whole text; answers its bytes. Most texts are ASCII but for a little,
+ * so there is first room for that, and more only for what is left.
+ *
+ * @param {string} text
+ */
+function written(text) {
+  let at = 0;
+  let rest = text;
+  for (let bytes = Math.min(text.length * BYTES_A_UNIT_MAX, text.length + WINDOW_BYTES); ; bytes = at + rest.length * BYTES_A_UNIT_MAX) {
+    const { read, written } = encoder.encodeInto(rest, at ? roomFor(bytes).subarray(at) : roomFor(bytes));
+    at += written;
+    if (read === rest.length) return at;
+    rest = rest.slice(read);
+  }
 }
 
 /** @param {number} bytes */
@@ -180,6 +261,7 @@ function guarded(call) {
     glue.__wbg_reset_state();
     memory = glue.initSync().memory;
     view = new Uint8Array(0);
+    for (const forget of lost) forget();
     throw new TollgateError("internal", `The WebAssembly module stopped: ${reason(error)}. Please report it.`, error);
   }
 }

@@ -57,7 +57,7 @@ export class TollgateMeter extends Base {
   #field = null;
   /** @type {Record<string, unknown>} */
   #request = {};
-  /** @type {import("../types/index.js").Counter | null} */
+  /** @type {import("../types/index.js").ClaudeCounter | null} */
   #counter = null;
   /** @type {Record<string, HTMLElement>} */
   #parts = {};

@@ -1,30 +1,36 @@
 // The package's face: counters by name, whole requests, the guard.
 
-import { costOf, estimateText, init, initSync, knownModels, measureJson, TollgateError } from "./core.js";
+import { costOf, estimateText, init, initSync, kindOf, knownModels, measureJson, onLost, TollgateError } from "./core.js";
 import { guard } from "./guard/index.js";
+import { encodingOf, loadVocabulary } from "./vocabulary.js";
 
 export { guard, init, initSync, TollgateError };
 
 /**
- * @typedef {import("../types/index.js").Counter} Counter
+ * @typedef {import("../types/index.js").ClaudeCounter} ClaudeCounter
  * @typedef {import("../types/index.js").Measure} Measure
  */
 
-/** @type {Map<string, Promise<Counter>>} */
+/** @type {Map<string, Promise<any>>} */
 const loaded = new Map();
+onLost(() => loaded.clear());
 
 /**
- * A counter by its model's name. Once for each name; everything after it is
- * synchronous.
+ * A counter by the name of a model or a vocabulary. Once for each name; everything
+ * after it is synchronous.
  *
  * @param {string} name
- * @returns {Promise<Counter>}
+ * @param {import("../types/index.js").LoadOptions} [options]
+ * @returns {Promise<any>} its type is that of types/index.d.ts
  */
-export function load(name) {
+export function load(name, options = {}) {
   if (typeof name !== "string") return Promise.reject(new TollgateError("not_a_string", `load takes a model's name, not ${kindOf(name)}.`));
   let counter = loaded.get(name);
   if (!counter) {
-    counter = init().then(() => claude(name));
+    counter = init().then(async () => {
+      const encoding = encodingOf(name);
+      return encoding ? await loadVocabulary(name, encoding, options.vocabulary) : claude(name);
+    });
     loaded.set(name, counter);
     // What failed may be tried again.
     counter.catch(() => loaded.delete(name));
@@ -73,20 +79,20 @@ export function cost(model, usage) {
 
 /**
  * @param {string} model
- * @returns {Counter}
+ * @returns {ClaudeCounter}
  */
 function claude(model) {
   const id = model.replace(/-\d{8}$/, "");
   const info = knownModels().find((known) => known.id === id);
   if (!info) {
     const names = knownModels().filter((known) => !known.retired).map((known) => known.id);
-    throw new TollgateError("unknown_model", `"${model}" is not known. Known are: ${names.join(", ")}.`);
+    throw new TollgateError("unknown_model", `"${model}" is not known. Known are OpenAI's models and vocabularies (o200k_base, cl100k_base, …), and: ${names.join(", ")}.`);
   }
   const bounds = (/** @type {string} */ text) => {
     if (typeof text !== "string") throw new TollgateError("not_a_string", `A text is a string, not ${kindOf(text)}.`);
     return estimateText(text, model);
   };
-  /** @type {Counter} */
+  /** @type {ClaudeCounter} */
   const counter = {
     name: model,
     exact: false,
@@ -112,9 +118,4 @@ function wellFormed(json) {
   if (!json.includes("\\ud")) return json;
   // An escaped backslash before it makes it text, so those are stepped over.
   return json.replace(/\\(?:ud[89a-f][0-9a-f]{2}|.)/g, (escape) => (escape.startsWith("\\ud") ? "\ufffd" : escape));
-}
-
-/** @param {unknown} value */
-function kindOf(value) {
-  return value === null ? "null" : Array.isArray(value) ? "an array" : `a value of type ${typeof value}`;
 }

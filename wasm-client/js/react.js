@@ -14,7 +14,7 @@ const LOADING = { status: "loading", measure: null, error: null };
  * @returns {TokenCount}
  */
 export function useTokenCount(input, model = "claude-sonnet-5-5") {
-  const [counter, setCounter] = useState(/** @type {import("../types/index.js").Counter | null} */ (null));
+  const [counter, setCounter] = useState(/** @type {import("../types/index.js").ClaudeCounter | null} */ (null));
   const [error, setError] = useState(/** @type {unknown} */ (null));
   useEffect(() => {
     // The model may change before the first one is there.

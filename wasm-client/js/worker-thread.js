@@ -1,8 +1,8 @@
 // The web worker of worker.js: one counter, calls in, answers out.
 
-import { load } from "./index.js";
+import { load, TollgateError } from "./index.js";
 
-/** @type {import("../types/index.js").Counter} */
+/** @type {import("../types/index.js").ClaudeCounter | import("../types/index.js").VocabularyCounter} */
 let counter;
 
 globalThis.addEventListener("message", async ({ data: { n, what, argument } }) => {
@@ -17,6 +17,7 @@ globalThis.addEventListener("message", async ({ data: { n, what, argument } }) =
       case "bounds":
         return answer({ value: counter.bounds(argument) });
       case "measure":
+        if (!("measure" in counter)) throw new TollgateError("bad_request", `${counter.name} counts texts; whole requests are measured for Claude models.`);
         return answer({ value: counter.measure(argument) });
     }
   } catch (error) {

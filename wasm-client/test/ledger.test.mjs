@@ -92,9 +92,12 @@ test("what is available over all limits refuses those who do not wait, while it 
   const none = { requests: 0, input_tokens: 1e6, output_tokens: 1e6 };
   const ledger = known([], none);
   assert.equal(verdict(decide(ledger, ask(), GATE, NOW)), "send");
-  assert.equal(verdict(decide(ledger, ask({ patienceMs: 0 }), GATE, NOW)), "429 provider_limit 5s");
-  assert.equal(verdict(decide(ledger, ask({ patienceMs: 0 }), GATE, NOW + 1_001)), "refresh 429 provider_limit 5s");
+  assert.equal(verdict(decide(ledger, ask({ patienceMs: 0 }), GATE, NOW)), "429 provider_limit 1s");
+  assert.equal(verdict(decide(ledger, ask({ patienceMs: 0 }), GATE, NOW + 1_001)), "refresh 429 provider_limit 1s");
   assert.equal(verdict(decide(known([], null), ask({ patienceMs: 0 }), GATE, NOW)), "send");
+  // None, because the caller's own has none: that one knows its refill, and it is due.
+  const own = known([limit("requests", 0, { per_minute: 6_000 })], none);
+  assert.equal(verdict(decide(own, ask({ patienceMs: 0 }), GATE, NOW + 1)), "send");
 });
 
 test("what this page sent counts at once; what a snapshot has seen does not count twice", () => {
@@ -147,6 +150,15 @@ test("without a snapshot: open with a flag, or closed; what cannot fit is refuse
   assert.equal(verdict(decide(emptyLedger(), ask(), { ...GATE, whenUnknown: "closed" }, NOW)), "503 limits_unknown 2s");
   const long = ask({ input: { lower: 1_000_001, estimate: 2e6, upper: 9e6 } });
   assert.equal(verdict(decide(emptyLedger(), long, GATE, NOW)), "413 context_window");
+});
+
+test("what was sent after the gate looked counts, though its answer came later", () => {
+  const ledger = known([limit("requests", 2, { capacity: 2 })]);
+  take(ledger, "a", ask(), NOW + 10);
+  // Heard at 400, but of 5: an answer that the gate kept for a second.
+  learn(ledger, parseLimits(told([limit("requests", 2, { capacity: 2 })]), NOW + 380, NOW + 400, NOW + 5), NOW + 400);
+  take(ledger, "b", ask(), NOW + 401);
+  assert.equal(verdict(decide(ledger, ask({ patienceMs: 0 }), GATE, NOW + 402)), "429 tenant_limit 1s");
 });
 
 test("an older snapshot of another tab changes nothing", () => {

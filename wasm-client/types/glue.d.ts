@@ -13,3 +13,24 @@ export function __wbg_reset_state(): void;
 type Source = string | URL | Request | Response | BufferSource | WebAssembly.Module;
 export default function init(options: { module_or_path: Source | Promise<Source> }): Promise<{ memory: WebAssembly.Memory }>;
 export function initSync(options?: { module: BufferSource | WebAssembly.Module }): { memory: WebAssembly.Memory };
+
+export function tidy(): void;
+export function vocabulary_of(encoding: string): string | undefined;
+export class Encoder {
+  constructor(encoding: string, bytes: number);
+  count(bytes: number): number;
+  fits(bytes: number, tokens: number): boolean;
+  encode(bytes: number, specials: boolean): Uint32Array;
+  decode(ids: Uint32Array): Uint8Array;
+  truncate(bytes: number, tokens: number, tail: boolean): number;
+  chunk(bytes: number, size: number, overlap: number): Uint32Array;
+  free(): void;
+}
+export class Document {
+  set(by: Encoder, bytes: number): number;
+  append(by: Encoder, bytes: number): number;
+  edit(by: Encoder, start: number, end: number, bytes: number): number;
+  count(): number;
+  stable(by: Encoder): number;
+  free(): void;
+}

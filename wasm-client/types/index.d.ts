@@ -21,12 +21,20 @@ export function init(source?: InitSource | Promise<InitSource>): Promise<void>;
 export function initSync(module: BufferSource | WebAssembly.Module): void;
 
 /**
- * A counter for a model, e.g. `await load("claude-sonnet-5-5")`. Made once for each
- * name; everything after it is synchronous.
+ * An exact counter for one of OpenAI's vocabularies, or for a model that uses it.
+ * Its asset is fetched at the first call, checked by its hash and kept by the browser.
+ *
+ * Rejects with `bad_vocabulary` where the asset is missing, damaged or another one.
+ */
+export function load(vocabulary: VocabularyName | OpenAiModel, options?: LoadOptions): Promise<VocabularyCounter>;
+/**
+ * A counter for a Claude model, e.g. `await load("claude-sonnet-5-5")`: by estimate,
+ * as no vocabulary is published. Made once for each name; everything after it is
+ * synchronous.
  *
  * Rejects with `unknown_model`, which lists those that are known.
  */
-export function load(model: ModelId): Promise<Counter>;
+export function load(model: ModelId): Promise<ClaudeCounter>;
 
 /**
  * A whole Messages request, part by part. Call and await {@link init} or
@@ -69,21 +77,82 @@ export interface Bounds {
   upper: number;
 }
 
-/** Counts for one model. */
+export type VocabularyName = "o200k_base" | "o200k_harmony" | "cl100k_base" | "p50k_base" | "r50k_base";
+export type OpenAiModel = `gpt-${string}` | `o1${string}` | `o3${string}` | `o4-mini${string}` | `chatgpt-4o-${string}` | `text-embedding-${string}`;
+
+/** A vocabulary's bytes (packed or not), or where they are. */
+export type VocabularySource = string | URL | Response | ArrayBuffer | ArrayBufferView;
+
+export interface LoadOptions {
+  /**
+   * Where the vocabulary is. Needed only in Workers, which bring along what their
+   * script imports: `import vocabulary from "tollgate/vocabularies/o200k_base.bin"`.
+   */
+  vocabulary?: VocabularySource | Promise<VocabularySource>;
+}
+
+/** What every counter has. */
 export interface Counter {
   /** As it was asked for. */
   readonly name: string;
   /** Whether {@link count} is the provider's own figure. Never for Claude, whose vocabulary is not published. */
   readonly exact: boolean;
-  readonly model: ModelInfo;
   /** Tokens: the best guess where it is not exact. */
   count(text: string): number;
   /** The same with its bounds. */
   bounds(text: string): Bounds;
   /** Whether the text has at most so many tokens; `undefined`: that cannot be told. */
   fits(text: string, tokens: number): boolean | undefined;
+}
+
+/** Counts for a Claude model, by estimate. */
+export interface ClaudeCounter extends Counter {
+  readonly exact: false;
+  readonly model: ModelInfo;
   /** A whole request; `model` may be left out. */
   measure(request: MessagesRequest): Measure;
+}
+
+/**
+ * Counts by a vocabulary, exactly as tiktoken does. A lone surrogate counts as
+ * U+FFFD, which is what would be sent in its place.
+ */
+export interface VocabularyCounter extends Counter {
+  readonly exact: true;
+  readonly encoding: VocabularyName;
+  fits(text: string, tokens: number): boolean;
+  /** The ids. `specials`: `<|endoftext|>` and its like become their ids; else they are text. */
+  encode(text: string, options?: { specials?: boolean }): Uint32Array;
+  /** The text of ids; what is not UTF-8 becomes U+FFFD. Throws `bad_request` for an id that is none. */
+  decode(ids: ArrayLike<number>): string;
+  /** The longest beginning (or end) of at most so many tokens that tears no grapheme. */
+  truncate(text: string, tokens: number, options?: { keep?: "head" | "tail" }): string;
+  /** Parts of at most `size` tokens, each beginning with the last `overlap` tokens of the one before. */
+  chunk(text: string, size: number, options?: { overlap?: number }): Chunk[];
+  /** A text that is being written: an edit costs what its surroundings cost. */
+  document(text?: string): TokenDocument;
+}
+
+/** A part of a text; `start` and `end` are places in the string. */
+export interface Chunk {
+  start: number;
+  end: number;
+  tokens: number;
+  text: string;
+}
+
+/** The count of a text that is being written. Each edit answers the new one. */
+export interface TokenDocument {
+  readonly count: number;
+  /** Those tokens that nothing appended can change any more. */
+  readonly stable: number;
+  /** Makes this the whole text; what stayed is compared, not counted again. */
+  set(text: string): number;
+  append(text: string): number;
+  /** Throws `bad_request` where the range does not fit, or tears a character. */
+  edit(start: number, end: number, text: string): number;
+  /** Gives its memory back at once, not when it is collected. */
+  close(): void;
 }
 
 /** What `messages.create` takes, as far as it is measured; other fields pass. */
@@ -238,8 +307,11 @@ export interface LimitsSnapshot {
   limits: { scope: string; kind: LimitKind; level: number; capacity: number; perMinute: number; endsMs: number }[];
 }
 
-/** `no_wasm`: the module could not be started. `not_ready`: before `init`. `internal`: our mistake. */
-export type ErrorCode = "no_wasm" | "not_ready" | "unknown_model" | "not_a_string" | "bad_request" | "internal";
+/**
+ * `no_wasm`: the module could not be started. `not_ready`: before `init`. `too_long`:
+ * over 256 M units. `internal`: our mistake.
+ */
+export type ErrorCode = "no_wasm" | "not_ready" | "unknown_model" | "bad_vocabulary" | "not_a_string" | "too_long" | "bad_request" | "internal";
 
 /** What the package throws and rejects with. */
 export class TollgateError extends Error {

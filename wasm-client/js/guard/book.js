@@ -155,13 +155,14 @@ export class Book {
     if (news.released) ledger.release(this.state, news.released);
     if (news.bar) ledger.learnBar(this.state, news.bar);
     for (const limit of news.limits ?? []) ledger.learnLimit(this.state, limit);
+    if (news.snapshot && !this.rules.fixed) this.#learn(news.snapshot);
     if (news.entries) {
-      // All that the decider knows: this tab has just joined.
-      for (const entry of news.entries) ledger.add(this.state, entry, this.clock());
+      // All that the decider knows, for a tab that has just joined. Its levels
+      // first: entries are older than this tab's own, and would count for nothing.
+      if (this.rules.fixed) this.state.snapshot = news.snapshot;
       this.state.bars = news.bars;
       this.state.learned = news.learned;
-      if (this.rules.fixed) this.state.snapshot = news.snapshot;
+      for (const entry of news.entries) ledger.add(this.state, entry, this.clock());
     }
-    if (news.snapshot && !this.rules.fixed) this.#learn(news.snapshot);
   }
 }

@@ -2,6 +2,7 @@
 // how long it would wait. What cannot be read is not guessed.
 
 import { estimateText, knownModels, measureJson } from "../core.js";
+import { readyFor } from "../vocabulary.js";
 import { openaiMeasure } from "./openai.js";
 
 /**
@@ -73,7 +74,7 @@ export async function askOf(call, now, maxWaitS, measured) {
   const unmeasured = { model, class: model, input: null, maxTokens, microusdMax: 0, window: null, patienceMs };
   if (!measured) return unmeasured;
   if (call.api === "openai") {
-    const input = openaiMeasure(body, (text) => estimateText(text, "claude-haiku-4-5"));
+    const input = openaiMeasure(body, (text) => estimateText(text, "claude-haiku-4-5"), readyFor(model)?.count);
     return { ...unmeasured, input };
   }
   try {

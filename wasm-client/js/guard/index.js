@@ -60,7 +60,7 @@ export function guard(options) {
       clock,
       poll: url && poller(url, headers, send, clock),
       snapshot: fixed && fixedLimits(fixed, clock()),
-      shared: share ? await tabsName(`${url ?? JSON.stringify(fixed)}\n${name}`) : null,
+      shared: share ? await tabsName(JSON.stringify([url ?? fixed, rules, name])) : null,
       onSnapshot: (snapshot) => quietly(() => options.onSnapshot?.(publicOf(snapshot))),
     });
   };
@@ -231,7 +231,8 @@ async function tabsName(secret) {
  * @returns {import("../../types/index.js").LimitsSnapshot}
  */
 function publicOf({ heardMs, models, limits }) {
-  return structuredClone({ atMs: heardMs, models, limits: limits.map(({ scope, kind, level, capacity, perMinute, endsMs }) => ({ scope, kind, level, capacity, perMinute, endsMs })) });
+  const told = Object.entries(models).map(([id, { account: _, ...model }]) => [id, model]);
+  return structuredClone({ atMs: heardMs, models: Object.fromEntries(told), limits: limits.map(({ scope, kind, level, capacity, perMinute, endsMs }) => ({ scope, kind, level, capacity, perMinute, endsMs })) });
 }
 
 /**

@@ -27,9 +27,11 @@
  * @property {string} class
  * @property {number} maxInputTokens
  * @property {{requests: number, inputTokens: number, outputTokens: number} | null} available
+ * @property {{requests: number | null, inputTokens: number | null}} account the same, where the account leaves less than the caller's own limits
  *
  * @typedef {object} Snapshot what `/v1/limits` told
- * @property {number} heardMs when it came: no request sent later is in it
+ * @property {number} takenMs no request sent later is in it
+ * @property {number} heardMs when it came
  * @property {number} nextPollMs the span until it is worth asking again
  * @property {Record<string, ModelLimits>} models
  * @property {Limit[]} limits
@@ -172,7 +174,7 @@ export function take(ledger, id, ask, now) {
   const input = ask.input?.estimate ?? 0;
   const held = { input, output: 0, tokens: input + ask.maxTokens, microusd: ask.microusdMax };
   // Later than all that was told before it, though the clock shows the same millisecond.
-  const toldMs = Math.max(ledger.snapshot?.heardMs ?? 0, ...limitsOf(ledger).map((limit) => limit.atMs));
+  const toldMs = Math.max(ledger.snapshot?.takenMs ?? 0, ...limitsOf(ledger).map((limit) => limit.atMs));
   add(ledger, { id, class: ask.class, sentMs: Math.max(now, toldMs + 1), open: true, held }, now);
 }
 
@@ -269,7 +271,7 @@ function refusalOf(ledger, snapshot, ask, rules, now) {
     const refusal = limitRefuses(ledger, limit, ask, rules, now);
     if (refusal && (!worst || waitOf(refusal) > waitOf(worst))) worst = refusal;
   }
-  return worst ?? unavailable(ledger, snapshot, ask, rules, now);
+  return worst ?? unavailable(snapshot, ask, rules, now);
 }
 
 /**
@@ -295,27 +297,25 @@ function limitRefuses(ledger, limit, ask, rules, now) {
 }
 
 /**
- * What the gate says is available over all limits, the account's included. It
- * says nothing of the refill, so it refuses those alone who do not wait.
+ * What the gate says is available over all limits, where that is less than the
+ * caller's own leave: the account's. It says nothing of the refill, so it refuses
+ * those alone who do not wait, and what this page sent since is not taken off.
  *
- * @param {Ledger} ledger
  * @param {Snapshot} snapshot
  * @param {Ask} ask
  * @param {Rules} rules
  * @param {number} now
  * @returns {Refusal | null}
  */
-function unavailable(ledger, snapshot, ask, rules, now) {
-  const available = snapshot.models[ask.model]?.available;
-  if (!available || rules.fixed || ask.patienceMs > 0) return null;
-  const since = ledger.entries.filter((entry) => entry.class === ask.class && entry.sentMs > snapshot.heardMs);
-  const requests = available.requests - since.length;
-  const input = available.inputTokens - since.reduce((sum, entry) => sum + entry.held.input, 0);
-  if (requests >= 1 && input >= (ask.input?.lower ?? 0)) return null;
-  const kind = requests < 1 ? "requests" : "input_tokens";
-  /** @type {Limit} */
-  const limit = { scope: "account", kind, level: 0, capacity: 0, perMinute: 0, atMs: now, endsMs: now };
-  return reached(limit, 0, snapshot.nextPollMs);
+function unavailable(snapshot, ask, rules, now) {
+  const account = snapshot.models[ask.model]?.account;
+  if (!account || rules.fixed || ask.patienceMs > 0) return null;
+  /** @type {Kind | null} */
+  let kind = null;
+  if (account.requests !== null && account.requests < 1) kind = "requests";
+  else if (account.inputTokens !== null && account.inputTokens < (ask.input?.lower ?? 0)) kind = "input_tokens";
+  if (!kind) return null;
+  return reached({ scope: "account", kind, level: 0, capacity: 0, perMinute: 0, atMs: now, endsMs: now }, 0, SOON_MS);
 }
 
 /**
@@ -415,7 +415,7 @@ function bars(bar, ask, now) {
 function prune(ledger, now) {
   // What is older than every level says nothing any more. Budgets are the
   // exception: what an open request holds of them may come back.
-  const oldest = Math.min(ledger.snapshot?.heardMs ?? -Infinity, ...limitsOf(ledger).map((limit) => limit.atMs));
+  const oldest = Math.min(ledger.snapshot?.takenMs ?? -Infinity, ...limitsOf(ledger).map((limit) => limit.atMs));
   const kept = ledger.entries.filter((entry) => (entry.open ? now - entry.sentMs <= OPEN_MS_MAX : entry.sentMs > oldest));
   ledger.entries = kept.slice(-ENTRIES_MAX);
   ledger.bars = ledger.bars.filter((bar) => bar.untilMs > now);

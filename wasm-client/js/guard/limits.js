@@ -25,19 +25,25 @@ const POLL_MS = [1_000, 60_000];
  * @param {any} told its JSON
  * @param {number} askedMs when it was asked for
  * @param {number} heardMs when it came
+ * @param {number} [takenMs] no later than this the gate looked at its levels, by our clock
  * @returns {Snapshot}
  */
-export function parseLimits(told, askedMs, heardMs) {
+export function parseLimits(told, askedMs, heardMs, takenMs = heardMs) {
   if (!isObject(told) || !isObject(told.models) || !Array.isArray(told.limits)) throw new TypeError("the answer of /v1/limits has no models and limits");
+  // What the caller's own limits leave, as told: where less is available, it is the
+  // account that leaves less.
+  const own = (/** @type {string[]} */ ...kinds) => Math.min(...told.limits.filter((/** @type {any} */ limit) => kinds.includes(limit?.kind)).map((/** @type {any} */ { level }) => Math.max(0, level)));
+  const [ownRequests, ownInput] = [own("requests", "concurrent", "requests_day"), own("input_tokens", "tokens_day")];
   /** @type {Snapshot["models"]} */
   const models = {};
   for (const [id, model] of Object.entries(told.models).slice(0, MODELS_MAX)) {
     if (!isObject(model) || !isCount(model.max_input_tokens)) throw new TypeError(`models.${id} is not a model's limits`);
-    const { available } = model;
+    const { requests, input_tokens: inputTokens, output_tokens: outputTokens } = isObject(model.available) ? model.available : {};
     models[id] = {
       class: typeof model.class === "string" ? model.class : id,
       maxInputTokens: model.max_input_tokens,
-      available: isObject(available) && [available.requests, available.input_tokens, available.output_tokens].every(isCount) ? { requests: available.requests, inputTokens: available.input_tokens, outputTokens: available.output_tokens } : null,
+      available: [requests, inputTokens, outputTokens].every(isCount) ? { requests, inputTokens, outputTokens } : null,
+      account: { requests: requests < ownRequests ? requests : null, inputTokens: inputTokens < ownInput ? inputTokens : null },
     };
   }
   const limits = told.limits.slice(0, LIMITS_MAX).flatMap((/** @type {any} */ limit) => {
@@ -49,11 +55,11 @@ export function parseLimits(told, askedMs, heardMs) {
     // The level may be as old as this; what it refilled since is given to it.
     const ageMs = Math.max(0, heardMs - askedMs) + GATE_AGE_MS_MAX;
     const level = perMinute > 0 ? Math.max(limit.level, Math.min(limit.capacity, limit.level + (ageMs * perMinute) / 60_000)) : limit.level;
-    return [{ scope: limit.scope, kind: limit.kind, level, capacity: limit.capacity, perMinute, atMs: heardMs, endsMs: heardMs + resetsMs }];
+    return [{ scope: limit.scope, kind: limit.kind, level, capacity: limit.capacity, perMinute, atMs: takenMs, endsMs: heardMs + resetsMs }];
   });
   const [least, most] = POLL_MS;
   const nextPollMs = isCount(told.next_poll_ms) ? Math.min(most, Math.max(least, told.next_poll_ms)) : 5_000;
-  return { heardMs, nextPollMs, models, limits };
+  return { takenMs, heardMs, nextPollMs, models, limits };
 }
 
 /**
@@ -80,8 +86,8 @@ export function fixedLimits(fixed, now) {
     ...limit("tokens_day", tokens_day),
     ...limit("microusd_day", usd_day === undefined ? undefined : Math.round(usd_day * 1e6)),
   ];
-  const models = Object.fromEntries(Object.entries(windows).map(([id, maxInputTokens]) => [id, { class: id, maxInputTokens, available: null }]));
-  return { heardMs: now, nextPollMs: Infinity, models, limits };
+  const models = Object.fromEntries(Object.entries(windows).map(([id, maxInputTokens]) => [id, { class: id, maxInputTokens, available: null, account: { requests: null, inputTokens: null } }]));
+  return { takenMs: now, heardMs: now, nextPollMs: Infinity, models, limits };
 }
 
 /**

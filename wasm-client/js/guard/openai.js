@@ -16,8 +16,9 @@ const PER_OLDER_CLAUDE = 1 / 1.17;
 /**
  * @param {any} body
  * @param {(text: string) => {lower: number, estimate: number, upper: number}} estimate
+ * @param {(text: string) => number} [count] where the model's vocabulary is loaded
  */
-export function openaiMeasure(body, estimate) {
+export function openaiMeasure(body, estimate, count) {
   const list = Array.isArray(body.messages) ? body.messages : Array.isArray(body.input) ? body.input : [];
   const texts = [body.instructions, body.tools && JSON.stringify(body.tools), body.functions && JSON.stringify(body.functions)];
   if (typeof body.input === "string") texts.push(body.input);
@@ -32,8 +33,13 @@ export function openaiMeasure(body, estimate) {
     for (const call of Array.isArray(message?.tool_calls) ? message.tool_calls : []) texts.push(call?.function?.name, call?.function?.arguments);
   }
   const text = texts.filter((text) => typeof text === "string").join("\n");
-  const { lower, estimate: tokens, upper } = estimate(text);
   const around = TOKENS_A_REQUEST + TOKENS_A_MESSAGE * Math.max(1, list.length);
+  if (count) {
+    const tokens = count(text);
+    // How tools are put to the model is not published: their JSON is the guess.
+    return { lower: Math.floor(tokens / 2), estimate: tokens + around, upper: opaque ? Number.MAX_SAFE_INTEGER : tokens + 4 * around };
+  }
+  const { lower, estimate: tokens, upper } = estimate(text);
   return {
     lower: Math.floor(lower * PER_OLDER_CLAUDE),
     estimate: Math.ceil(tokens * PER_OLDER_CLAUDE) + around,

@@ -61,6 +61,8 @@ export function join(name, member) {
   locks
     .request(`${name}:decides`, { signal: end.signal }, () => {
       decides = true;
+      // Whoever joined while nobody decided was not answered.
+      post({ kind: "news", news: member.all() });
       return new Promise((resolve) => (leave = resolve));
     })
     .catch(() => {

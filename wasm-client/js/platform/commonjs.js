@@ -10,3 +10,11 @@ export const platform = "node";
 export async function source() {
   return readFile(join(__dirname, "../client_bg.wasm"));
 }
+
+/**
+ * @param {string} name
+ * @returns {Promise<URL | Uint8Array | null>}
+ */
+export async function vocabulary(name) {
+  return readFile(join(__dirname, "../vocabularies", `${name}.bin`));
+}

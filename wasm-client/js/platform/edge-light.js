@@ -9,3 +9,12 @@ export const platform = "edge-light";
 export async function source() {
   return module;
 }
+
+/**
+ * As on workerd: the caller imports it.
+ *
+ * @returns {Promise<URL | Uint8Array | null>}
+ */
+export async function vocabulary() {
+  return null;
+}

@@ -10,3 +10,12 @@ export const platform = "inline";
 export async function source() {
   return Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
 }
+
+/**
+ * No second file, so the caller brings it.
+ *
+ * @returns {Promise<URL | Uint8Array | null>}
+ */
+export async function vocabulary() {
+  return null;
+}

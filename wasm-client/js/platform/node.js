@@ -8,3 +8,11 @@ export const platform = "node";
 export async function source() {
   return readFile(new URL("../client_bg.wasm", import.meta.url));
 }
+
+/**
+ * @param {string} name
+ * @returns {Promise<URL | Uint8Array | null>}
+ */
+export async function vocabulary(name) {
+  return readFile(new URL(`../vocabularies/${name}.bin`, import.meta.url));
+}

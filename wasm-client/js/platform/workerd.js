@@ -9,3 +9,12 @@ export const platform = "workerd";
 export async function source() {
   return module;
 }
+
+/**
+ * What a Worker's script does not import, it does not have: the caller imports it.
+ *
+ * @returns {Promise<URL | Uint8Array | null>}
+ */
+export async function vocabulary() {
+  return null;
+}

@@ -1,0 +1,154 @@
+//! Exact counting by a vocabulary, for JavaScript. Texts are in the buffer that
+//! [`super::room`] gives; places in a text are UTF-16 units, as JavaScript counts
+//! them. What is wrong comes back as a sentence.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use tokens::bpe::{self, Encoding, Keep, Progress, SpecialSet, Specials, Tokenizer, Vocabulary};
+use wasm_bindgen::prelude::wasm_bindgen;
+
+use super::with_room;
+
+/// An encoding with its vocabulary.
+#[wasm_bindgen]
+pub struct Encoder {
+    tokenizer: Tokenizer,
+}
+
+/// The vocabulary's name that an encoding needs; none: there is no such encoding.
+#[wasm_bindgen]
+pub fn vocabulary_of(encoding: &str) -> Option<String> {
+    Encoding::from_name(encoding).map(|encoding| encoding.vocabulary().to_owned())
+}
+
+#[wasm_bindgen]
+impl Encoder {
+    /// From the vocabulary's bytes in the buffer.
+    #[wasm_bindgen(constructor)]
+    pub fn new(encoding: &str, bytes: usize) -> Result<Encoder, String> {
+        let encoding = Encoding::from_name(encoding).ok_or("There is no such encoding.")?;
+        let vocabulary = with_room(bytes, Vocabulary::load).map_err(|error| error.to_string())?;
+        let tokenizer = Tokenizer::new(encoding, Arc::new(vocabulary));
+        Ok(Encoder { tokenizer: tokenizer.map_err(|error| error.to_string())? })
+    }
+
+    /// The text's tokens.
+    pub fn count(&mut self, bytes: usize) -> Result<usize, String> {
+        with_text(bytes, |text| Ok(self.tokenizer.count(text)))
+    }
+
+    /// Whether the text has at most so many tokens.
+    pub fn fits(&mut self, bytes: usize, tokens: usize) -> Result<bool, String> {
+        with_text(bytes, |text| Ok(self.tokenizer.fits(text, tokens)))
+    }
+
+    /// The text's ids. `specials`: special tokens in it become their ids; else they
+    /// are text like any other.
+    pub fn encode(&mut self, bytes: usize, specials: bool) -> Result<Vec<u32>, String> {
+        let allowed = if specials { SpecialSet::All } else { SpecialSet::None };
+        let specials = Specials { allowed, disallowed: SpecialSet::None };
+        with_text(bytes, |text| {
+            let ids = self.tokenizer.encode_with_specials(text, &specials);
+            ids.map_err(|error| error.to_string())
+        })
+    }
+
+    /// The bytes that the ids stand for.
+    pub fn decode(&self, ids: &[u32]) -> Result<Vec<u8>, String> {
+        self.tokenizer.decode(ids).map_err(|error| error.to_string())
+    }
+
+    /// Where to cut the text for so many tokens: where its beginning ends, or with
+    /// `tail` where its end begins.
+    pub fn truncate(&mut self, bytes: usize, tokens: usize, tail: bool) -> Result<usize, String> {
+        with_text(bytes, |text| {
+            Ok(if tail {
+                let kept = self.tokenizer.truncate(text, tokens, Keep::Tail);
+                units(&text[..text.len() - kept.len()])
+            } else {
+                units(self.tokenizer.truncate(text, tokens, Keep::Head))
+            })
+        })
+    }
+
+    /// The parts of the text of at most `size` tokens: start, end and tokens of each.
+    pub fn chunk(&mut self, bytes: usize, size: usize, overlap: usize) -> Result<Vec<u32>, String> {
+        let size = NonZeroUsize::new(size).ok_or("A part has at least one token.")?;
+        with_text(bytes, |text| {
+            let mut flat = Vec::new();
+            // Parts begin in order, so nothing is counted twice.
+            let (mut byte, mut unit) = (0, 0);
+            for chunk in self.tokenizer.chunk(text, size, overlap) {
+                unit += units(&text[byte..chunk.range.start]);
+                byte = chunk.range.start;
+                let end = unit + units(&text[chunk.range]);
+                flat.extend([unit, end, chunk.tokens].map(|n| n as u32));
+            }
+            Ok(flat)
+        })
+    }
+}
+
+/// A text that is being written.
+#[wasm_bindgen]
+#[derive(Default)]
+pub struct Document {
+    document: bpe::Document,
+}
+
+#[wasm_bindgen]
+impl Document {
+    /// An empty one.
+    #[wasm_bindgen(constructor)]
+    pub fn new() -> Document {
+        Document::default()
+    }
+
+    /// Makes the buffer's text the whole text; the new count.
+    pub fn set(&mut self, by: &mut Encoder, bytes: usize) -> Result<usize, String> {
+        with_text(bytes, |text| Ok(self.document.set(&mut by.tokenizer, text)))
+    }
+
+    /// Puts the buffer's text at the end; the new count.
+    pub fn append(&mut self, by: &mut Encoder, bytes: usize) -> Result<usize, String> {
+        with_text(bytes, |text| Ok(self.document.append(&mut by.tokenizer, text)))
+    }
+
+    /// Puts the buffer's text in the place of what is between two places; the new
+    /// count.
+    pub fn edit(
+        &mut self,
+        by: &mut Encoder,
+        start: usize,
+        end: usize,
+        bytes: usize,
+    ) -> Result<usize, String> {
+        with_text(bytes, |text| {
+            let edited = self.document.edit_utf16(&mut by.tokenizer, start..end, text);
+            edited.map_err(|error| error.to_string())
+        })
+    }
+
+    /// Its tokens.
+    pub fn count(&self) -> usize {
+        self.document.count()
+    }
+
+    /// Those of them that nothing appended can change.
+    pub fn stable(&self, by: &mut Encoder) -> usize {
+        let Progress { stable, .. } = self.document.progress(&mut by.tokenizer);
+        stable
+    }
+}
+
+fn with_text<T>(bytes: usize, read: impl FnOnce(&str) -> Result<T, String>) -> Result<T, String> {
+    with_room(bytes, |room| match std::str::from_utf8(room) {
+        Ok(text) => read(text),
+        Err(error) => Err(error.to_string()),
+    })
+}
+
+fn units(text: &str) -> usize {
+    text.chars().map(char::len_utf16).sum()
+}

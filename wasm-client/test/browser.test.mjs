@@ -1,0 +1,273 @@
+// The packed tarball in a plain page in Chromium, without a bundler and under a
+// strict policy: counting, the official SDK across origins, tabs, offline.
+
+import assert from "node:assert/strict";
+import path from "node:path";
+import { after, afterEach, before, beforeEach, test } from "node:test";
+import { launch, noChromium } from "../../tests/browser/chromium.mjs";
+import { open, until } from "../../tests/e2e/world.mjs";
+import { project } from "./pack.mjs";
+import { site } from "./site.mjs";
+import { init, load } from "./source.mjs";
+
+const options = { skip: noChromium };
+if (noChromium) console.log(`# The package's tests in a browser are left out: ${noChromium}`);
+
+/** @type {import("./pack.mjs").Project} */
+let app;
+/** @type {import("./site.mjs").Site} */
+let server;
+/** @type {import("../../tests/e2e/world.mjs").World} */
+let world;
+/** @type {import("playwright-core").Browser} */
+let browser;
+/** @type {import("playwright-core").BrowserContext} */
+let context;
+/** What pages and their policies said. @type {string[]} */
+let complaints = [];
+
+const TWO = { limits: { rpm: 2 } };
+const TENANTS = { free: {}, refused: TWO, shared: TWO, unmeasured: TWO };
+
+before(async () => {
+  if (noChromium) return;
+  [app, browser, world] = await Promise.all([project(), launch(), open({ tenants: TENANTS, vars: { TOLLGATE_GATE: { origins: ["*"] } } }), init()]);
+});
+after(async () => {
+  await Promise.all([browser?.close(), app?.remove(), world?.close()]);
+});
+beforeEach(async () => {
+  if (noChromium) return;
+  complaints = [];
+  await world.upstream.reset();
+  server = await site(path.join(app.dir, "node_modules/tollgate"), world.gateway.url);
+  context = await browser.newContext();
+});
+afterEach(async () => {
+  await context?.close();
+  await server?.close();
+});
+
+/** A tab of the app. @param {string} [query] */
+async function tab(query = "") {
+  const page = await context.newPage();
+  page.on("pageerror", (error) => complaints.push(String(error)));
+  page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
+  await page.goto(`${server.url}/${query}`);
+  await page.waitForFunction(() => "app" in window);
+  return page;
+}
+
+/** Requests for a message that reached the provider. */
+async function arrived() {
+  const { answers } = await world.upstream.stats();
+  return Object.values(answers).reduce((/** @type {number} */ sum, count) => sum + Number(count), 0);
+}
+
+/**
+ * Makes a guarded client in the page, `window.client`; what its callbacks hear is
+ * in `window.heard`.
+ *
+ * @param {import("playwright-core").Page} page
+ * @param {string} key
+ * @param {object} [guarding] beside the gate's address and key
+ */
+async function client(page, key, guarding = {}) {
+  await page.evaluate(
+    ({ url, key, guarding }) => {
+      const { app } = /** @type {any} */ (window);
+      const heard = /** @type {any} */ ({ refused: [], unchecked: [], snapshots: 0 });
+      const fetch = app.guard({
+        limits: `${url}/v1/limits`,
+        key,
+        onRefuse: (/** @type {any} */ refusal) => heard.refused.push(refusal.code),
+        onUnchecked: (/** @type {any} */ { reason }) => heard.unchecked.push(reason),
+        onSnapshot: () => (heard.snapshots += 1),
+        ...guarding,
+      });
+      const client = new app.Anthropic({ baseURL: url, apiKey: key, maxRetries: 0, dangerouslyAllowBrowser: true, fetch });
+      const send = async (/** @type {string} */ text, more = {}) => {
+        const body = { model: "claude-sonnet-5-5", max_tokens: 32, messages: [{ role: "user", content: text }], ...more };
+        try {
+          const message = await client.messages.create(body);
+          return { status: 200, text: message.content[0].text };
+        } catch (/** @type {any} */ error) {
+          const name = ["RateLimitError", "APIConnectionError"].find((name) => error instanceof app.Anthropic[name]);
+          return { name, status: error.status, local: error.headers?.get("x-tollgate-local"), after: error.headers?.get("retry-after"), code: error.error?.error?.details?.error_code };
+        }
+      };
+      Object.assign(window, { heard, client, fetch_: fetch, send });
+    },
+    { url: world.gateway.url, key, guarding },
+  );
+}
+
+/** @param {import("playwright-core").Page} page @param {string} text @param {object} [more] @returns {Promise<any>} */
+const send = (page, text, more) => page.evaluate(([text, more]) => /** @type {any} */ (window).send(text, more), /** @type {const} */ ([text, more]));
+/** @param {import("playwright-core").Page} page @returns {Promise<any>} */
+const heard = (page) => page.evaluate(() => /** @type {any} */ (window).heard);
+
+test("a plain page counts under a strict policy, in the page and in a web worker, as Node does", options, async () => {
+  const page = await tab();
+  const text = "The gate decides, the worker carries. 漢字 😀";
+  const claude = await load("claude-sonnet-5-5");
+  const told = await page.evaluate(async (text) => {
+    const { load, loadInWorker } = /** @type {any} */ (window).app;
+    const worker = await loadInWorker("claude-sonnet-5-5");
+    const [counter, o200k] = await Promise.all([load("claude-sonnet-5-5"), load("o200k_base")]);
+    const wrong = await worker.measure({ messages: 5 }).catch((/** @type {any} */ error) => [error.name, error.code]);
+    const unknown = await loadInWorker("claude-9").catch((/** @type {any} */ error) => error.code);
+    return { bounds: counter.bounds(text), worker: await worker.bounds(text), o200k: o200k.count(text), wrong, unknown };
+  }, text);
+  const bounds = claude.bounds(text);
+  const { Tiktoken } = await import("./tiktoken.mjs");
+  assert.deepEqual(told, { bounds, worker: bounds, o200k: Tiktoken("o200k_base").encode_ordinary(text).length, wrong: ["TollgateError", "bad_request"], unknown: "unknown_model" });
+  assert.deepEqual(complaints, []);
+});
+
+test("a vocabulary is fetched when it is asked for, once for all visits, and again where the kept one is damaged", options, async () => {
+  const fetched = () => server.seen.filter((file) => file.endsWith(".bin"));
+  const count = (/** @type {import("playwright-core").Page} */ page) => page.evaluate(async () => (await /** @type {any} */ (window).app.load("cl100k_base")).count("Hello, world"));
+  const page = await tab();
+  assert.deepEqual(fetched(), []);
+  assert.equal(await count(page), 3);
+  assert.equal(await count(await tab()), 3);
+  assert.deepEqual(fetched(), ["/tollgate/vocabularies/cl100k_base.bin"]);
+  await page.evaluate(async () => {
+    const cache = await caches.open("tollgate-vocabularies");
+    const [key] = await cache.keys();
+    await cache.put(key, new Response(new Uint8Array([0x1f, 0x8b, 1, 2, 3])));
+  });
+  assert.equal(await count(await tab()), 3);
+  assert.equal(fetched().length, 2);
+});
+
+test("the official SDK across origins: what may go is answered, what must fail never leaves", options, async () => {
+  const page = await tab();
+  await client(page, await world.key("refused"), { maxWait: 0 });
+  assert.equal((await send(page, "One")).status, 200);
+  assert.equal((await send(page, "Two")).status, 200);
+  const third = await send(page, "Three");
+  assert.deepEqual([third.name, third.status, third.local, third.code], ["RateLimitError", 429, "1", "tollgate_tenant_limit"]);
+  assert.ok(Number(third.after) > 5 && Number(third.after) <= 30, third.after);
+  const long = await send(page, "word ".repeat(600_000), { model: "claude-haiku-4-5" });
+  assert.deepEqual([long.status, long.local, long.code], [413, "1", "tollgate_context_window"]);
+  assert.equal(await arrived(), 2);
+  assert.deepEqual((await heard(page)).refused, ["tollgate_tenant_limit", "tollgate_context_window"]);
+  assert.deepEqual(complaints, []);
+});
+
+test("a stream is read through the guard as it is written", options, async () => {
+  const page = await tab();
+  await client(page, await world.key("free"));
+  const told = await page.evaluate(async () => {
+    const { client } = /** @type {any} */ (window);
+    const stream = client.messages.stream({ model: "claude-sonnet-5-5", max_tokens: 64, messages: [{ role: "user", content: "A story" }], metadata: { user_id: "emulator:output-tokens=40" } });
+    let deltas = 0;
+    stream.on("text", () => (deltas += 1));
+    const message = await stream.finalMessage();
+    return { deltas, output: message.usage.output_tokens };
+  });
+  assert.ok(told.deltas > 1);
+  assert.equal(told.output, 40);
+});
+
+test("two tabs never take the same last place: of ten at once, three go", options, async () => {
+  const key = await world.key("free");
+  const tabs = await Promise.all([tab(), tab()]);
+  for (const page of tabs) await client(page, key, { limits: { requests_day: 3 } });
+  const results = await Promise.all(tabs.flatMap((page) => Array.from({ length: 5 }, (_, i) => send(page, `Number ${i}`))));
+  assert.equal(results.filter(({ status }) => status === 200).length, 3);
+  assert.deepEqual(results.filter(({ status }) => status !== 200).map(({ local, code }) => [local, code]), Array(7).fill(["1", "tollgate_guard_limit"]));
+  assert.equal(await arrived(), 3);
+});
+
+test("what one tab sent counts in the others, also after the one that decided was closed", options, async () => {
+  const key = await world.key("free");
+  const first = await tab();
+  await client(first, key, { limits: { requests_day: 3 } });
+  await send(first, "One");
+  const second = await tab();
+  await client(second, key, { limits: { requests_day: 3 } });
+  await send(second, "Two");
+  await first.close();
+  const third = await tab();
+  await client(third, key, { limits: { requests_day: 3 } });
+  const results = [await send(second, "Three"), await send(third, "Four"), await send(second, "Five")];
+  assert.deepEqual(results.map(({ status }) => status), [200, 429, 429]);
+  assert.equal(await arrived(), 3);
+});
+
+test("tabs share the gate's snapshot: one asks for all", options, async () => {
+  const key = await world.key("shared");
+  const tabs = await Promise.all([tab(), tab(), tab()]);
+  let asked = 0;
+  await context.route("**/v1/limits", (route) => {
+    if (route.request().method() === "GET") asked += 1;
+    return route.continue();
+  });
+  for (const page of tabs) await client(page, key, { maxWait: 0 });
+  const results = await Promise.all(tabs.map((page) => send(page, "Hello")));
+  const refused = results.filter(({ status }) => status === 429);
+  assert.deepEqual(refused.map(({ local }) => local), ["1"], "two went, one was refused here");
+  assert.equal(await arrived(), 2);
+  assert.ok(asked <= 2, `asked ${asked} times`);
+  for (const page of tabs) assert.ok((await heard(page)).snapshots >= 1);
+});
+
+test("offline: open says that it did not check, closed refuses; back online it goes on", options, async () => {
+  const page = await tab();
+  const key = await world.key("free");
+  await client(page, key);
+  await page.evaluate(() => /** @type {any} */ (window).app.init());
+  await context.setOffline(true);
+  const offline = await send(page, "Hello");
+  assert.equal(offline.name, "APIConnectionError");
+  assert.deepEqual((await heard(page)).unchecked, ["no_snapshot"]);
+  await client(page, key, { whenUnknown: "closed" });
+  const closed = await send(page, "Hello");
+  assert.deepEqual([closed.status, closed.local, closed.code], [503, "1", "tollgate_limits_unknown"]);
+  await context.setOffline(false);
+  const again = async () => (await send(page, "Hello")).status === 200;
+  await until(again);
+  assert.equal(await arrived(), 1);
+});
+
+test("a policy that forbids WebAssembly: counting rejects, and the guard sends without counting", options, async () => {
+  const page = await tab("?without-wasm");
+  const code = await page.evaluate(() => /** @type {any} */ (window).app.load("claude-sonnet-5-5").catch((/** @type {any} */ error) => error.code));
+  assert.equal(code, "no_wasm");
+  await client(page, await world.key("unmeasured"), { maxWait: 0 });
+  const statuses = [];
+  for (const text of ["One", "Two", "Three"]) statuses.push((await send(page, text)).status);
+  // Requests a minute need no counting.
+  assert.deepEqual(statuses, [200, 200, 429]);
+  const { refused, unchecked } = await heard(page);
+  assert.deepEqual([refused, unchecked], [["tollgate_tenant_limit"], ["not_measured", "not_measured", "not_measured"]]);
+  assert.equal(await arrived(), 2);
+});
+
+test("the meter: count, bounds and cost as it is typed, and its level in colour, words and ARIA", options, async () => {
+  const page = await tab();
+  const part = (/** @type {string} */ name) => page.locator(`tollgate-meter >> [part=${name}]`);
+  const meter = page.getByRole("meter", { name: "Prompt" });
+  const colours = new Set();
+  for (const [words, level, says] of /** @type {[number, string, string][]} */ ([[3, "ok", ""], [45, "near", "near the limit"], [51, "high", "at the limit"], [90, "over", "over the limit"], [3, "ok", ""]])) {
+    await page.fill("#prompt", "word ".repeat(words));
+    await page.waitForFunction((level) => document.querySelector("tollgate-meter")?.getAttribute("level") === level, level);
+    assert.equal(await part("level").textContent(), says);
+    assert.match((await meter.getAttribute("aria-valuetext")) ?? "", new RegExp(`^about \\d+ of 100 tokens, \\$0\\.\\d{4}${says && `, ${says}`}$`));
+    colours.add(await part("bar").evaluate((bar) => getComputedStyle(bar).backgroundColor));
+  }
+  assert.equal(colours.size, 4);
+  assert.match((await part("count").textContent()) ?? "", /^≈ \d+ of 100 tokens$/);
+  assert.match((await part("bound").textContent()) ?? "", /^\d+ to \d+$/);
+  // The rest of the request counts, too; another model, another count.
+  const of = () => page.evaluate(() => /** @type {any} */ (document.querySelector("tollgate-meter")).measure.estimate);
+  const alone = await of();
+  await page.evaluate(() => void (/** @type {any} */ (document.querySelector("tollgate-meter")).request = { system: "You are brief. ".repeat(9) }));
+  await page.waitForFunction((alone) => /** @type {any} */ (document.querySelector("tollgate-meter")).measure.estimate > alone + 20, alone);
+  await page.evaluate(() => document.querySelector("tollgate-meter")?.setAttribute("model", "claude-9"));
+  await page.waitForFunction(() => document.querySelector("tollgate-meter")?.shadowRoot?.querySelector("[part=count]")?.textContent === "not counted");
+  assert.deepEqual(complaints, []);
+});

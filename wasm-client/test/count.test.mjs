@@ -1,0 +1,175 @@
+// Counting: what a call answers, and what it says to bad input.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { before, test } from "node:test";
+import { gunzipSync } from "node:zlib";
+import { Tiktoken } from "./tiktoken.mjs";
+import { cost, init, load, measure, models, TollgateError } from "./source.mjs";
+
+const asset = (/** @type {string} */ name) => new Uint8Array(readFileSync(new URL(`../vocabularies/${name}.merges.gz`, import.meta.url)));
+/** The sources lie elsewhere than the package's files: the vocabulary is given. */
+const o200k = () => load("o200k_base", { vocabulary: asset("o200k_base") });
+/** @param {import("../types/index.js").ErrorCode} code @param {RegExp} [words] */
+const failing = (code, words = /./) => (/** @type {any} */ error) => error instanceof TollgateError && error.code === code && words.test(error.message);
+
+before(async () => {
+  await assert.rejects(init(new Uint8Array([1, 2, 3])), failing("no_wasm"));
+  assert.throws(() => models(), failing("not_ready", /init\(\) or load\(\)/));
+  await init();
+  await init();
+});
+
+test("a vocabulary counts as tiktoken does, ids and all", async () => {
+  const counter = await o200k();
+  const reference = Tiktoken("o200k_base");
+  const texts = ["", "Hello, world", "\ufeffBOM \u0085NEL\r\n", "don't DON'T 'ſ I'LL", "漢字 жук 😀 q\u0301", "a\ud800b", "\udc00", " ".repeat(300), "<|endoftext|>", "a".repeat(5000), "ab\u{1F469}\u200D\u{1F469} 1234567"];
+  for (const text of texts) {
+    const ids = [...reference.encode_ordinary(text)];
+    assert.deepEqual([...counter.encode(text)], ids, JSON.stringify(text.slice(0, 40)));
+    assert.equal(counter.count(text), ids.length);
+    assert.equal(counter.decode(counter.encode(text)), text.toWellFormed());
+    assert.equal(counter.fits(text, ids.length), true);
+    assert.equal(ids.length > 0 && counter.fits(text, ids.length - 1), false);
+  }
+  assert.deepEqual([...counter.encode("a<|endoftext|>", { specials: true })].length, 2);
+  assert.equal(counter.exact, true);
+});
+
+test("models of OpenAI's count by their vocabulary", async () => {
+  await o200k();
+  const [base, model, harmony] = await Promise.all([o200k(), load("gpt-5.1-mini"), load("gpt-oss-120b", { vocabulary: gunzipSync(asset("o200k_base")) })]);
+  assert.deepEqual([model.name, model.encoding, harmony.encoding], ["gpt-5.1-mini", "o200k_base", "o200k_harmony"]);
+  assert.equal(model.count("The same tokens"), base.count("The same tokens"));
+});
+
+test("places are those of JavaScript's strings: truncate, chunk, document", async () => {
+  const counter = await o200k();
+  const text = "😀 Two words, then 漢字漢字漢字 and a tail. ".repeat(40);
+  for (const tokens of [0, 1, 7, 50, 10_000]) {
+    const head = counter.truncate(text, tokens);
+    const tail = counter.truncate(text, tokens, { keep: "tail" });
+    assert.ok(text.startsWith(head) && text.endsWith(tail) && head.isWellFormed() && tail.isWellFormed());
+    assert.ok(counter.count(head) <= tokens && counter.count(tail) <= tokens);
+  }
+  const chunks = counter.chunk(text, 64, { overlap: 8 });
+  assert.ok(chunks.length > 5);
+  assert.equal(chunks[0].start, 0);
+  assert.equal(chunks.at(-1)?.end, text.length);
+  for (const [i, chunk] of chunks.entries()) {
+    assert.equal(chunk.text, text.slice(chunk.start, chunk.end));
+    assert.equal(counter.count(chunk.text), chunk.tokens);
+    assert.ok(chunk.tokens <= 64 && (i === 0 || chunk.start <= chunks[i - 1].end));
+  }
+  const document = counter.document(text);
+  let now = text;
+  for (const [start, end, put] of /** @type {[number, number, string][]} */ ([[0, 2, ""], [10, 10, "漢"], [300, 340, "x".repeat(100)], [0, 0, "\ufeff"]])) {
+    now = now.slice(0, start) + put + now.slice(end);
+    assert.equal(document.edit(start, end, put), counter.count(now));
+  }
+  assert.equal(document.append(" end"), counter.count((now += " end")));
+  assert.ok(document.stable <= document.count && document.stable > document.count - 8);
+  assert.throws(() => document.edit(5, now.length + 1, "x"), failing("bad_request", /outside/));
+  assert.equal(document.set("short"), counter.count("short"));
+  document.close();
+});
+
+test("a vocabulary that is cut, damaged, another one or no vocabulary is a rejected promise, and a whole one may follow", async () => {
+  const whole = asset("cl100k_base");
+  const flipped = gunzipSync(whole);
+  flipped[flipped.length >> 1] ^= 1;
+  /** @type {[unknown, RegExp][]} */
+  const table = [
+    [whole.subarray(0, whole.length >> 1), /damaged or cut short/],
+    [gunzipSync(whole).subarray(0, 1000), /has 1000 bytes/],
+    [flipped, /hash differs/],
+    [asset("o200k_base"), /bytes/],
+    [new Uint8Array(0), /0 bytes/],
+    [new Response("gone", { status: 404 }), /status 404/],
+    [7, /a value of type number/],
+    ["http://127.0.0.1:9/none", /could not be fetched/],
+  ];
+  for (const [vocabulary, words] of table) await assert.rejects(load("cl100k_base", { vocabulary: /** @type {any} */ (vocabulary) }), failing("bad_vocabulary", words));
+  const counter = await load("cl100k_base", { vocabulary: new Response(whole) });
+  assert.equal(counter.count("Hello, world"), Tiktoken("cl100k_base").encode_ordinary("Hello, world").length);
+});
+
+test("names that mean nothing are refused with those that do", async () => {
+  await assert.rejects(load("claude-9"), failing("unknown_model", /claude-sonnet-5-5/));
+  await assert.rejects(load("o900k_base"), failing("unknown_model"));
+  await assert.rejects(load(/** @type {any} */ (undefined)), failing("not_a_string"));
+});
+
+test("what is no string is refused, at every door", async () => {
+  const counters = [await load("claude-sonnet-5-5"), await o200k()];
+  for (const counter of counters)
+    for (const wrong of [undefined, null, 7, {}, ["a"], new String("a")]) {
+      assert.throws(() => counter.count(/** @type {any} */ (wrong)), failing("not_a_string"));
+      assert.throws(() => counter.fits(/** @type {any} */ (wrong), 5), failing("not_a_string"));
+    }
+});
+
+test("arguments out of range are refused, and nothing is left behind", async () => {
+  const counter = await o200k();
+  for (const tokens of [-1, 1.5, NaN, "5", 2 ** 60]) {
+    assert.throws(() => counter.truncate("text", /** @type {any} */ (tokens)), failing("bad_request"));
+    assert.throws(() => counter.fits("text", /** @type {any} */ (tokens)), failing("bad_request"));
+  }
+  assert.throws(() => counter.chunk("text", 0), failing("bad_request", /size/));
+  assert.throws(() => counter.decode([0xffff_ffff]), failing("bad_request", /no token has the id/));
+  assert.throws(() => counter.decode([-1]), failing("bad_request"));
+  assert.equal(counter.count("Hello, world"), 3);
+});
+
+test("64 MB of text are counted, estimated and measured, and the memory is given back", async () => {
+  const text = "The gate decides, the worker carries. ".repeat(1_770_000);
+  const claude = await load("claude-sonnet-5-5");
+  const { estimate } = claude.bounds(text);
+  assert.ok(estimate > 10_000_000);
+  assert.ok(Math.abs(claude.measure({ messages: [{ role: "user", content: text.slice(0, 30_000_000) }] }).estimate / estimate - 30_000_000 / text.length) < 0.01);
+  const counter = await o200k();
+  // All but the last space, which stands alone, repeats.
+  const ten = counter.count("The gate decides, the worker carries. ".repeat(10));
+  assert.equal(counter.count(text), (ten - 1) * 177_000 + 1);
+});
+
+test("a measure: bounds in order, parts with sources, cost, and the request's own mistakes by their field", async () => {
+  await load("claude-sonnet-5-5");
+  const told = measure({
+    model: "claude-sonnet-5-5",
+    system: "Be brief.",
+    max_tokens: 2048,
+    thinking: { type: "enabled", budget_tokens: 1024 },
+    tools: [{ name: "weather", description: "The weather of a place", input_schema: { type: "object" } }],
+    messages: [{ role: "user", content: "Oslo? ".repeat(200) }],
+  });
+  assert.ok(told.lower <= told.estimate && told.estimate <= told.upper && !told.exact);
+  assert.equal(told.confidence, "medium");
+  assert.deepEqual(told.parts.map(({ name }) => name), ["framing", "roles", "system", "messages", "tools", "tool_choice"]);
+  assert.deepEqual(told.output, { max_tokens: 2048, thinking_tokens: 1024 });
+  assert.ok(told.cost.input_microusd > 0 && told.cost.most_microusd >= cost("claude-sonnet-5-5", { input_tokens: told.estimate, output_tokens: 2048 }));
+  assert.equal(told.max_input_tokens, 1_000_000);
+
+  const circle = /** @type {any} */ ({ model: "claude-sonnet-5-5", messages: [] });
+  circle.self = circle;
+  /** @type {[any, RegExp][]} */
+  const table = [
+    [null, /not null/],
+    [[], /not an array/],
+    ["text", /type string/],
+    [circle, /cannot be written as JSON/],
+    [{ model: "claude-sonnet-5-5", messages: [{ role: "user", content: 5 }] }, /messages\.0\.content/],
+    [{ model: "claude-sonnet-5-5" }, /messages: field required/],
+    [{ messages: [{ role: "user", content: "x" }] }, /model: field required/],
+    [{ model: "claude-sonnet-5-5", max_tokens: "many", messages: [{ role: "user", content: "x" }] }, /max_tokens/],
+  ];
+  for (const [request, words] of table) assert.throws(() => measure(request), failing("bad_request", words));
+});
+
+test("half an emoji, and a backslash before what looks like one, are counted as they will be sent", async () => {
+  const claude = await load("claude-sonnet-5-5");
+  const of = (/** @type {string} */ content) => claude.measure({ messages: [{ role: "user", content }] }).parts.find((/** @type {{name: string}} */ part) => part.name === "messages");
+  assert.deepEqual(of("a\ud83d"), of("a\ufffd"));
+  assert.deepEqual(of("\\ud83d"), of("\\ux83d".replace("x", "d")));
+  assert.equal(of("\\ud83d")?.upper, 6);
+});
