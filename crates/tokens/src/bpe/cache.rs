@@ -7,8 +7,8 @@
 
 use super::short::Short;
 
-/// 16,384 entries: 256 KiB to count by, as much again with the tokens.
-const BITS: u32 = 14;
+/// 8,192 sets: 256 KiB to count by, 160 KiB more with the tokens.
+const BITS: u32 = 13;
 const TOKENS: usize = 4;
 /// The count stands above the length, which needs four of its eight bits.
 const COUNT_SHIFT: u32 = 60;
@@ -16,13 +16,18 @@ const COUNT_MASK: u64 = 0xf << COUNT_SHIFT;
 
 #[derive(Debug)]
 pub(super) struct Cache {
-    keys: Vec<Key>,
-    /// Of each key, if they are at most four. Counting does not touch them.
-    tokens: Vec<[u32; TOKENS]>,
+    /// Two to a set: a piece that is one token, and one that is several. Merging is
+    /// dear and looking up is not, so that the many words must not push the names
+    /// out.
+    keys: Vec<[Key; 2]>,
+    /// Of each key; several only if they are at most four. Counting does not touch
+    /// them.
+    one: Vec<u32>,
+    several: Vec<[u32; TOKENS]>,
 }
 
-/// A `Short` with its count.
-#[derive(Debug, Clone, Copy)]
+/// A `Short` with its count. Zeros are nothing, for no piece has length 0.
+#[derive(Debug, Clone, Copy, PartialEq)]
 struct Key {
     low: u64,
     high: u64,
@@ -31,8 +36,9 @@ struct Key {
 impl Cache {
     pub(super) fn new() -> Self {
         Self {
-            keys: vec![Key { low: 0, high: 0 }; 1 << BITS],
-            tokens: vec![[0; TOKENS]; 1 << BITS],
+            keys: vec![[Key { low: 0, high: 0 }; 2]; 1 << BITS],
+            one: vec![0; 1 << BITS],
+            several: vec![[0; TOKENS]; 1 << BITS],
         }
     }
 
@@ -40,17 +46,21 @@ impl Cache {
     /// byte at least.
     #[inline(always)]
     pub(super) fn count(&self, piece: Short, hash: u64) -> Option<usize> {
-        let key = self.keys[home(hash)];
-        // An empty entry has length 0, which no piece has.
-        (key.low == piece.low && key.high & !COUNT_MASK == piece.high)
-            .then_some((key.high >> COUNT_SHIFT) as usize)
+        let [one, several] = self.keys[home(hash)];
+        if one == (Key { low: piece.low, high: piece.high }) {
+            return Some(1);
+        }
+        (several.low == piece.low && several.high & !COUNT_MASK == piece.high)
+            .then_some((several.high >> COUNT_SHIFT) as usize)
     }
 
     /// The tokens, if the piece is known and has no more than are kept.
     #[inline(always)]
     pub(super) fn tokens(&self, piece: Short, hash: u64) -> Option<&[u32]> {
-        let count = self.count(piece, hash)?;
-        self.tokens[home(hash)].get(..count)
+        match self.count(piece, hash)? {
+            1 => self.one.get(home(hash)..=home(hash)),
+            count => self.several[home(hash)].get(..count),
+        }
     }
 
     /// Notes that a piece is the first `count` of `tokens`.
@@ -62,11 +72,16 @@ impl Cache {
         count: usize,
     ) {
         let at = home(hash);
-        if let Some(first) = tokens.first_chunk() {
-            self.tokens[at] = *first;
+        if count == 1 {
+            self.keys[at][0] = Key { low: piece.low, high: piece.high };
+            self.one[at] = tokens[0];
+        } else {
+            let high = piece.high | (count as u64) << COUNT_SHIFT;
+            self.keys[at][1] = Key { low: piece.low, high };
+            if let Some(first) = tokens.first_chunk() {
+                self.several[at] = *first;
+            }
         }
-        let high = piece.high | (count as u64) << COUNT_SHIFT;
-        self.keys[at] = Key { low: piece.low, high };
     }
 }
 

@@ -57,8 +57,8 @@ pub(super) fn encode_piece(
     let mut start = 0;
     while start < piece.len() {
         work.parts.clear();
-        let end = split_off(vocabulary, piece, start, WINDOW, &mut work.parts);
-        if end == piece.len() || is_cut(vocabulary, piece, end) {
+        let (end, cut) = split_off(vocabulary, piece, start, WINDOW, &mut work.parts);
+        if cut || end == piece.len() || is_cut(vocabulary, piece, end) {
             merge(vocabulary, work);
             take(&work.parts);
             start = end;
@@ -75,14 +75,14 @@ pub(super) fn encode_piece(
 }
 
 /// Writes the parts that merging `piece` may start from, from `at` on, until a cut
-/// or until there are `most`; answers where it stopped.
+/// or until there are `most`; answers where it stopped, and whether it saw a cut.
 fn split_off(
     vocabulary: &Vocabulary,
     piece: &[u8],
     mut at: usize,
     most: usize,
     parts: &mut Vec<u32>,
-) -> usize {
+) -> (usize, bool) {
     let characters = &vocabulary.characters;
     // The character before, if it lies beyond ASCII and in this part.
     let mut before = 0;
@@ -99,7 +99,7 @@ fn split_off(
         }
         let (code, length) = character(piece, at);
         if before != 0 && !ragged && !characters.are_neighbours(before, code) {
-            return at;
+            return (at, true);
         }
         let end = at + length;
         let ragged_end = characters.is_ragged(piece, end);
@@ -111,7 +111,7 @@ fn split_off(
         }
         (at, before, ragged) = (end, code, ragged_end);
     }
-    at
+    (at, false)
 }
 
 /// Whether nothing ever joins across `at`, which lies inside of `piece` and may be
@@ -144,7 +144,7 @@ fn encode_run(vocabulary: &Vocabulary, work: &mut Workspace, piece: &[u8], start
             work.parts.clear();
             let mut end = at;
             while end < piece.len() && work.parts.len() < most {
-                end = split_off(vocabulary, piece, end, most, &mut work.parts);
+                (end, _) = split_off(vocabulary, piece, end, most, &mut work.parts);
             }
             window = at..end;
             merge(vocabulary, work);
@@ -169,13 +169,8 @@ fn encode_run(vocabulary: &Vocabulary, work: &mut Workspace, piece: &[u8], start
             work.run.extend_from_slice(&work.parts);
             return;
         }
-        let keep = work.parts.len() * 3 / 4;
-        if keep == 0 {
-            // One token fills the window, and may go on behind it.
-            window = at..at;
-            most *= 2;
-            continue;
-        }
+        // A token that fills the window may go on behind it; the seam will tell.
+        let keep = (work.parts.len() * 3 / 4).max(1);
         at += length_of(vocabulary, &work.parts[..keep]);
         work.run.extend_from_slice(&work.parts[..keep]);
     }
