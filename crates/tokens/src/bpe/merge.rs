@@ -59,7 +59,10 @@ pub(super) fn encode_piece(
         work.parts.clear();
         let (end, cut) = split_off(vocabulary, piece, start, WINDOW, &mut work.parts);
         if cut || end == piece.len() || is_cut(vocabulary, piece, end) {
-            merge(vocabulary, work);
+            // Between cuts there is often one ideograph.
+            if work.parts.len() > 1 {
+                merge(vocabulary, work);
+            }
             take(&work.parts);
             start = end;
         } else {
@@ -116,7 +119,7 @@ fn split_off(
 
 /// Whether nothing ever joins across `at`, which lies inside of `piece` and may be
 /// inside of a character.
-fn is_cut(vocabulary: &Vocabulary, piece: &[u8], at: usize) -> bool {
+pub(super) fn is_cut(vocabulary: &Vocabulary, piece: &[u8], at: usize) -> bool {
     let after = piece[at];
     let before = piece[at - 1];
     if after < 0xc0 || before < 0x80 || vocabulary.characters.is_ragged(piece, at) {

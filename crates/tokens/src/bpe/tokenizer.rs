@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::cache::Cache;
 use super::encoding::Encoding;
-use super::merge::{Workspace, encode_piece};
+use super::merge::{Workspace, encode_piece, is_cut};
 use super::short::Short;
 use super::split::{Cl100k, O200k, R50k, Split};
 use super::vocabulary::Vocabulary;
@@ -305,6 +305,12 @@ impl Tokenizer {
         if piece.len() > vocabulary.longest_token() {
             return None;
         }
+        // No token holds what merging could cut. Runs of ideographs nearly all end
+        // here, before they are hashed.
+        let second = utf8_length(piece[0]);
+        if second > 1 && second < piece.len() && is_cut(vocabulary, piece, second) {
+            return None;
+        }
         vocabulary.words.find(piece, |id| vocabulary.bytes_of(id))
     }
 
@@ -349,6 +355,16 @@ impl Tokenizer {
             };
             at = end;
         }
+    }
+}
+
+/// Of the character that begins with `first`.
+fn utf8_length(first: u8) -> usize {
+    match first {
+        0..0x80 => 1,
+        0x80..0xe0 => 2,
+        0xe0..0xf0 => 3,
+        _ => 4,
     }
 }
 
