@@ -38,6 +38,8 @@ class Walk {
     this.held = 0;
     this.gone = false;
     this.upstream = undefined;
+    /** When the attempt's answer must be whole. */
+    this.endsAt = Infinity;
     /** An attempt is under way that nobody meters. */
     this.attempting = false;
     /** What is left to do after the answer's head went. */
@@ -143,6 +145,7 @@ class Walk {
     const outgoing = passage.begin_attempt(Date.now()).split("\0");
     const headers = fields(outgoing, 1);
     this.attempting = true;
+    this.endsAt = Date.now() + passage.total_ms();
     let response;
     try {
       response = await this.bounded(
@@ -168,7 +171,7 @@ class Walk {
     }
     let bytes;
     try {
-      bytes = await this.bounded(passage.total_ms(), response.arrayBuffer());
+      bytes = await this.bounded(Math.max(this.endsAt - Date.now(), 1), response.arrayBuffer());
     } catch {
       this.upstream.abort();
       passage.broke(Date.now());
@@ -288,10 +291,18 @@ class Walk {
   /** Something that must not happen: the client gets the provider's JSON all the same. */
   failed(error) {
     trapped(error);
-    console.error(JSON.stringify({ event: "internal_error", message: String(error?.message ?? error) }));
-    return new Response(INTERNAL, {
+    // Its own id went with the module's memory.
+    const id = `tgr_${crypto.randomUUID().replaceAll("-", "")}`;
+    console.error(JSON.stringify({ event: "internal_error", request_id: id, message: String(error?.message ?? error) }));
+    return new Response(JSON.stringify({ ...INTERNAL, request_id: id }), {
       status: 500,
-      headers: { "content-type": "application/json", "x-should-retry": "true", "access-control-allow-origin": "*" },
+      headers: {
+        "content-type": "application/json",
+        "request-id": id,
+        "x-tollgate-request-id": id,
+        "x-should-retry": "true",
+        "access-control-allow-origin": "*",
+      },
     });
   }
 }
@@ -313,15 +324,14 @@ const ROUNDS_MAX = 2_000;
 /** Nobody reads it; logs know this status. */
 const CLIENT_LEFT = 499;
 
-const INTERNAL = JSON.stringify({
+const INTERNAL = {
   type: "error",
   error: {
     type: "api_error",
     message: "Tollgate failed while it handled this request. Retry it; if it persists, see docs/errors.md#tollgate_internal.",
     details: { error_code: "tollgate_internal" },
   },
-  request_id: null,
-});
+};
 
 /** `promise`, or LATE after `ms`: for what runs beside a walk's steps. */
 async function within(ms, promise) {

@@ -70,7 +70,6 @@ async function meter(walk, branch, pipe, toClient) {
  */
 async function drain(walk, branch, pipe, see) {
   const { passage } = walk;
-  const endsAt = Date.now() + passage.total_ms();
   const reader = branch.getReader({ mode: "byob" });
   let buffer = new ArrayBuffer(READ_BYTES);
   for (;;) {
@@ -79,7 +78,7 @@ async function drain(walk, branch, pipe, see) {
       reader.read(new Uint8Array(buffer)),
     );
     if (done) return;
-    if (Date.now() > endsAt) throw LATE;
+    if (Date.now() > walk.endsAt) throw LATE;
     see(value);
     buffer = value.buffer;
     if (passage.renewal_due(Date.now())) await walk.renew();

@@ -89,6 +89,8 @@ test("a panic in the middle of a request is that request's error, streams are cl
   const answer = await panicked.json();
   assert.equal(answer.type, "error");
   assert.equal(answer.error.details.error_code, "tollgate_internal");
+  assert.match(answer.request_id, /^tgr_/);
+  assert.equal(panicked.headers.get("request-id"), answer.request_id);
 
   // It ends by itself: either whole, or with the closing error event.
   const decoder = new TextDecoder();

@@ -16,9 +16,13 @@ let world;
 /** @type {string} */
 let key;
 
+/** A model whose provider must be quick. */
+const QUICK = "claude-haiku-5-5";
+const timeouts = { first_byte_s: 1, between_bytes_s: 1, total_s: 2 };
+
 before(async () => {
   provider = await puppet();
-  world = await open({ provider: provider.url });
+  world = await open({ provider: provider.url, vars: { TOLLGATE_ROUTES: { [QUICK]: { timeouts } } } });
   key = await world.key();
 });
 after(async () => {
@@ -205,6 +209,36 @@ test("a redirect of the provider is not followed", async () => {
   assert.ok(status >= 300, String(status));
   assert.notEqual(status, 200);
 });
+
+test("a provider that sends no response in time is told as a time-out", async () => {
+  const answer = await world.post(key, ask("Hello", { model: QUICK }));
+  await provider.next();
+  assert.equal(answer.status, 504);
+  assert.equal((await answer.json()).error.details.error_code, "tollgate_upstream_timeout");
+});
+
+for (const [what, more] of /** @type {[string, string][]} */ ([
+  ["falls silent", ""],
+  ["never comes to its end", SSE.text("and on")],
+])) {
+  test(`a stream that ${what} is closed by an error event, and stopped upstream`, async () => {
+    const answer = world.post(key, ask("Hello", { model: QUICK, stream: true }));
+    const exchange = await provider.next();
+    exchange.head(200, EVENT_STREAM);
+    await exchange.write(SSE.start + SSE.open);
+    let left = false;
+    void exchange.left.then(() => (left = true));
+    const text = (await answer).text();
+    while (more && !left) {
+      await exchange.write(more).catch(() => {});
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    await exchange.left;
+    const last = events(await text).at(-1);
+    assert.equal(last?.event, "error");
+    assert.match(last?.data.error.details.error_code, /^tollgate_/);
+  });
+}
 
 /** @param {Response} response */
 function reading(response) {
