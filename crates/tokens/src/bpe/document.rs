@@ -27,6 +27,17 @@ pub struct Document {
     tokens: usize,
     bytes: usize,
     utf16: usize,
+    /// Where the last edit began: the next one is mostly there or behind, and need
+    /// not add up all blocks before.
+    last: Start,
+}
+
+/// Where a block starts.
+#[derive(Debug, Default, Clone, Copy)]
+struct Start {
+    block: usize,
+    bytes: usize,
+    utf16: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -125,7 +136,7 @@ impl Document {
         range: Range<usize>,
         text: &str,
     ) -> Result<usize, EditError> {
-        let places = self.places(&range, self.bytes, |block| block.text.len(), |_, at| Some(at))?;
+        let places = self.places(&range, self.bytes, |start| start.bytes, |_, at| Some(at))?;
         self.replace(tokenizer, places, text);
         Ok(self.tokens)
     }
@@ -143,7 +154,7 @@ impl Document {
         range: Range<usize>,
         text: &str,
     ) -> Result<usize, EditError> {
-        let places = self.places(&range, self.utf16, |block| block.utf16, byte_of_utf16)?;
+        let places = self.places(&range, self.utf16, |start| start.utf16, byte_of_utf16)?;
         self.replace(tokenizer, places, text);
         Ok(self.tokens)
     }
@@ -212,18 +223,25 @@ impl Document {
 
     fn end(&self) -> Place {
         match self.blocks.last() {
-            Some(last) => Place { block: self.blocks.len() - 1, byte: last.text.len() },
-            None => Place { block: 0, byte: 0 },
+            Some(last) => Place {
+                start: Start {
+                    block: self.blocks.len() - 1,
+                    bytes: self.bytes - last.bytes,
+                    utf16: self.utf16 - last.utf16,
+                },
+                byte: last.bytes,
+            },
+            None => Place { start: Start::default(), byte: 0 },
         }
     }
 
-    /// Where a range's two ends are. `length` and `byte` measure a block, and find a
-    /// place in it, in the range's units.
+    /// Where a range's two ends are. `measure` and `byte` say where a block starts,
+    /// and find a place in it, in the range's units.
     fn places(
         &self,
         range: &Range<usize>,
         total: usize,
-        length: impl Fn(&Block) -> usize,
+        measure: impl Fn(Start) -> usize,
         byte: impl Fn(&Block, usize) -> Option<usize>,
     ) -> Result<[Place; 2], EditError> {
         if range.start > range.end || range.end > total {
@@ -231,34 +249,40 @@ impl Document {
         }
         let mut places = [self.end(); 2];
         let mut found = 0;
-        let mut begin = 0;
-        for (block, content) in self.blocks.iter().enumerate() {
-            let end = begin + length(content);
+        let mut start =
+            if measure(self.last) <= range.start { self.last } else { Start::default() };
+        for content in &self.blocks[start.block..] {
+            let next = Start {
+                block: start.block + 1,
+                bytes: start.bytes + content.bytes,
+                utf16: start.utf16 + content.utf16,
+            };
             while found < 2 {
                 let at = [range.start, range.end][found];
-                if at > end {
+                if at > measure(next) {
                     break;
                 }
                 let inside = EditError::InsideCharacter { at };
-                let byte = byte(content, at - begin).ok_or(inside)?;
+                let byte = byte(content, at - measure(start)).ok_or(inside)?;
                 if !content.text.is_char_boundary(byte) {
                     return Err(inside);
                 }
-                places[found] = Place { block, byte };
+                places[found] = Place { start, byte };
                 found += 1;
             }
             if found == 2 {
                 break;
             }
-            begin = end;
+            start = next;
         }
         Ok(places)
     }
 
     /// Replaces what is between two places, and counts the blocks around anew.
     fn replace(&mut self, tokenizer: &mut Tokenizer, [from, to]: [Place; 2], text: &str) {
-        let mut first = from.block;
-        let mut behind = (to.block + 1).min(self.blocks.len());
+        let mut start = from.start;
+        let mut first = start.block;
+        let mut behind = (to.start.block + 1).min(self.blocks.len());
         let mut changed = match self.blocks.get_mut(first..behind) {
             Some([one]) => {
                 let mut changed = std::mem::take(&mut one.text);
@@ -273,7 +297,13 @@ impl Document {
         // A boundary with a block beside that is none any more.
         while first > 0 && !is_apart(&self.blocks[first - 1].text, &changed) {
             first -= 1;
-            changed.insert_str(0, &self.blocks[first].text);
+            let before = &self.blocks[first];
+            start = Start {
+                block: first,
+                bytes: start.bytes - before.bytes,
+                utf16: start.utf16 - before.utf16,
+            };
+            changed.insert_str(0, &before.text);
         }
         // What is left of much text grows together with the next block again.
         while let Some(next) = self.blocks.get(behind) {
@@ -296,14 +326,15 @@ impl Document {
             self.bytes += block.bytes;
         }
         self.blocks.splice(first..behind, new);
+        self.last = start;
         debug_assert_eq!(self.bytes, self.parts().map(str::len).sum::<usize>());
     }
 }
 
-/// A place in the text: the end of a block or within it, before `byte`.
+/// A place in the text: in the block that starts at `start`, before its `byte`.
 #[derive(Debug, Clone, Copy)]
 struct Place {
-    block: usize,
+    start: Start,
     byte: usize,
 }
 
