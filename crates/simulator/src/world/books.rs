@@ -1,0 +1,98 @@
+//! The invariants that can be seen from outside: while it runs, and at the end.
+
+use limits::admin::{AdminInput, AdminReply, Spend};
+use limits::{Answer, Input};
+
+use super::World;
+use super::traffic::{Request, Stage};
+use crate::report::Report;
+use crate::scenario::Fault;
+
+impl World<'_> {
+    pub(super) fn totals(&mut self) -> (Spend, bool) {
+        let output = self.gate.handle(self.now, Input::Admin(AdminInput::Totals));
+        let Answer::Admin(AdminReply::Totals(totals)) = output.reply else {
+            panic!("totals were asked for")
+        };
+        let sound = totals.scopes.values().all(|spend| {
+            let least = [
+                (spend.spent.requests + spend.reserved.requests, spend.ceiling.requests),
+                (spend.spent.tokens + spend.reserved.tokens, spend.ceiling.tokens),
+                (spend.spent.microusd + spend.reserved.microusd, spend.ceiling.microusd),
+            ];
+            least.iter().all(|(used, ceiling)| used <= ceiling)
+        });
+        (totals.scopes["deployment"], sound)
+    }
+
+    /// The invariants that can be seen from outside.
+    pub(super) fn check(&mut self) {
+        let seed = self.scenario.seed;
+        let (spend, is_covered) = self.totals();
+        assert!(is_covered, "seed {seed}: spend passed the stored ceiling");
+        let runs = |request: &&Request| request.stage == Stage::Runs;
+        let running = self.requests.iter().filter(runs).count() as u64;
+        if self.scenario.faults.is_empty() {
+            // Grants on their way to the Worker, settlements on theirs back.
+            assert!(spend.open >= running, "seed {seed}: a running request has no ticket");
+            self.check_mirror();
+        }
+    }
+
+    /// Invariant 4: what the mirror lets new requests have is there. Requests
+    /// exactly; output, whose generation is estimated, within 3 % of a minute.
+    fn check_mirror(&mut self) {
+        let output = self.gate.handle(self.now, Input::Admin(AdminInput::State));
+        let Answer::Admin(AdminReply::State(state)) = output.reply else {
+            panic!("the state was asked for")
+        };
+        let left = self.provider.left(self.now);
+        let slack = [0, i64::MAX / 2, self.scenario.limits.otpm as i64 * 3 / 100];
+        for limit in state.pools.iter().flat_map(|pool| &pool.limits) {
+            let kinds = ["requests", "input_tokens", "output_tokens"];
+            let kind = kinds.iter().position(|kind| *kind == limit.kind).expect("a bucket's kind");
+            assert!(
+                limit.level <= left[kind] + slack[kind],
+                "seed {}: {} mirrored as {}, really {}",
+                self.scenario.seed,
+                limit.kind,
+                limit.level,
+                left[kind]
+            );
+        }
+    }
+
+    /// The end: everything was answered, and the books balance.
+    pub(super) fn close(mut self) -> Report {
+        let seed = self.scenario.seed;
+        let asks = self.requests.iter().filter(|request| request.stage != Stage::Over).count();
+        assert_eq!(asks, 0, "seed {seed}: {asks} requests were never answered");
+        // Tickets that nobody settles expire.
+        self.now += 2 * self.scenario.settings.ticket_ttl_ms;
+        self.step(Input::Wake);
+        let (spend, is_covered) = self.totals();
+        assert!(is_covered, "seed {seed}: spend passed the stored ceiling");
+        let open = (spend.open, spend.reserved.requests, spend.reserved.microusd);
+        assert_eq!(open, (0, 0, 0), "seed {seed}: reservations leaked");
+        let exact = (spend.spent.requests, spend.spent.tokens, spend.spent.microusd);
+        let loses = |fault: &Fault| {
+            matches!(fault, Fault::Restart(_) | Fault::RestartEvery(_) | Fault::IsolateDies(_))
+        };
+        if self.scenario.faults.iter().any(loses) {
+            assert!(
+                exact.0 >= self.real.0 && exact.1 >= self.real.1 && exact.2 >= self.real.2,
+                "seed {seed}: recorded {exact:?} is below the real {:?}",
+                self.real
+            );
+        } else {
+            assert_eq!(exact, self.real, "seed {seed}: the books do not balance");
+        }
+        self.report.microusd = (self.real.2, spend.spent.microusd);
+        let span = self.scenario.span_ms - self.scenario.measure_from_ms;
+        let could = |limit: u64| limit * span / 60_000;
+        self.report.output.1 = could(self.scenario.limits.otpm);
+        self.report.input.1 = could(self.scenario.limits.itpm);
+        self.report.requests.1 = could(self.scenario.limits.rpm);
+        self.report
+    }
+}

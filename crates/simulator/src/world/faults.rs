@@ -1,0 +1,71 @@
+//! What goes wrong: when it is due, and what it does. Faults of single requests
+//! strike where the request is, in `upstream`.
+
+use limits::Gate;
+
+use super::{Happens, START, World, index_of};
+use crate::scenario::Fault;
+
+impl World<'_> {
+    /// Puts the scenario's faults on the clock.
+    pub(super) fn set_faults(&mut self) {
+        let scenario = self.scenario;
+        for (index, fault) in scenario.faults.iter().enumerate() {
+            match *fault {
+                Fault::Restart(at) => self.at(START + at, Happens::Restart),
+                Fault::RestartEvery(span) => {
+                    for n in 1..=scenario.span_ms / span {
+                        self.at(START + n * span, Happens::Restart);
+                    }
+                }
+                Fault::LimitsChange(at, _) => self.at(START + at, Happens::Limits(index)),
+                Fault::Outside(from, ..) => self.at(START + from, Happens::Drain),
+                Fault::ClocksAhead(span) => self.skew = span,
+                Fault::IsolateDies(_) | Fault::Doubled(_) => {}
+            }
+        }
+    }
+
+    /// The Gate dies and comes back with what it wrote; parked calls fail, and
+    /// their Workers ask again at once.
+    pub(super) fn restart(&mut self) {
+        self.gate = Gate::new(self.scenario.settings.clone(), self.now);
+        for (key, value) in &self.rows {
+            self.gate.restore(key, value);
+        }
+        self.timer += 1;
+        for ticket in std::mem::take(&mut self.parked).into_keys() {
+            let index = index_of(&ticket);
+            if !self.requests[index].dead {
+                self.ask(index, true, Vec::new());
+            }
+        }
+        let (recorded, seed) = (self.totals().0.spent, self.scenario.seed);
+        let forgot = recorded.requests < self.real.0
+            || recorded.tokens < self.real.1
+            || recorded.microusd < self.real.2;
+        assert!(!forgot, "seed {seed}: a restart forgot spend");
+    }
+
+    pub(super) fn drain(&mut self) {
+        let Some((until, permille)) = self.scenario.faults.iter().find_map(|fault| match fault {
+            Fault::Outside(_, until, permille) => Some((START + until, *permille)),
+            _ => None,
+        }) else {
+            return;
+        };
+        // A tenth of a second's use, ten times a second.
+        let part = |limit: u64| limit * permille / 600_000;
+        let limits = self.scenario.limits;
+        let requests = u64::from(self.chance.is(((limits.rpm * permille / 600) % 1_000) as u32));
+        self.provider.drain(
+            self.now,
+            part(limits.rpm) + requests,
+            part(limits.itpm),
+            part(limits.otpm),
+        );
+        if self.now < until {
+            self.at(self.now + 100, Happens::Drain);
+        }
+    }
+}

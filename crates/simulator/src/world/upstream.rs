@@ -1,0 +1,85 @@
+//! A request at the provider: taken or refused, generating, over.
+
+use limits::message::{Event, Used};
+
+use super::traffic::Stage;
+use super::{CHUNK_MS, Happens, INPUT_PRICE, OUTPUT_PRICE, World};
+use crate::scenario::Fault;
+
+impl World<'_> {
+    /// A request reaches the provider.
+    pub(super) fn upstream(&mut self, index: usize) {
+        self.report.attempts += 1;
+        let input = self.requests[index].input;
+        let started = self.provider.start(self.now, input);
+        let levels = self.provider.levels(self.now);
+        let first = match started {
+            Ok(()) => {
+                if self.is_measured() {
+                    self.report.requests.0 += 1;
+                    self.report.input.0 += input;
+                }
+                self.chance.between(200, 1_200)
+            }
+            Err(_) => 0,
+        };
+        let dies = |fault: &Fault| match fault {
+            Fault::IsolateDies(permille) => Some(*permille),
+            _ => None,
+        };
+        if let Some(permille) = self.scenario.faults.iter().find_map(dies) {
+            self.requests[index].dead = self.chance.is(permille);
+        }
+        let at = self.now + first + self.latency();
+        self.at(at, Happens::Head(index, started.err(), levels));
+        if started.is_ok() {
+            self.at(self.now + first + CHUNK_MS, Happens::Generate(index));
+            self.at(self.now + self.scenario.renew_ms, Happens::Renew(index));
+        }
+    }
+
+    /// The provider generates one more chunk.
+    pub(super) fn generate(&mut self, index: usize) {
+        let leaves = self.scenario.flows[self.requests[index].flow].leave_permille;
+        let request = &mut self.requests[index];
+        let tokens = request.speed.min(request.output - request.generated);
+        request.generated += tokens;
+        self.provider.generate(self.now, tokens);
+        if self.is_measured() {
+            self.report.output.0 += tokens;
+        }
+        // Spread over the chunks of a mean answer.
+        let has_left = leaves > 0 && self.chance.is(leaves.div_ceil(20));
+        if self.requests[index].generated < self.requests[index].output && !has_left {
+            self.at(self.now + CHUNK_MS, Happens::Generate(index));
+            return;
+        }
+        self.finish(index);
+    }
+
+    fn finish(&mut self, index: usize) {
+        let request = &mut self.requests[index];
+        request.stage = Stage::Over;
+        let (input, output, attempt) = (request.input, request.generated, request.attempt);
+        let is_dead = request.dead;
+        self.report.answered += 1;
+        let microusd = input * INPUT_PRICE + output * OUTPUT_PRICE;
+        self.real.0 += 1;
+        self.real.1 += input + output;
+        self.real.2 += microusd;
+        if is_dead {
+            return;
+        }
+        let used = Used::Tokens { input, input_total: input, output, microusd, estimated: false };
+        let settle = Event::Settled(self.settle_of(index, attempt, used));
+        let doubles = |fault: &Fault| match fault {
+            Fault::Doubled(permille) => Some(*permille),
+            _ => None,
+        };
+        let permille = self.scenario.faults.iter().find_map(doubles).unwrap_or(0);
+        if self.chance.is(permille) {
+            self.tell(vec![settle.clone()]);
+        }
+        self.tell(vec![settle]);
+    }
+}
