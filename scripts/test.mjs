@@ -31,7 +31,7 @@ const tests = [
   step("emulator and command line", ["scripts/tools", "tollgate-emulator", "tollgate-cli"]),
   e2e("*"),
   step("npm package (make pack)", ["scripts/build-client", "pack"]),
-  step("npm package's tests", ["node", "--test", "--test-concurrency=2", "--test-timeout=120000", "wasm-client/test/*.test.mjs"], countNode),
+  step("npm package's tests", ["node", "--test", "--test-concurrency=2", "--test-timeout=240000", "wasm-client/test/*.test.mjs"], countNode),
   step("page in Chromium", ["node", "--test", "--test-concurrency=1", "--test-timeout=120000", "tests/browser/*.test.mjs"], countNode),
 ];
 

@@ -158,8 +158,10 @@ async function bytesOf(name, known, from) {
   const place = await vocabulary(name);
   if (!place) throw new TollgateError("bad_vocabulary", `${name} is not at hand here: import "tollgate/vocabularies/${name}.bin" and give it as load(…, { vocabulary }).`);
   if (!(place instanceof URL)) return checked(name, known, await unpacked(name, await read(place)));
+  // Some bundlers put an address without an origin there.
+  const address = new URL(place.href, globalThis.location?.href);
   // By its hash, so that a new version of the package never finds an old one.
-  const key = new URL(place);
+  const key = new URL(address);
   key.searchParams.set("sha256", known.sha256);
   const store = await storeOf();
   const kept = await store?.match(key).catch(() => undefined);
@@ -171,7 +173,7 @@ async function bytesOf(name, known, from) {
       await store?.delete(key);
     }
   }
-  const packed = await read(place);
+  const packed = await read(address);
   const bytes = await checked(name, known, await unpacked(name, packed));
   // A store that is full or forbidden is none.
   await store?.put(key, new Response(packed)).catch(() => {});

@@ -108,7 +108,7 @@ test("what this page sent counts at once; what a snapshot has seen does not coun
     take(ledger, id, impatient, NOW + 1);
   }
   assert.equal(verdict(decide(ledger, impatient, GATE, NOW + 1)), "429 tenant_limit 1s");
-  learn(ledger, parseLimits(told([limit("requests", 2)]), NOW + 2, NOW + 2), NOW + 2);
+  learn(ledger, parseLimits({ ...told([limit("requests", 2)]), at_ms: NOW + 2 }, NOW + 2, NOW + 2), NOW + 2);
   assert.equal(verdict(decide(ledger, impatient, GATE, NOW + 2)), "send");
 });
 
@@ -123,11 +123,11 @@ test("a request that used nothing gives its place back", () => {
 test("a budget that open requests of this page hold is not taken for spent", () => {
   const ledger = known([]);
   take(ledger, "a", ask(), NOW + 1);
-  learn(ledger, parseLimits(told([limit("tokens_day", 0, DAY)]), NOW + 2, NOW + 2), NOW + 2);
+  learn(ledger, parseLimits({ ...told([limit("tokens_day", 0, DAY)]), at_ms: NOW + 2 }, NOW + 2, NOW + 2), NOW + 2);
   assert.equal(verdict(decide(ledger, ask(), GATE, NOW + 2)), "send");
   settle(ledger, "a", { input: 100, output: 1000, tokens: 1100, microusd: 1 });
   // Its report may be under way: only the next snapshot knows what came back.
-  learn(ledger, parseLimits(told([limit("tokens_day", 0, DAY)]), NOW + 3, NOW + 3), NOW + 3);
+  learn(ledger, parseLimits({ ...told([limit("tokens_day", 0, DAY)]), at_ms: NOW + 3 }, NOW + 3, NOW + 3), NOW + 3);
   assert.equal(verdict(decide(ledger, ask(), GATE, NOW + 3)), "429 budget_spent 3600s");
 });
 
@@ -155,10 +155,21 @@ test("without a snapshot: open with a flag, or closed; what cannot fit is refuse
 test("what was sent after the gate looked counts, though its answer came later", () => {
   const ledger = known([limit("requests", 2, { capacity: 2 })]);
   take(ledger, "a", ask(), NOW + 10);
-  // Heard at 400, but of 5: an answer that the gate kept for a second.
-  learn(ledger, parseLimits(told([limit("requests", 2, { capacity: 2 })]), NOW + 380, NOW + 400, NOW + 5), NOW + 400);
+  // Heard at 400, but of the same moment: an answer that the gate kept for a second.
+  learn(ledger, parseLimits(told([limit("requests", 2, { capacity: 2 })]), NOW + 380, NOW + 400), NOW + 400);
   take(ledger, "b", ask(), NOW + 401);
   assert.equal(verdict(decide(ledger, ask({ patienceMs: 0 }), GATE, NOW + 402)), "429 tenant_limit 1s");
+});
+
+test("the gate's clock need not be ours", () => {
+  for (const skewMs of [-3_600_000, 3_600_000]) {
+    const ledger = emptyLedger();
+    const at = (/** @type {number} */ ms, /** @type {number} */ level) => learn(ledger, parseLimits({ ...told([limit("requests", level)]), at_ms: NOW + skewMs + ms }, NOW + ms, NOW + ms + 20), NOW + ms + 20);
+    at(0, 2);
+    take(ledger, "a", ask(), NOW + 100);
+    at(200, 1);
+    assert.equal(verdict(decide(ledger, ask({ patienceMs: 0 }), GATE, NOW + 221)), "send", "it is in the second one");
+  }
 });
 
 test("an older snapshot of another tab changes nothing", () => {

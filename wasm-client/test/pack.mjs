@@ -2,7 +2,7 @@
 // npm into a fresh directory.
 
 import { execFile } from "node:child_process";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
@@ -17,15 +17,19 @@ const ROOT = new URL("../..", import.meta.url).pathname;
  * @property {() => Promise<void>} remove
  */
 
-/** @returns {Promise<Project>} */
-export async function project() {
+/**
+ * @param {string} [parent] a directory whose node_modules it sees, too
+ * @returns {Promise<Project>}
+ */
+export async function project(parent = tmpdir()) {
   const { version } = JSON.parse(await readFile(path.join(ROOT, "wasm-client/package.json"), "utf8"));
-  const dir = await mkdtemp(path.join(tmpdir(), "tollgate-pack-"));
+  const dir = await mkdtemp(path.join(parent, "tollgate-pack-"));
   /** @type {Project} */
   const made = {
     dir,
     async write(name, text) {
       const file = path.join(dir, name);
+      await mkdir(path.dirname(file), { recursive: true });
       await writeFile(file, text);
       return file;
     },

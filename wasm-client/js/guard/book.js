@@ -114,6 +114,7 @@ export class Book {
   }
 
   async #beReady() {
+    await this.tabs.joined;
     const { snapshot } = this.state;
     if (this.rules.fixed) return;
     const age = snapshot ? this.clock() - snapshot.heardMs : Infinity;
@@ -145,7 +146,7 @@ export class Book {
 
   /** @param {Snapshot} snapshot */
   #learn(snapshot) {
-    if (ledger.learn(this.state, snapshot, this.clock())) this.onSnapshot(snapshot);
+    if (ledger.learn(this.state, snapshot, this.clock()) && this.state.snapshot) this.onSnapshot(this.state.snapshot);
   }
 
   /** @param {any} news of another tab */
@@ -155,6 +156,7 @@ export class Book {
     if (news.released) ledger.release(this.state, news.released);
     if (news.bar) ledger.learnBar(this.state, news.bar);
     for (const limit of news.limits ?? []) ledger.learnLimit(this.state, limit);
+    if (news.aheadMs !== undefined) this.state.aheadMs = Math.min(this.state.aheadMs, news.aheadMs);
     if (news.snapshot && !this.rules.fixed) this.#learn(news.snapshot);
     if (news.entries) {
       // All that the decider knows, for a tab that has just joined. Its levels

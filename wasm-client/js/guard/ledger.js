@@ -30,7 +30,8 @@
  * @property {{requests: number | null, inputTokens: number | null}} account the same, where the account leaves less than the caller's own limits
  *
  * @typedef {object} Snapshot what `/v1/limits` told
- * @property {number} takenMs no request sent later is in it
+ * @property {number} gateMs when the gate looked at its levels, by its own clock
+ * @property {number} takenMs the same by ours, or later: no request sent after it is in it
  * @property {number} heardMs when it came
  * @property {number} nextPollMs the span until it is worth asking again
  * @property {Record<string, ModelLimits>} models
@@ -86,6 +87,8 @@
  *
  * @typedef {object} Ledger
  * @property {Snapshot | null} snapshot
+ * @property {number} aheadMs how far our clock is before the gate's, at most: the
+ *   least of all answers, as each adds its time on the way and its age
  * @property {Limit[]} learned from response headers
  * @property {Entry[]} entries oldest first
  * @property {Bar[]} bars
@@ -106,7 +109,7 @@ const SOON_MS = 1_000;
 
 /** @returns {Ledger} */
 export function emptyLedger() {
-  return { snapshot: null, learned: [], entries: [], bars: [] };
+  return { snapshot: null, aheadMs: Infinity, learned: [], entries: [], bars: [] };
 }
 
 /**
@@ -215,7 +218,8 @@ export function release(ledger, id) {
 }
 
 /**
- * A snapshot, where it is newer.
+ * A snapshot, where it is newer. The gate may tell what it knew a second before,
+ * so what counts is when it looked, not when its answer came.
  *
  * @param {Ledger} ledger
  * @param {Snapshot} snapshot
@@ -224,7 +228,10 @@ export function release(ledger, id) {
  */
 export function learn(ledger, snapshot, now) {
   if (ledger.snapshot && snapshot.heardMs < ledger.snapshot.heardMs) return false;
-  ledger.snapshot = snapshot;
+  ledger.aheadMs = Math.min(ledger.aheadMs, snapshot.heardMs - snapshot.gateMs);
+  const takenMs = Math.min(snapshot.heardMs, snapshot.gateMs + ledger.aheadMs);
+  const limits = snapshot.limits.map((limit) => ({ ...limit, atMs: takenMs }));
+  ledger.snapshot = { ...snapshot, takenMs, limits };
   prune(ledger, now);
   return true;
 }

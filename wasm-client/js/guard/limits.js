@@ -25,10 +25,9 @@ const POLL_MS = [1_000, 60_000];
  * @param {any} told its JSON
  * @param {number} askedMs when it was asked for
  * @param {number} heardMs when it came
- * @param {number} [takenMs] no later than this the gate looked at its levels, by our clock
  * @returns {Snapshot}
  */
-export function parseLimits(told, askedMs, heardMs, takenMs = heardMs) {
+export function parseLimits(told, askedMs, heardMs) {
   if (!isObject(told) || !isObject(told.models) || !Array.isArray(told.limits)) throw new TypeError("the answer of /v1/limits has no models and limits");
   // What the caller's own limits leave, as told: where less is available, it is the
   // account that leaves less.
@@ -55,11 +54,12 @@ export function parseLimits(told, askedMs, heardMs, takenMs = heardMs) {
     // The level may be as old as this; what it refilled since is given to it.
     const ageMs = Math.max(0, heardMs - askedMs) + GATE_AGE_MS_MAX;
     const level = perMinute > 0 ? Math.max(limit.level, Math.min(limit.capacity, limit.level + (ageMs * perMinute) / 60_000)) : limit.level;
-    return [{ scope: limit.scope, kind: limit.kind, level, capacity: limit.capacity, perMinute, atMs: takenMs, endsMs: heardMs + resetsMs }];
+    return [{ scope: limit.scope, kind: limit.kind, level, capacity: limit.capacity, perMinute, atMs: heardMs, endsMs: heardMs + resetsMs }];
   });
   const [least, most] = POLL_MS;
   const nextPollMs = isCount(told.next_poll_ms) ? Math.min(most, Math.max(least, told.next_poll_ms)) : 5_000;
-  return { takenMs, heardMs, nextPollMs, models, limits };
+  const gateMs = isCount(told.at_ms) ? told.at_ms : heardMs;
+  return { gateMs, takenMs: heardMs, heardMs, nextPollMs, models, limits };
 }
 
 /**
@@ -87,7 +87,7 @@ export function fixedLimits(fixed, now) {
     ...limit("microusd_day", usd_day === undefined ? undefined : Math.round(usd_day * 1e6)),
   ];
   const models = Object.fromEntries(Object.entries(windows).map(([id, maxInputTokens]) => [id, { class: id, maxInputTokens, available: null, account: { requests: null, inputTokens: null } }]));
-  return { takenMs: now, heardMs: now, nextPollMs: Infinity, models, limits };
+  return { gateMs: now, takenMs: now, heardMs: now, nextPollMs: Infinity, models, limits };
 }
 
 /**

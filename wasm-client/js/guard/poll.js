@@ -26,10 +26,6 @@ export function poller(url, headers, fetch, clock) {
   let tag = "";
   /** @type {any} what the tag is of */
   let told;
-  // How far our clock is before the gate's, at most: the least of all answers, as
-  // each adds the time of its way and the age of what it tells.
-  let aheadMs = Infinity;
-  let takenMs = 0;
   /** @type {Promise<Snapshot> | undefined} */
   let asking;
   let failures = 0;
@@ -54,15 +50,8 @@ export function poller(url, headers, fetch, clock) {
       const text = same ? "" : await response.text();
       if (text.length > CHARS_MAX) throw new Error(`${url.pathname} answers more than ${CHARS_MAX} characters`);
       const body = same ? told : JSON.parse(text);
-      const heardMs = clock();
-      // Equal levels were not touched since: then as now, what this page sent later
-      // is not in them.
-      if (!same) {
-        const atMs = Number.isFinite(body?.at_ms) ? body.at_ms : heardMs;
-        aheadMs = Math.min(aheadMs, heardMs - atMs);
-        takenMs = Math.min(heardMs, atMs + aheadMs);
-      }
-      const snapshot = parseLimits(body, askedMs, heardMs, takenMs);
+      // Equal levels: told as of then, and not touched since.
+      const snapshot = parseLimits(body, askedMs, clock());
       if (!same) [told, tag] = [body, response.headers.get("etag") ?? ""];
       failures = notBeforeMs = 0;
       return snapshot;

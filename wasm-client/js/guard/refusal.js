@@ -6,6 +6,9 @@
  * @typedef {import("./call.js").Api} Api
  */
 
+/** Codes that the gate does not have; the others' rows are in docs/errors.md. */
+const OWN_CODES = ["tollgate_guard_limit", "tollgate_not_yet", "tollgate_limits_unknown"];
+
 /**
  * @param {Refusal} refusal
  * @param {Api} api
@@ -24,7 +27,8 @@ export function answer(refusal, api) {
     headers.set("retry-after", String(Math.max(1, Math.ceil(ms / 1000))));
     headers.set("retry-after-ms", String(ms));
   }
-  const message = `${refusal.message} (docs/errors.md#${refusal.code})`;
+  const page = OWN_CODES.includes(refusal.code) ? "docs/browser.md" : "docs/errors.md";
+  const message = `${refusal.message} (${page}#${refusal.code})`;
   const body =
     api === "anthropic"
       ? { type: "error", error: { type: refusal.type, message, details: { error_code: refusal.code } }, request_id: id }

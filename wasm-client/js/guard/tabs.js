@@ -3,15 +3,16 @@
 //
 // The decider holds a Web Lock as long as it lives; when its tab closes the next
 // one gets the lock and goes on with its own copy, which every message kept up to
-// date. A decider that does not answer at once (a frozen tab) is not waited for.
+// date. A decider that hangs is not waited for.
 
 /** @typedef {import("./ledger.js").Ledger} Ledger */
 
-/** A message crosses in about a millisecond; a tab that takes so long is frozen. */
-const ANSWER_MS = 300;
+/** A message crosses in about a millisecond; a tab that takes so long hangs. */
+const ANSWER_MS = 1_000;
 
 /**
  * @typedef {object} Tabs
+ * @property {Promise<void>} joined once this tab knows what the others do
  * @property {(what: object) => Promise<any>} ask the decider's answer; undefined: decide here
  * @property {(news: object) => void} tell all other tabs
  * @property {<T>(act: () => Promise<T>) => Promise<T>} oneAtATime among all tabs
@@ -24,7 +25,7 @@ const ANSWER_MS = 300;
  */
 
 /** No tabs but this one. @type {Tabs} */
-export const ALONE = { ask: async () => undefined, tell: () => {}, oneAtATime: (act) => act(), close: () => {} };
+export const ALONE = { joined: Promise.resolve(), ask: async () => undefined, tell: () => {}, oneAtATime: (act) => act(), close: () => {} };
 
 /**
  * Joins the tabs of this name, where the platform can.
@@ -47,6 +48,11 @@ export function join(name, member) {
   /** @type {(value?: unknown) => void} */
   let leave = () => {};
   const end = new AbortController();
+  /** @type {() => void} */
+  let welcomed = () => {};
+  const joined = new Promise((/** @type {(value: void) => void} */ resolve) => (welcomed = resolve));
+  const alone = setTimeout(welcomed, ANSWER_MS);
+  void joined.then(() => clearTimeout(alone));
 
   const post = (/** @type {object} */ message) => {
     // Closed: whatever is still to be told is nobody's business any more.
@@ -55,22 +61,28 @@ export function join(name, member) {
   channel.addEventListener("message", ({ data }) => {
     if (data.kind === "ask" && decides) post({ kind: "answer", to: data.from, n: data.n, answer: member.decide(data.what) });
     else if (data.kind === "answer" && data.to === me) waiting.get(data.n)?.(data.answer);
-    else if (data.kind === "hello" && decides) post({ kind: "news", news: member.all() });
+    else if (data.kind === "hello" && decides) post({ kind: "welcome", to: data.from, news: member.all() });
     else if (data.kind === "news") member.hear(data.news);
+    else if (data.kind === "welcome" && data.to === me) {
+      member.hear(data.news);
+      welcomed();
+    }
   });
   locks
     .request(`${name}:decides`, { signal: end.signal }, () => {
       decides = true;
       // Whoever joined while nobody decided was not answered.
       post({ kind: "news", news: member.all() });
+      welcomed();
       return new Promise((resolve) => (leave = resolve));
     })
     .catch(() => {
       // Left before it was its turn.
     });
-  post({ kind: "hello" });
+  post({ kind: "hello", from: me });
 
   return {
+    joined,
     ask(what) {
       if (decides) return Promise.resolve(undefined);
       const n = asked++;

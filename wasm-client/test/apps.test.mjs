@@ -1,0 +1,226 @@
+// The packed tarball in apps as people build them: Vite, webpack and Next.js, each
+// built for production, served, and looked at in Chromium; and OpenAI's SDK.
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { readFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import { createRequire } from "node:module";
+import path from "node:path";
+import { after, before, test } from "node:test";
+import { launch, noChromium } from "../../tests/browser/chromium.mjs";
+import { puppet } from "../../tests/e2e/puppet.mjs";
+import { splitLines } from "../../tests/serve/serve.mjs";
+import { project } from "./pack.mjs";
+import { guard, init, load } from "./source.mjs";
+
+/** Where scripts/setup put them. */
+const APPS = process.env.APPS_ENV ?? "";
+const options = { skip: APPS ? noChromium : "APPS_ENV is not set: run it by scripts/test" };
+const TEXT = "The gate decides, the worker carries.";
+
+/** @type {import("playwright-core").Browser} */
+let browser;
+/** What every app must show. @type {string} */
+let expected;
+
+before(async () => {
+  await init();
+  const { Tiktoken } = await import("./tiktoken.mjs");
+  const claude = (await load("claude-sonnet-5-5")).measure({ messages: [{ role: "user", content: TEXT }] }).estimate;
+  expected = `${claude} ${Tiktoken("o200k_base").encode_ordinary(TEXT).length}`;
+  if (!options.skip) browser = await launch();
+});
+after(() => browser?.close());
+
+const HOOK = `
+  import { createElement, useEffect, useState } from "react";
+  import { load } from "tollgate";
+  import { useTokenCount } from "tollgate/react";
+  export default function Count() {
+    const { measure } = useTokenCount(${JSON.stringify(TEXT)});
+    const [exact, setExact] = useState(null);
+    useEffect(() => void load("o200k_base").then(({ count }) => setExact(count(${JSON.stringify(TEXT)}))), []);
+    return createElement("output", null, measure && exact !== null ? measure.estimate + " " + exact : "…");
+  }`;
+const MAIN = `import { createElement } from "react"; import { createRoot } from "react-dom/client"; import Count from "./count.jsx";
+  createRoot(document.getElementById("app")).render(createElement(Count));`;
+
+/**
+ * What the app shows once it has counted, and what its page complained of.
+ *
+ * @param {string} url
+ */
+async function shown(url) {
+  const page = await browser.newPage();
+  /** @type {string[]} */
+  const complaints = [];
+  page.on("pageerror", (error) => complaints.push(String(error)));
+  page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
+  try {
+    await page.goto(url);
+    const output = page.locator("output").filter({ hasText: /\d/ });
+    await output.waitFor().catch(() => assert.fail(`nothing is counted: ${complaints.join("\n")}`));
+    return { text: await output.textContent(), complaints };
+  } finally {
+    await page.close();
+  }
+}
+
+/** Serves a built directory as any static server does. @param {string} dir */
+async function served(dir) {
+  const types = /** @type {Record<string, string>} */ ({ ".html": "text/html", ".js": "text/javascript", ".wasm": "application/wasm" });
+  const server = createServer((request, response) => {
+    const { pathname } = new URL(request.url ?? "/", "http://app");
+    const file = pathname === "/" ? "index.html" : pathname === "/favicon.ico" ? "index.html" : pathname.slice(1);
+    readFile(path.join(dir, file)).then(
+      (body) => response.writeHead(200, { "content-type": types[path.extname(file)] ?? "application/octet-stream" }).end(body),
+      () => response.writeHead(404).end(),
+    );
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(undefined)));
+  const { port } = /** @type {import("node:net").AddressInfo} */ (server.address());
+  return { url: `http://127.0.0.1:${port}/`, close: () => (server.close(), server.closeAllConnections()) };
+}
+
+/** @param {string} name */
+const bin = (name) => path.join(APPS, "node_modules/.bin", name);
+
+test("Vite", options, async () => {
+  const app = await project(APPS);
+  try {
+    await app.write("index.html", '<!doctype html><html lang="en"><title>App</title><div id="app"></div><script type="module" src="/main.jsx"></script>');
+    await app.write("main.jsx", MAIN);
+    await app.write("count.jsx", HOOK);
+    const built = await app.run(bin("vite"), ["build", "--logLevel", "warn"]);
+    assert.equal(built.code, 0, built.err);
+    const site = await served(path.join(app.dir, "dist"));
+    try {
+      assert.deepEqual(await shown(site.url), { text: expected, complaints: [] });
+    } finally {
+      site.close();
+    }
+  } finally {
+    await app.remove();
+  }
+});
+
+test("webpack", options, async () => {
+  const app = await project(APPS);
+  try {
+    await app.write("main.js", MAIN.replace("./count.jsx", "./count.js"));
+    await app.write("count.js", HOOK);
+    await app.write(
+      "build.cjs",
+      `const webpack = require("webpack");
+       webpack({ mode: "production", context: __dirname, entry: "./main.js", output: { path: __dirname + "/dist", filename: "main.js" }, performance: false }, (error, stats) => {
+         const { errors = [], warnings = [] } = stats?.toJson({ all: false, errors: true, warnings: true }) ?? {};
+         console.log(JSON.stringify([error, ...errors, ...warnings].filter(Boolean).map(({ message }) => message)));
+       });`,
+    );
+    const built = await app.run(process.execPath, ["build.cjs"]);
+    assert.deepEqual([built.code, built.out.trim()], [0, "[]"], built.err);
+    await app.write("dist/index.html", '<!doctype html><html lang="en"><title>App</title><div id="app"></div><script src="/main.js" defer></script>');
+    const site = await served(path.join(app.dir, "dist"));
+    try {
+      assert.deepEqual(await shown(site.url), { text: expected, complaints: [] });
+    } finally {
+      site.close();
+    }
+  } finally {
+    await app.remove();
+  }
+});
+
+test("Next.js, app router: counted in a server component and in a client component", options, async () => {
+  const app = await project(APPS);
+  try {
+    await app.write("next.config.mjs", `export default { turbopack: { root: ${JSON.stringify(APPS)} } };`);
+    await app.write("public/favicon.ico", "");
+    await app.write("app/layout.js", 'export default ({ children }) => <html lang="en"><body>{children}</body></html>;');
+    await app.write("app/count.js", `"use client";${HOOK}`);
+    await app.write(
+      "app/page.js",
+      `import { load } from "tollgate"; import Count from "./count";
+       export const dynamic = "force-dynamic";
+       export default async function Page() {
+         const [claude, o200k] = await Promise.all([load("claude-sonnet-5-5"), load("o200k_base")]);
+         const { estimate } = claude.measure({ messages: [{ role: "user", content: ${JSON.stringify(TEXT)} }] });
+         return <><p id="server">{estimate + " " + o200k.count(${JSON.stringify(TEXT)})}</p><Count /></>;
+       }`,
+    );
+    const env = { NEXT_TELEMETRY_DISABLED: "1" };
+    const built = await app.run(bin("next"), ["build"], { env });
+    assert.equal(built.code, 0, built.out + built.err);
+    const server = spawn(process.execPath, [path.join(APPS, "node_modules/next/dist/bin/next"), "start", "--port", "0", "--hostname", "127.0.0.1"], { cwd: app.dir, env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "inherit"] });
+    const gone = new Promise((resolve) => server.once("close", resolve));
+    try {
+      const url = await new Promise((resolve, reject) => {
+        void gone.then(() => reject(new Error("next start ended")));
+        let local = "";
+        splitLines(server.stdout, (line) => {
+          local ||= line.match(/http:\/\/127\.0\.0\.1:\d+/)?.[0] ?? "";
+          if (/Ready in/.test(line)) resolve(local);
+        });
+      });
+      const html = await (await fetch(url)).text();
+      assert.match(html, new RegExp(`<p id="server">${expected}</p>`));
+      assert.deepEqual(await shown(url), { text: expected, complaints: [] });
+    } finally {
+      server.kill("SIGTERM");
+      await gone;
+    }
+  } finally {
+    await app.remove();
+  }
+});
+
+test("OpenAI's SDK: refused in its own errors, settled by its own usage", { skip: !APPS && options.skip }, async () => {
+  const { default: OpenAI } = createRequire(path.join(APPS, "package.json"))("openai");
+  const provider = await puppet();
+  try {
+    /** @type {string[]} */
+    const refused = [];
+    const fetch = guard({ limits: { tokens_day: 1_000, windows: { "gpt-5": 500 } }, onRefuse: ({ code }) => refused.push(code) });
+    const sdk = new OpenAI({ baseURL: `${provider.url}/v1`, apiKey: "sk-x", maxRetries: 0, fetch });
+    const call = (/** @type {string} */ content, more = {}) => sdk.chat.completions.create({ model: "gpt-5", max_completion_tokens: 600, messages: [{ role: "user", content }], ...more });
+    const answered = async (/** @type {number} */ total) => {
+      const exchange = await provider.next();
+      exchange.head(200, { "content-type": "application/json" });
+      await exchange.write(JSON.stringify({ id: "c", object: "chat.completion", model: "gpt-5", choices: [{ index: 0, finish_reason: "stop", message: { role: "assistant", content: "Hi" } }], usage: { prompt_tokens: 10, completion_tokens: total - 10, total_tokens: total } }));
+      exchange.end();
+    };
+    const first = call("Hello").then((/** @type {any} */ completion) => completion.choices[0].message.content);
+    await answered(50);
+    assert.equal(await first, "Hi");
+    // 50 of 1,000 are used: one more fits beside none that runs.
+    const second = call("Hello").then(() => {});
+    const thrown = (/** @type {Promise<unknown>} */ failing) => failing.then(() => assert.fail("it was answered"), (error) => error);
+    const during = await thrown(call("Hello"));
+    assert.ok(during instanceof OpenAI.RateLimitError, String(during));
+    assert.deepEqual([during.code, during.headers.get("x-tollgate-local")], ["tollgate_guard_limit", "1"]);
+    await answered(60);
+    await second;
+    const long = await thrown(call("word ".repeat(5_000), { max_completion_tokens: 1 }));
+    assert.deepEqual([long.status, long.code], [413, "context_length_exceeded"]);
+
+    // As a stream, with its usage in the last chunk.
+    const events = (async () => {
+      const exchange = await provider.next();
+      assert.match(exchange.body.toString(), /"stream":true/);
+      exchange.head(200, { "content-type": "text/event-stream" });
+      await exchange.write('data: {"id":"c","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"Hi"}}]}\n\n');
+      await exchange.write('data: {"id":"c","object":"chat.completion.chunk","choices":[],"usage":{"prompt_tokens":100,"completion_tokens":400,"total_tokens":500}}\n\ndata: [DONE]\n\n');
+      exchange.end();
+    })();
+    let text = "";
+    for await (const chunk of await call("Hello", { stream: true })) text += chunk.choices[0]?.delta.content ?? "";
+    await events;
+    assert.equal(text, "Hi");
+    // 50 + 60 + 500 are used: 600 more do not fit.
+    assert.equal((await thrown(call("Hello"))).status, 429);
+    assert.deepEqual(refused, ["tollgate_guard_limit", "tollgate_context_window", "tollgate_guard_limit"]);
+  } finally {
+    await provider.close();
+  }
+});
