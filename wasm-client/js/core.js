@@ -151,6 +151,7 @@ export function withText(text, call) {
     } catch (error) {
       // What the bindings have to say comes as a plain string.
       if (typeof error === "string") throw new TollgateError("bad_request", error);
+      if (error instanceof Error && error.message.startsWith("Invalid stale object")) throw new TollgateError("not_ready", "The module was started anew after a mistake of its own: load the counter again.", error);
       throw error;
     } finally {
       if (view.length > KEPT_BYTES_MAX) {

@@ -121,6 +121,18 @@ test("arguments out of range are refused, and nothing is left behind", async () 
   assert.equal(counter.count("Hello, world"), 3);
 });
 
+test("a trap of the module is one error: what it had made is gone, and all else goes on", async () => {
+  const { withText } = await import("../js/core.js");
+  const [claude, before] = [await load("claude-sonnet-5-5"), await o200k()];
+  const tokens = [claude.count("Hello, world"), before.count("Hello, world")];
+  const trap = () => {
+    throw new WebAssembly.RuntimeError("unreachable");
+  };
+  assert.throws(() => withText("x", trap), failing("internal", /unreachable/));
+  assert.throws(() => before.count("Hello, world"), failing("not_ready", /load the counter again/));
+  assert.deepEqual([claude.count("Hello, world"), (await o200k()).count("Hello, world")], tokens);
+});
+
 test("64 MB of text are counted, estimated and measured, and the memory is given back", async () => {
   const text = "The gate decides, the worker carries. ".repeat(1_770_000);
   const claude = await load("claude-sonnet-5-5");

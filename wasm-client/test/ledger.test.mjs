@@ -181,7 +181,7 @@ test("an older snapshot of another tab changes nothing", () => {
 test("a refusal's retry-after is kept for requests as large and as impatient, and no longer", () => {
   const ledger = known([]);
   const said = { status: 429, type: "rate_limit_error", code: "tollgate_not_yet", message: "" };
-  learnBar(ledger, { model: MODEL, untilMs: NOW + 10_000, input: 100, maxTokens: 1000, patienceMs: 5_000, said });
+  learnBar(ledger, { model: MODEL, heardMs: NOW, untilMs: NOW + 10_000, input: 100, maxTokens: 1000, patienceMs: 5_000, said });
   /** @type {[Partial<Ask>, number, string][]} */
   const table = [
     [{ patienceMs: 5_000 }, 0, "429 not_yet 10s"],
@@ -194,6 +194,14 @@ test("a refusal's retry-after is kept for requests as large and as impatient, an
     [{ patienceMs: 5_000, model: "claude-opus-5-5" }, 0, "send"],
   ];
   for (const [more, later, expected] of table) assert.equal(verdict(decide(ledger, ask(more), GATE, NOW + later)), expected);
+});
+
+test("a retry-after of hours is told, but after half a minute the gate is asked again", () => {
+  const ledger = known([]);
+  const said = { status: 429, type: "rate_limit_error", code: "tollgate_not_yet", message: "" };
+  learnBar(ledger, { model: MODEL, heardMs: NOW, untilMs: NOW + 7_200_000, input: 0, maxTokens: 0, patienceMs: 600_000, said });
+  assert.equal(verdict(decide(ledger, ask(), GATE, NOW + 29_000)), "429 not_yet 7171s");
+  assert.equal(verdict(decide(ledger, ask(), { ...GATE, staleMs: 60_000 }, NOW + 31_000)), "send");
 });
 
 test("limits given in code: requests a minute, refilled evenly", () => {

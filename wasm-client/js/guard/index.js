@@ -131,6 +131,7 @@ export function guard(options) {
       const type = status === 429 ? "rate_limit_error" : status === 529 ? "overloaded_error" : "api_error";
       book.learnBar({
         model: ask.model,
+        heardMs: now,
         untilMs: now + after,
         input: ask.input?.estimate ?? 0,
         maxTokens: ask.maxTokens,

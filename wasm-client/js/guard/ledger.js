@@ -61,6 +61,7 @@
  *
  * @typedef {object} Bar a time before which a refused request need not come back
  * @property {string} model
+ * @property {number} heardMs when it was told
  * @property {number} untilMs
  * @property {number} input
  * @property {number} maxTokens
@@ -98,6 +99,11 @@
 const ENTRIES_MAX = 10_000;
 /** Refusals remembered, the newest. */
 const BARS_MAX = 64;
+/**
+ * A refusal is believed so long; then the gate is asked again, whose limits may be
+ * others by now, though the time that it told was hours away.
+ */
+const BAR_MS_MAX = 30_000;
 /** No request runs longer (the SDKs' own time-out): its tab was closed. */
 const OPEN_MS_MAX = 600_000;
 /** `available` is told without its refill: it holds for the gate's own second. */
@@ -408,6 +414,7 @@ function bars(bar, ask, now) {
   return (
     bar.model === ask.model &&
     bar.untilMs - now > EARLY_MS &&
+    now - bar.heardMs <= BAR_MS_MAX &&
     (ask.input?.estimate ?? 0) >= bar.input &&
     ask.maxTokens >= bar.maxTokens &&
     // Who waits longer than the bar may be queued and get through.
@@ -425,7 +432,7 @@ function prune(ledger, now) {
   const oldest = Math.min(ledger.snapshot?.takenMs ?? -Infinity, ...limitsOf(ledger).map((limit) => limit.atMs));
   const kept = ledger.entries.filter((entry) => (entry.open ? now - entry.sentMs <= OPEN_MS_MAX : entry.sentMs > oldest));
   ledger.entries = kept.slice(-ENTRIES_MAX);
-  ledger.bars = ledger.bars.filter((bar) => bar.untilMs > now);
+  ledger.bars = ledger.bars.filter((bar) => bar.untilMs > now && now - bar.heardMs <= BAR_MS_MAX);
 }
 
 /**
