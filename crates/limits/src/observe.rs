@@ -17,17 +17,20 @@ const ROUNDING: [i64; 3] = [0, 500, 500];
 
 impl Mirror {
     /// Learns from one response. `granted` is when the Gate let its request go,
-    /// `own` what was taken for it: it is in `remaining` already.
+    /// `sent` about when it went, which orders answers across a change of limits;
+    /// `own` is what was taken for it: it is in `remaining` already.
     pub(crate) fn observe(
         &mut self,
         seen: &Observation,
         granted: Millis,
+        sent: Millis,
         own: [i64; 2],
         now: Millis,
     ) {
         self.refill(now);
         let taken = self.history.since(granted);
-        let is_newest = granted >= self.limits_at;
+        let is_newest = sent >= self.limits_at;
+        let is_refusal = seen.status == 429;
         for (kind, level) in [seen.requests, seen.input, seen.output].into_iter().enumerate() {
             let Some(level) = level.filter(|level| (1..=RATE_MAX).contains(&level.limit)) else {
                 continue;
@@ -39,10 +42,13 @@ impl Mirror {
             }
             if is_news {
                 self.set_limit(kind, level.limit, now);
-                self.limits_at = granted;
+            }
+            if is_newest && (is_news || is_refusal) {
+                // A refusal that repeats a limit makes older answers older still.
+                self.limits_at = sent;
             }
             let taken = taken.map(|taken| taken[kind] - own.get(kind).unwrap_or(&0));
-            self.correct(kind, &level, taken, granted, seen.status == 429, now);
+            self.correct(kind, &level, taken, granted, is_refusal, now);
         }
     }
 
@@ -121,7 +127,7 @@ mod tests {
         ] {
             let mut mirror = mirror(1_000, 100_000, 50_000);
             mirror.take(&need(10_000), 0);
-            mirror.observe(&seen(1, 100_000, left), 0, [1, 10_000], 1_000);
+            mirror.observe(&seen(1, 100_000, left), 0, 0, [1, 10_000], 1_000);
             assert_eq!(mirror.free(1_000)[1], Some(expected), "{why}");
         }
     }
@@ -136,7 +142,7 @@ mod tests {
         }
         let before = mirror.free(3_000)[1];
         // The first request's answer, seen late: 99,000 were left at its start.
-        mirror.observe(&seen(1, 100_000, 99_000), 0, [1, 1_000], 3_000);
+        mirror.observe(&seen(1, 100_000, 99_000), 0, 0, [1, 1_000], 3_000);
         assert_eq!(mirror.free(3_000)[1], before);
     }
 
@@ -149,13 +155,13 @@ mod tests {
         {
             mirror.refill(at);
             mirror.take(&need(10), at);
-            mirror.observe(&seen(0, limit, left), at, [1, 10], at);
+            mirror.observe(&seen(0, limit, left), at, at, [1, 10], at);
             assert_eq!(mirror.limits[0], Some(limit));
             let free = mirror.free(at)[0].expect("learned");
             assert!(free <= most, "{free} of {left} at {at}");
         }
         // An answer to the request of 1,000 ms, late: its limit is old news.
-        mirror.observe(&seen(0, 500, 480), 1_000, [1, 10], 3_500);
+        mirror.observe(&seen(0, 500, 480), 1_000, 1_000, [1, 10], 3_500);
         assert_eq!(mirror.limits[0], Some(40));
     }
 
@@ -172,9 +178,9 @@ mod tests {
             mirror.take(&need(1), 0);
         }
         let before = mirror.free(0)[0];
-        mirror.observe(&seen(0, 1_000, 990), 0, [1, 1], 0);
+        mirror.observe(&seen(0, 1_000, 990), 0, 0, [1, 1], 0);
         assert_eq!(mirror.free(0)[0], before);
-        mirror.observe(&seen(0, 1_000, 20), 0, [1, 1], 0);
+        mirror.observe(&seen(0, 1_000, 20), 0, 0, [1, 1], 0);
         assert!(mirror.free(0)[0] < Some(20));
     }
 
@@ -195,7 +201,7 @@ mod tests {
                 let mut refused = seen(0, rpm, 0);
                 refused.status = 429;
                 refused.input = Some(Level { limit: itpm, remaining: 0, reset_ms: None });
-                mirror.observe(&refused, now, [1, input as i64], now);
+                mirror.observe(&refused, now, now, [1, input as i64], now);
                 mirror.refused(Some(1_000), false, now);
                 let wait = mirror.wait_ms(&need(input), &[0; 3], now);
                 assert!((1_000..=most).contains(&wait), "{rpm} {itpm} {input} {round}: {wait}");

@@ -72,7 +72,7 @@ impl Gate {
         // new (invariant 8).
         let covered = ticket.hold == Hold::Covered;
         let day = if covered { beyond(&usage.day, &ticket.need.day()) } else { usage.day };
-        for payer in Self::payers(ticket.tenant, ticket.user) {
+        for payer in self.payers(ticket.tenant, ticket.user) {
             let (need, generated) = (&ticket.need, ticket.generated);
             let scope = self.scope_mut(payer);
             scope.settle(need, ticket.hold, generated, &usage.rates, &day);
@@ -147,10 +147,11 @@ impl Gate {
     fn charge(&mut self, settle: &Settle, rates: &Three, day: &Three) {
         let tenant = self.tenant_index.get(&settle.tenant).copied();
         let user = tenant.and_then(|t| self.user(t, settle.user.as_deref()).ok().flatten());
-        let payers =
-            [Some(ScopeId::Deployment), tenant.map(ScopeId::Tenant), user.map(ScopeId::User)];
+        let payers = tenant.map(|tenant| self.payers(tenant, user)).into_iter().flatten();
+        // A tenant that is gone has no scopes; the deployment pays in any case.
+        let alone = tenant.is_none().then_some(ScopeId::Deployment);
         let now = self.now;
-        for payer in payers.into_iter().flatten() {
+        for payer in alone.into_iter().chain(payers) {
             let scope = self.scope_mut(payer);
             scope.refill(now);
             scope.charge(rates, day);
@@ -191,7 +192,7 @@ impl Gate {
         if doubted.is_some() {
             self.tickets.doubts.push_back((now + DOUBT_MS, id.to_owned(), attempt));
         }
-        for payer in Self::payers(tenant, user) {
+        for payer in self.payers(tenant, user) {
             let scope = self.scope_mut(payer);
             scope.refill(now);
             scope.progress(&need, from, generated);
@@ -286,6 +287,7 @@ impl Gate {
         let index = self.pool(&seen.pool);
         let now = self.now;
         let ticket = self.tickets.get_mut(&seen.ticket, seen.attempt);
+        let is_lent = ticket.as_ref().is_some_and(|ticket| ticket.hold == Hold::Lent);
         let (granted, own, payer) = match ticket {
             Some(ticket) => {
                 ticket.observed = true;
@@ -322,8 +324,12 @@ impl Gate {
             let cost = state.mirror.cost(&need);
             state.queue.unserved(class, tenant, weight, cost);
         }
+        // A lent ticket was granted long before it was used. When it was sent, by
+        // this clock, is known but for the way of the message.
+        let ran = seen.at_ms.saturating_sub(seen.sent_ms);
+        let sent = if is_lent { now.saturating_sub(ran).max(granted) } else { granted };
         let mirror = &mut self.pools[index].mirror;
-        mirror.observe(seen, granted, own, now);
+        mirror.observe(seen, granted, sent, own, now);
         match seen.status {
             429 => mirror.refused(seen.retry_after_ms, code == Some(RAMP), now),
             200..=299 => mirror.accepted(granted, now),

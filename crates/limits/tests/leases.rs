@@ -6,9 +6,11 @@ mod common;
 use std::collections::BTreeMap;
 
 use common::*;
-use limits::admin::AdminInput;
+use limits::admin::{AdminInput, AdminReply};
 use limits::borrow::{Borrowed, Size};
-use limits::message::{Admit, Call, Decision, Event, Lease, Reply, Used, VERSION, lent_ticket};
+use limits::message::{
+    Admit, Call, Decision, Event, Lease, Observation, Reply, Used, VERSION, lent_ticket,
+};
 use limits::{Answer, Input};
 use proptest::prelude::*;
 
@@ -148,6 +150,28 @@ fn a_restarted_gate_counts_what_it_lent_as_spent() {
     let spent = shell.totals()["tenant/t"].spent;
     assert!(spent.requests >= 9 && spent.tokens >= 8 * 1_100, "{spent:?}");
     assert_eq!(open(&mut shell).0, 0);
+}
+
+#[test]
+fn an_answer_from_before_a_change_of_limits_says_nothing_though_its_ticket_was_lent_later() {
+    let mut shell = Shell::new(far(), FREE);
+    let earlier = lease(&mut shell, "a", 4).expect("far from every limit");
+    shell.pass(1_000);
+    let later = lease(&mut shell, "b", 4).expect("far from every limit");
+    shell.pass(1_000);
+    let sent = |ticket: String, status, limit, sent_ms, now| {
+        let seen = observed(&ticket, status, Some((limit, 1)));
+        Event::Observed(Observation { sent_ms, at_ms: now, ..seen })
+    };
+    // The later lease's request goes first, and its answer takes 500 ms; 100 ms after
+    // it the other one is refused at once, by limits that fell in between.
+    let start = shell.now;
+    shell.pass(120);
+    shell.event(sent(lent_ticket(&earlier.id, 0), 429, 600, start + 100, shell.now));
+    shell.pass(380);
+    shell.event(sent(lent_ticket(&later.id, 0), 200, 6_000_000, start, shell.now));
+    let AdminReply::State(state) = shell.admin(AdminInput::State) else { panic!("the state") };
+    assert_eq!(state.pools[0].limits[0].capacity, 600);
 }
 
 #[test]
@@ -303,7 +327,7 @@ fn play(steps: Vec<Happens>, rpm: u64) -> Result<(), TestCaseError> {
     // Not vacuous: large limits do lend.
     prop_assert!(rpm < 100_000 || sent < 200 || drawn > 0, "{sent} sent, none of them lent");
     match shell.admin(AdminInput::State) {
-        limits::admin::AdminReply::State(state) => prop_assert_eq!(state.open, 0),
+        AdminReply::State(state) => prop_assert_eq!(state.open, 0),
         other => prop_assert!(false, "{other:?}"),
     }
     Ok(())
