@@ -65,10 +65,16 @@ const { imports: _, ...manifest } = JSON.parse(readFileSync(path.join(HERE, "pac
 writeFileSync(path.join(OUT, "package.json"), `${JSON.stringify(manifest, null, 2)}\n`);
 cpSync(WASM, path.join(OUT, "client_bg.wasm"));
 // `.bin`, which bundlers and Workers take for data. Packed: a server need not.
-for (const [name, { file }] of Object.entries(JSON.parse(readFileSync(path.join(HERE, "vocabularies/index.json"), "utf8"))))
+for (const [name, { file, gzip }] of Object.entries(JSON.parse(readFileSync(path.join(HERE, "vocabularies/index.json"), "utf8")))) {
   cpSync(path.join(HERE, "vocabularies", file), path.join(OUT, "vocabularies", `${name}.bin`));
+  console.log(`${name}: ${kib(gzip)} gzip`);
+}
 for (const name of ["LICENSE-MIT", "LICENSE-APACHE"]) cpSync(path.join(HERE, "..", name), path.join(OUT, name));
-cpSync(path.join(HERE, "README.md"), path.join(OUT, "README.md"));
+// The pages that refusals point to come along.
+for (const page of ["browser", "errors"]) cpSync(path.join(HERE, `../docs/${page}.md`), path.join(OUT, `docs/${page}.md`));
+const readme = readFileSync(path.join(HERE, "README.md"), "utf8").replaceAll("](../docs/", "](docs/").replace("[Tollgate](../README.md)", "Tollgate");
+// What stands below is for the repository.
+writeFileSync(path.join(OUT, "README.md"), readme.slice(0, readme.indexOf("\n## In this directory")));
 for (const name of readdirSync(path.join(HERE, "types"))) if (name !== "glue.d.ts" && !name.startsWith("shim")) cpSync(path.join(HERE, "types", name), path.join(OUT, "types", name));
 // `require` resolves types of its own kind, word for word the same.
 cpSync(path.join(HERE, "types/index.d.ts"), path.join(OUT, "types/index.d.cts"));

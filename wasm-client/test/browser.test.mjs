@@ -116,12 +116,14 @@ test("a plain page counts under a strict policy, in the page and in a web worker
     const worker = await loadInWorker("claude-sonnet-5-5");
     const [counter, o200k] = await Promise.all([load("claude-sonnet-5-5"), load("o200k_base")]);
     const wrong = await worker.measure({ messages: 5 }).catch((/** @type {any} */ error) => [error.name, error.code]);
+    const exact = await (await loadInWorker("o200k_base")).count(text);
     const unknown = await loadInWorker("claude-9").catch((/** @type {any} */ error) => error.code);
-    return { bounds: counter.bounds(text), worker: await worker.bounds(text), o200k: o200k.count(text), wrong, unknown };
+    return { bounds: counter.bounds(text), worker: await worker.bounds(text), o200k: [o200k.count(text), exact], wrong, unknown };
   }, text);
   const bounds = claude.bounds(text);
   const { Tiktoken } = await import("./tiktoken.mjs");
-  assert.deepEqual(told, { bounds, worker: bounds, o200k: Tiktoken("o200k_base").encode_ordinary(text).length, wrong: ["TollgateError", "bad_request"], unknown: "unknown_model" });
+  const ids = Tiktoken("o200k_base").encode_ordinary(text).length;
+  assert.deepEqual(told, { bounds, worker: bounds, o200k: [ids, ids], wrong: ["TollgateError", "bad_request"], unknown: "unknown_model" });
   assert.deepEqual(complaints, []);
 });
 

@@ -296,6 +296,16 @@ test("a header's level replaces the snapshot's, refill and all else kept", () =>
   assert.equal(verdict(decide(ledger, ask({ patienceMs: 0 }), GATE, NOW + 5)), "429 tenant_limit 1s");
 });
 
+test("a header's level is forgotten after a minute, and what it kept with it", () => {
+  const ledger = known([]);
+  for (const told of limitsOfHeaders(new Headers({ "anthropic-ratelimit-requests-limit": "50", "anthropic-ratelimit-requests-remaining": "0" }), MODEL, NOW)) learnLimit(ledger, told);
+  assert.equal(verdict(decide(ledger, ask({ patienceMs: 0 }), GATE, NOW)), "429 provider_limit 2s");
+  take(ledger, "a", ask(), NOW + 1);
+  settle(ledger, "a", { input: 1, output: 1, tokens: 2, microusd: 1 });
+  learn(ledger, parseLimits({ ...told([]), at_ms: NOW + 60_001 }, NOW + 60_001, NOW + 60_001), NOW + 60_001);
+  assert.deepEqual([ledger.learned, ledger.entries], [[], []]);
+});
+
 test("retry-after in each of its forms", () => {
   const of = (/** @type {Record<string, string>} */ headers) => retryAfterMs(new Headers(headers), NOW);
   assert.equal(of({ "retry-after-ms": "250", "retry-after": "9" }), 250);

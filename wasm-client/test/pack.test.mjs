@@ -156,7 +156,8 @@ test("the tarball has what it needs and nothing else", async () => {
   for (const file of [...paths(manifest.exports), ...paths(manifest.bin)]) await readFile(path.join(dir, file.replace("*", "o200k_base")));
   const files = (await readdir(dir, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile()).map((entry) => path.relative(dir, path.join(entry.parentPath, entry.name)));
   assert.deepEqual(files.filter((file) => /test|\.rs$|\.map$|glue|shim/.test(file)), []);
-  for (const needed of ["README.md", "LICENSE-MIT", "LICENSE-APACHE"]) assert.ok(files.includes(needed), needed);
+  assert.doesNotMatch(await readFile(path.join(dir, "README.md"), "utf8"), /\]\(\.\.\//);
+  for (const needed of ["README.md", "docs/browser.md", "docs/errors.md", "LICENSE-MIT", "LICENSE-APACHE"]) assert.ok(files.includes(needed), needed);
   // Each platform has one copy of the module, the same.
   const wasm = createHash("sha256").update(await readFile(path.join(dir, "client_bg.wasm"))).digest("hex");
   const built = createHash("sha256").update(await readFile(new URL("../build/client_bg.wasm", import.meta.url))).digest("hex");

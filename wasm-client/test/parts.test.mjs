@@ -175,6 +175,19 @@ test("the gate is told the guard's patience, unless the request has its own; not
   assert.deepEqual(seen, [["7", "k", body], ["7", "k", "{}"], ["3", "k", body]]);
 });
 
+test("every code that the guard says has its row in the page that it points to", async () => {
+  const { readdir, readFile } = await import("node:fs/promises");
+  const read = (/** @type {string} */ file) => readFile(new URL(file, import.meta.url), "utf8");
+  const sources = await Promise.all((await readdir(new URL("../js/guard", import.meta.url))).map((file) => read(`../js/guard/${file}`)));
+  const codes = new Set(sources.join("\n").match(/(?<=")tollgate_[a-z_]+(?=")/g));
+  assert.ok(codes.size >= 8);
+  for (const code of codes) {
+    const refusal = { status: 429, type: "rate_limit_error", code, message: "", retryAfterMs: null, limit: null };
+    const [, page] = (await answer(refusal, "anthropic").json()).error.message.match(/\((docs\/\w+\.md)#/);
+    assert.ok((await read(`../../${page}`)).includes(`<a id="${code}"></a>`), `${code} in ${page}`);
+  }
+});
+
 test("options that mean nothing are refused where they are given", () => {
   /** @type {[any, RegExp][]} */
   const table = [

@@ -110,6 +110,8 @@ const OPEN_MS_MAX = 600_000;
 const AVAILABLE_MS_MAX = 1_000;
 /** Timers come this much early, and a retry at its time is to pass. */
 const EARLY_MS = 50;
+/** A level that a header told is over by then: a bucket is full after a minute. */
+const LEARNED_MS_MAX = 60_000;
 /** When to look again where nothing tells a time. */
 const SOON_MS = 1_000;
 
@@ -427,6 +429,7 @@ function bars(bar, ask, now) {
  * @param {number} now
  */
 function prune(ledger, now) {
+  ledger.learned = ledger.learned.filter((limit) => now - limit.atMs <= LEARNED_MS_MAX);
   // What is older than every level says nothing any more. Budgets are the
   // exception: what an open request holds of them may come back.
   const oldest = Math.min(ledger.snapshot?.takenMs ?? -Infinity, ...limitsOf(ledger).map((limit) => limit.atMs));
