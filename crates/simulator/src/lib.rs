@@ -13,5 +13,5 @@ pub mod scenario;
 mod world;
 
 pub use report::{Report, Waits};
-pub use scenario::{Fault, Flow, Scenario};
+pub use scenario::{Fault, Flow, Growth, Scenario};
 pub use world::run;

@@ -12,6 +12,10 @@ pub struct Report {
     pub seed: u64,
     /// Requests that were asked for.
     pub asked: u64,
+    /// Requests that went by a lent ticket, without asking the Gate.
+    pub drawn: u64,
+    /// Requests whose isolate was lost before they were granted.
+    pub lost: u64,
     /// Requests answered in full, or left by their clients.
     pub answered: u64,
     /// Refusals by the Gate, by reason.
@@ -78,6 +82,12 @@ impl Report {
         permille(self.requests)
     }
 
+    /// Calls that the Gate answered for 1,000 requests: admits, polls, renewals, and
+    /// reports that found none of them to ride on.
+    pub fn calls_permille(&self) -> u64 {
+        permille((self.calls, self.asked))
+    }
+
     /// All refusals by the Gate.
     pub fn refused(&self) -> u64 {
         self.refused.values().sum()
@@ -96,10 +106,12 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "seed {}: asked {} answered {} refused {:?}; upstream {} attempts {} refused; \
+            "seed {}: asked {} drawn {} lost {} answered {} refused {:?}; upstream {} attempts {} refused; \
              use in permille: output {} input {} requests {}; {} calls {} rows",
             self.seed,
             self.asked,
+            self.drawn,
+            self.lost,
             self.answered,
             self.refused,
             self.attempts,

@@ -21,6 +21,8 @@ pub struct Scenario {
     pub settings: GateSettings,
     /// Who asks, each a tenant of its own.
     pub flows: Vec<Flow>,
+    /// Over how many isolates requests spread, each for itself: 1 at least.
+    pub isolates: usize,
     /// What goes wrong.
     pub faults: Vec<Fault>,
     /// Messages take this long one way between Worker and Gate, and between
@@ -54,6 +56,7 @@ impl Scenario {
                 ..Default::default()
             },
             flows,
+            isolates: 4,
             faults: Vec::new(),
             latency_ms: (2, 30),
             renew_ms: 30_000,
@@ -71,6 +74,8 @@ pub struct Flow {
     pub policy: Tenant,
     /// Requests a minute, on average.
     pub per_minute: f64,
+    /// How its traffic grows, if it does.
+    pub growth: Option<Growth>,
     /// Mean input tokens, exponentially distributed.
     pub input: Tokens,
     /// Mean output tokens, exponentially distributed up to `max_tokens`.
@@ -92,6 +97,7 @@ impl Flow {
             tenant: tenant.to_owned(),
             policy: Tenant::default(),
             per_minute,
+            growth: None,
             input,
             output,
             max_tokens: 4_096,
@@ -100,6 +106,25 @@ impl Flow {
             leave_permille: 0,
         }
     }
+
+    /// Requests a minute at this time of the scenario.
+    pub(crate) fn per_minute_at(&self, at: Millis) -> f64 {
+        let Some(Growth { from_ms, to_ms, times }) = self.growth else { return self.per_minute };
+        let span = to_ms.saturating_sub(from_ms).max(1) as f64;
+        let part = (at.saturating_sub(from_ms) as f64 / span).min(1.0);
+        self.per_minute * (1.0 + (times - 1.0) * part)
+    }
+}
+
+/// Traffic that grows from one time to another, evenly, and stays so.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Growth {
+    /// Until then it is as before.
+    pub from_ms: Millis,
+    /// From then on it has grown.
+    pub to_ms: Millis,
+    /// To so many times the requests.
+    pub times: f64,
 }
 
 /// What goes wrong.
@@ -112,6 +137,9 @@ pub enum Fault {
     /// This many of 1,000 requests lose their isolate while they run: no
     /// settlement, no renewal.
     IsolateDies(u32),
+    /// Until the second time, one isolate after the other is lost this often, with
+    /// the tickets it was lent, what it had to tell and its clients.
+    IsolatesLost(Millis, Millis),
     /// This many of 1,000 settlements are sent twice.
     Doubled(u32),
     /// The provider's limits change.

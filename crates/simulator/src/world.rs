@@ -1,8 +1,9 @@
 //! The virtual world: one clock and one queue of events, in which the parts meet.
 //!
-//! A request arrives (`traffic`), its Worker asks the Gate (`isolate`, `shell`),
-//! the provider answers it (`upstream`), and its Worker settles it. `faults` come
-//! in between; `books` looks on and holds the invariants.
+//! A request arrives (`traffic`). Its Worker (`worker`) takes a ticket that its
+//! isolate was lent (`isolate`) or asks the Gate (`shell`); the provider answers it
+//! (`upstream`), and its Worker settles it. `faults` come in between; `books` looks
+//! on and holds the invariants.
 
 mod books;
 mod faults;
@@ -10,6 +11,7 @@ mod isolate;
 mod shell;
 mod traffic;
 mod upstream;
+mod worker;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -23,17 +25,14 @@ use crate::chance::Chance;
 use crate::provider::{Levels, Provider};
 use crate::report::Report;
 use crate::scenario::{Fault, Flow, Scenario};
-use traffic::Request;
+use isolate::Isolate;
+use shell::Parked;
+use traffic::{Request, Stage};
 
 /// Simulations start here, so that no time is zero: 2026-11-24, 10:00 UTC.
 const START: Millis = 1_795_514_400_000;
-/// Price of a token, so that money is checked too.
-const INPUT_PRICE: u64 = 3;
-const OUTPUT_PRICE: u64 = 15;
 /// A step of generation.
 const CHUNK_MS: Millis = 200;
-/// The shell's slice for a parked call.
-const SLICE_MS: Millis = 10_000;
 
 /// Plays a scenario. Panics, naming the seed, when an invariant breaks.
 pub fn run(scenario: &Scenario) -> Report {
@@ -56,7 +55,10 @@ enum Happens {
     Head(usize, Option<Millis>, Levels),
     Generate(usize),
     Renew(usize),
+    /// What waits in an isolate goes to the Gate.
+    Flush(usize),
     Restart,
+    IsolateLost(usize),
     Limits(usize),
     Drain,
 }
@@ -70,11 +72,14 @@ struct World<'a> {
     number: u64,
     gate: Gate,
     rows: BTreeMap<String, String>,
-    /// Calls parked in the Gate by ticket, with the number of their slice.
-    parked: BTreeMap<String, u64>,
+    /// Calls parked in the Gate, by ticket.
+    parked: BTreeMap<String, Parked>,
     timer: u64,
     provider: Provider,
+    isolates: Vec<Isolate>,
     requests: Vec<Request>,
+    /// How many of them run.
+    running: u64,
     report: Report,
     pool: Pool,
     /// Settled for certain: tokens and money, all tenants.
@@ -97,7 +102,9 @@ impl<'a> World<'a> {
             parked: BTreeMap::new(),
             timer: 0,
             provider: Provider::new(scenario.limits),
+            isolates: vec![Isolate::default(); scenario.isolates.max(1)],
             requests: Vec::new(),
+            running: 0,
             report: Report { seed: scenario.seed, ..Report::default() },
             pool: Pool { account: "acct".into(), class: "class".into(), speed: "standard".into() },
             real: (0, 0, 0),
@@ -135,6 +142,13 @@ impl<'a> World<'a> {
         self.set_faults();
     }
 
+    /// A request goes on to another stage.
+    fn set_stage(&mut self, index: usize, stage: Stage) {
+        let before = std::mem::replace(&mut self.requests[index].stage, stage);
+        self.running += u64::from(stage == Stage::Runs);
+        self.running -= u64::from(before == Stage::Runs);
+    }
+
     fn is_measured(&self) -> bool {
         let scenario = self.scenario;
         (scenario.measure_from_ms..scenario.span_ms).contains(&(self.now - START))
@@ -163,14 +177,11 @@ impl<'a> World<'a> {
 
     fn happen(&mut self, what: Happens) {
         match what {
-            Happens::Arrive(index) => {
-                self.report.asked += 1;
-                self.ask(index, false, Vec::new());
-            }
+            Happens::Arrive(index) => self.arrive(index),
             Happens::ToGate(input, asker) => self.reach_gate(*input, asker),
             Happens::FromGate(index, attempt, reply) => self.answered(index, attempt, &reply),
             Happens::SliceOver(ticket, slice) => {
-                if self.parked.get(&ticket) == Some(&slice) {
+                if self.parked.get(&ticket).is_some_and(|parked| parked.slice == slice) {
                     self.step(Input::Release { ticket });
                 }
             }
@@ -183,7 +194,9 @@ impl<'a> World<'a> {
             Happens::Head(index, wait, levels) => self.head(index, wait, levels),
             Happens::Generate(index) => self.generate(index),
             Happens::Renew(index) => self.renew(index),
+            Happens::Flush(isolate) => self.flush(isolate),
             Happens::Restart => self.restart(),
+            Happens::IsolateLost(isolate) => self.lose_isolate(isolate),
             Happens::Limits(fault) => {
                 if let Fault::LimitsChange(_, limits) = self.scenario.faults[fault] {
                     self.provider.resize(self.now, limits);
@@ -192,12 +205,4 @@ impl<'a> World<'a> {
             Happens::Drain => self.drain(),
         }
     }
-}
-
-fn ticket(index: usize) -> String {
-    format!("t{index}")
-}
-
-fn index_of(ticket: &str) -> usize {
-    ticket[1..].parse().expect("tickets are made by `ticket`")
 }

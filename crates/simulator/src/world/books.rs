@@ -1,10 +1,11 @@
 //! The invariants that can be seen from outside: while it runs, and at the end.
 
-use limits::admin::{AdminInput, AdminReply, Spend};
+use limits::admin::{AdminInput, AdminReply, Spend, State};
 use limits::{Answer, Input};
 
 use super::World;
-use super::traffic::{Request, Stage};
+use super::isolate::Isolate;
+use super::traffic::Stage;
 use crate::report::Report;
 use crate::scenario::Fault;
 
@@ -30,22 +31,39 @@ impl World<'_> {
         let seed = self.scenario.seed;
         let (spend, is_covered) = self.totals();
         assert!(is_covered, "seed {seed}: spend passed the stored ceiling");
-        let runs = |request: &&Request| request.stage == Stage::Runs;
-        let running = self.requests.iter().filter(runs).count() as u64;
         if self.scenario.faults.is_empty() {
             // Grants on their way to the Worker, settlements on theirs back.
-            assert!(spend.open >= running, "seed {seed}: a running request has no ticket");
+            assert!(spend.open >= self.running, "seed {seed}: a running request has no ticket");
             self.check_mirror();
+        }
+    }
+
+    fn state(&mut self) -> State {
+        let output = self.gate.handle(self.now, Input::Admin(AdminInput::State));
+        let Answer::Admin(AdminReply::State(state)) = output.reply else {
+            panic!("the state was asked for")
+        };
+        state
+    }
+
+    /// After a long rest every bucket is free, but for the mirror's least margin of
+    /// 1.5 %: neither what ran nor what was lent holds any of it.
+    fn check_full(&mut self) {
+        // The margin narrows first, then that refills.
+        self.state();
+        self.now += 60_000;
+        for limit in self.state().pools.iter().flat_map(|pool| &pool.limits) {
+            let full = limit.capacity as i64;
+            let margin = (full * 15 / 1_000).max(1);
+            let (seed, kind, level) = (self.scenario.seed, &limit.kind, limit.level);
+            assert!(level >= full - margin, "seed {seed}: {kind} leaked, {level} of {full}");
         }
     }
 
     /// Invariant 4: what the mirror lets new requests have is there. Requests
     /// exactly; output, whose generation is estimated, within 3 % of a minute.
     fn check_mirror(&mut self) {
-        let output = self.gate.handle(self.now, Input::Admin(AdminInput::State));
-        let Answer::Admin(AdminReply::State(state)) = output.reply else {
-            panic!("the state was asked for")
-        };
+        let state = self.state();
         let left = self.provider.left(self.now);
         let slack = [0, i64::MAX / 2, self.scenario.limits.otpm as i64 * 3 / 100];
         for limit in state.pools.iter().flat_map(|pool| &pool.limits) {
@@ -67,6 +85,8 @@ impl World<'_> {
         let seed = self.scenario.seed;
         let asks = self.requests.iter().filter(|request| request.stage != Stage::Over).count();
         assert_eq!(asks, 0, "seed {seed}: {asks} requests were never answered");
+        let isolates = self.isolates.iter().all(Isolate::is_done);
+        assert!(isolates, "seed {seed}: an isolate kept lent tickets or reports");
         // Tickets that nobody settles expire.
         self.now += 2 * self.scenario.settings.ticket_ttl_ms;
         self.step(Input::Wake);
@@ -74,9 +94,11 @@ impl World<'_> {
         assert!(is_covered, "seed {seed}: spend passed the stored ceiling");
         let open = (spend.open, spend.reserved.requests, spend.reserved.microusd);
         assert_eq!(open, (0, 0, 0), "seed {seed}: reservations leaked");
+        self.check_full();
         let exact = (spend.spent.requests, spend.spent.tokens, spend.spent.microusd);
         let loses = |fault: &Fault| {
-            matches!(fault, Fault::Restart(_) | Fault::RestartEvery(_) | Fault::IsolateDies(_))
+            use Fault::{IsolateDies, IsolatesLost, Restart, RestartEvery};
+            matches!(fault, Restart(_) | RestartEvery(_) | IsolateDies(_) | IsolatesLost(..))
         };
         if self.scenario.faults.iter().any(loses) {
             assert!(

@@ -3,7 +3,10 @@
 
 use limits::Gate;
 
-use super::{Happens, START, World, index_of};
+use super::isolate::Isolate;
+use super::shell::Parked;
+use super::traffic::Stage;
+use super::{Happens, START, World};
 use crate::scenario::Fault;
 
 impl World<'_> {
@@ -21,6 +24,12 @@ impl World<'_> {
                 Fault::LimitsChange(at, _) => self.at(START + at, Happens::Limits(index)),
                 Fault::Outside(from, ..) => self.at(START + from, Happens::Drain),
                 Fault::ClocksAhead(span) => self.skew = span,
+                Fault::IsolatesLost(span, until) => {
+                    for n in 1..=until / span {
+                        let isolate = n as usize % self.isolates.len();
+                        self.at(START + n * span, Happens::IsolateLost(isolate));
+                    }
+                }
                 Fault::IsolateDies(_) | Fault::Doubled(_) => {}
             }
         }
@@ -34,10 +43,9 @@ impl World<'_> {
             self.gate.restore(key, value);
         }
         self.timer += 1;
-        for ticket in std::mem::take(&mut self.parked).into_keys() {
-            let index = index_of(&ticket);
+        for Parked { index, .. } in std::mem::take(&mut self.parked).into_values() {
             if !self.requests[index].dead {
-                self.ask(index, true, Vec::new());
+                self.ask(index, true);
             }
         }
         let (recorded, seed) = (self.totals().0.spent, self.scenario.seed);
@@ -47,6 +55,24 @@ impl World<'_> {
         assert!(!forgot, "seed {seed}: a restart forgot spend");
     }
 
+    /// An isolate is gone, with its lent tickets, its reports and the clients of its
+    /// requests; the provider goes on answering them. Another starts in its place.
+    pub(super) fn lose_isolate(&mut self, isolate: usize) {
+        self.isolates[isolate] = Isolate::default();
+        for index in 0..self.requests.len() {
+            let request = &mut self.requests[index];
+            if request.isolate != isolate || !matches!(request.stage, Stage::Asks | Stage::Runs) {
+                continue;
+            }
+            (request.dead, request.lost) = (true, true);
+            if request.stage == Stage::Asks {
+                self.report.lost += 1;
+                self.set_stage(index, Stage::Over);
+            }
+        }
+    }
+
+    /// Somebody else uses the account.
     pub(super) fn drain(&mut self) {
         let Some((until, permille)) = self.scenario.faults.iter().find_map(|fault| match fault {
             Fault::Outside(_, until, permille) => Some((START + until, *permille)),

@@ -4,23 +4,42 @@
 use limits::message::Reply;
 use limits::{Answer, Input, Output};
 
-use super::{Happens, SLICE_MS, World, index_of, ticket};
+use super::{Happens, World};
+
+/// The slice that a call is parked for.
+const SLICE_MS: u64 = 10_000;
+
+/// A call parked in the Gate.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Parked {
+    /// The number of its slice: polls of one ticket follow each other.
+    pub(super) slice: u64,
+    /// Whose request.
+    pub(super) index: usize,
+}
 
 impl World<'_> {
     /// The Gate's shell: steps the machine, sends what it answers.
     pub(super) fn reach_gate(&mut self, input: Input, asker: Option<usize>) {
         self.report.calls += 1;
-        let is_poll = matches!(input, Input::Poll(_));
+        if let (Input::Poll(_), Some(index)) = (&input, asker) {
+            // Parked before the step, for it may be decided within it.
+            self.number += 1;
+            let parked = Parked { slice: self.number, index };
+            self.parked.insert(self.requests[index].ticket.clone(), parked);
+        }
         let output = self.step(input);
         let Some(index) = asker else { return };
+        let ticket = self.requests[index].ticket.clone();
         match output.reply {
-            Answer::Reply(reply) => self.deliver(index, reply),
+            Answer::Reply(reply) => {
+                self.parked.remove(&ticket);
+                self.deliver(index, reply);
+            }
             Answer::Parked => {
-                assert!(is_poll, "{}: only polls are parked", self.scenario.seed);
-                self.number += 1;
-                let slice = self.number;
-                self.parked.insert(ticket(index), slice);
-                self.at(self.now + SLICE_MS, Happens::SliceOver(ticket(index), slice));
+                if let Some(Parked { slice, .. }) = self.parked.get(&ticket).copied() {
+                    self.at(self.now + SLICE_MS, Happens::SliceOver(ticket, slice));
+                }
             }
             other => panic!("seed {}: a call was answered {other:?}", self.scenario.seed),
         }
@@ -43,9 +62,10 @@ impl World<'_> {
             };
         }
         for (ticket, reply) in std::mem::take(&mut output.answers) {
-            let waited = self.parked.remove(&ticket);
-            assert!(waited.is_some(), "seed {}: {ticket} was not parked", self.scenario.seed);
-            self.deliver(index_of(&ticket), reply);
+            let Some(Parked { index, .. }) = self.parked.remove(&ticket) else {
+                panic!("seed {}: {ticket} was not parked", self.scenario.seed)
+            };
+            self.deliver(index, reply);
         }
         if let Some(at) = output.wake_at {
             assert!(at > self.now, "seed {}: a timer in the past", self.scenario.seed);

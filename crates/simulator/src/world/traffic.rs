@@ -11,6 +11,10 @@ use crate::scenario::Scenario;
 #[derive(Clone, Debug)]
 pub(super) struct Request {
     pub(super) flow: usize,
+    /// Where it runs.
+    pub(super) isolate: usize,
+    /// Its ticket: its own, or a lent one.
+    pub(super) ticket: String,
     pub(super) asked: Millis,
     pub(super) deadline: Millis,
     pub(super) estimate: Tokens,
@@ -21,15 +25,21 @@ pub(super) struct Request {
     pub(super) speed: Tokens,
     pub(super) attempt: u32,
     pub(super) stage: Stage,
-    /// Its isolate is gone: it sends nothing more.
+    /// Its Worker is gone: it sends nothing more.
     pub(super) dead: bool,
+    /// So is its client, with the whole isolate.
+    pub(super) lost: bool,
     pub(super) granted: Option<Millis>,
     pub(super) told: Option<(Millis, Millis)>,
     pub(super) sent: Millis,
+    /// When it asked for a lease, too, by the Worker's clock.
+    pub(super) borrows_since: Option<Millis>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
+    /// Not there yet.
+    Comes,
     Asks,
     Runs,
     Over,
@@ -41,12 +51,18 @@ pub(super) fn requests(scenario: &Scenario, chance: &mut Chance) -> Vec<Request>
     for (index, flow) in scenario.flows.iter().enumerate() {
         let mut at = 0.0;
         loop {
-            at += chance.exponential(60_000.0 / flow.per_minute);
+            at += chance.exponential(60_000.0 / flow.per_minute_at(at as Millis));
             if at >= scenario.span_ms as f64 {
                 break;
             }
             requests.push(draw(scenario, chance, index, START + at as Millis));
         }
+    }
+    // Chance of their own, so that the same requests come to one isolate or ten.
+    let mut spread = Chance::new(!scenario.seed);
+    for (index, request) in requests.iter_mut().enumerate() {
+        request.ticket = format!("t{index}");
+        request.isolate = spread.between(0, scenario.isolates as u64 - 1) as usize;
     }
     requests
 }
@@ -60,6 +76,8 @@ fn draw(scenario: &Scenario, chance: &mut Chance, index: usize, asked: Millis) -
     let output = exponential(chance, flow.output).clamp(1, flow.max_tokens);
     Request {
         flow: index,
+        isolate: 0,
+        ticket: String::new(),
         asked,
         deadline: asked + flow.patience_ms,
         estimate,
@@ -68,10 +86,12 @@ fn draw(scenario: &Scenario, chance: &mut Chance, index: usize, asked: Millis) -
         generated: 0,
         speed: chance.between(40, 100) * CHUNK_MS / 1_000,
         attempt: 0,
-        stage: Stage::Asks,
+        stage: Stage::Comes,
         dead: false,
+        lost: false,
         granted: None,
         told: None,
         sent: 0,
+        borrows_since: None,
     }
 }

@@ -1,9 +1,6 @@
 //! A request at the provider: taken or refused, generating, over.
 
-use limits::message::{Event, Used};
-
-use super::traffic::Stage;
-use super::{CHUNK_MS, Happens, INPUT_PRICE, OUTPUT_PRICE, World};
+use super::{CHUNK_MS, Happens, World};
 use crate::scenario::Fault;
 
 impl World<'_> {
@@ -28,7 +25,7 @@ impl World<'_> {
             _ => None,
         };
         if let Some(permille) = self.scenario.faults.iter().find_map(dies) {
-            self.requests[index].dead = self.chance.is(permille);
+            self.requests[index].dead |= self.chance.is(permille);
         }
         let at = self.now + first + self.latency();
         self.at(at, Happens::Head(index, started.err(), levels));
@@ -55,31 +52,5 @@ impl World<'_> {
             return;
         }
         self.finish(index);
-    }
-
-    fn finish(&mut self, index: usize) {
-        let request = &mut self.requests[index];
-        request.stage = Stage::Over;
-        let (input, output, attempt) = (request.input, request.generated, request.attempt);
-        let is_dead = request.dead;
-        self.report.answered += 1;
-        let microusd = input * INPUT_PRICE + output * OUTPUT_PRICE;
-        self.real.0 += 1;
-        self.real.1 += input + output;
-        self.real.2 += microusd;
-        if is_dead {
-            return;
-        }
-        let used = Used::Tokens { input, input_total: input, output, microusd, estimated: false };
-        let settle = Event::Settled(self.settle_of(index, attempt, used));
-        let doubles = |fault: &Fault| match fault {
-            Fault::Doubled(permille) => Some(*permille),
-            _ => None,
-        };
-        let permille = self.scenario.faults.iter().find_map(doubles).unwrap_or(0);
-        if self.chance.is(permille) {
-            self.tell(vec![settle.clone()]);
-        }
-        self.tell(vec![settle]);
     }
 }
