@@ -156,7 +156,7 @@ impl Isolate {
     /// A key that it does not name may be newer than the copy: then the Gate is asked.
     pub fn policy_of(&self, caller: &Caller, now: Millis) -> Option<&PolicyView> {
         let policy = self.policy(&caller.tenant, now)?;
-        (policy.known && policy.keys.contains(&caller.claims.id)).then_some(policy)
+        (policy.known && policy.keys.iter().any(|key| key == caller.key())).then_some(policy)
     }
 
     /// The version to name in a call: none where the policy is due for renewal,

@@ -140,6 +140,7 @@ fn call(n: usize, granted: bool) -> Call {
         }),
         events: events.into_iter().collect(),
         lend: 0,
+        visitor: None,
         // As an isolate that was here before holds it: its key's.
         policy_version: Some((TENANTS + n % TENANTS + 1) as u64),
     }

@@ -179,7 +179,8 @@ pub struct PoolState {
     pub refused_upstream: u64,
 }
 
-/// Spend of today by scope: `deployment`, `tenant/NAME`, `user/NAME/USER`.
+/// Spend of today by scope: `deployment`, `tenant/NAME`, `publishable/NAME` (all
+/// visitors of its pages), `user/NAME/USER`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
     /// By scope.

@@ -2,7 +2,9 @@
 //! place in the queue, or a refusal that knows when.
 
 use crate::gate::{Gate, ScopeId};
-use crate::message::{Admit, Decision, LimitView, Millis, Priority, Reason, Refusal};
+use crate::message::{
+    Admit, Decision, EndUser, LimitView, Millis, Priority, Reason, Refusal, VisitorBounds,
+};
 use crate::scope::{Block, Need, RATES, Until};
 use crate::ticket::{Hold, Ticket};
 
@@ -22,7 +24,12 @@ pub(crate) enum Obstacle {
 
 impl Gate {
     /// Decides on one admit. None: parked, its answer comes later.
-    pub(crate) fn admit(&mut self, admit: Admit, may_park: bool) -> Option<Decision> {
+    pub(crate) fn admit(
+        &mut self,
+        admit: Admit,
+        bounds: Option<VisitorBounds>,
+        may_park: bool,
+    ) -> Option<Decision> {
         let (id, attempt) = (admit.ticket.clone(), admit.attempt);
         let tenant = match self.entitled(&admit) {
             Ok(tenant) => tenant,
@@ -39,6 +46,9 @@ impl Gate {
             Ok(user) => user,
             Err(retry) => return Some(refused(Reason::UserLimit, Some(retry), None)),
         };
+        if let Some(user) = user {
+            self.bound(user, bounds.unwrap_or_default());
+        }
         let pool = self.pool(&admit.pool);
         let need = self.need(&admit, pool);
         if let Some(progress) = admit.running {
@@ -72,6 +82,14 @@ impl Gate {
         }
         if !crate::policy::allows(&policy.models, &admit.model) {
             return Err(Reason::ModelNotAllowed);
+        }
+        if admit.user.as_deref().is_some_and(|user| EndUser::of(user).is_public()) {
+            // The isolate's copy of the policy may be older.
+            let publishable = policy.publishable.as_ref().filter(|of| of.visitor.is_some());
+            let publishable = publishable.ok_or(Reason::KeyRevoked)?;
+            if !crate::policy::allows(&publishable.models, &admit.model) {
+                return Err(Reason::ModelNotAllowed);
+            }
         }
         if admit.priority < policy.priority.highest {
             return Err(Reason::PriorityNotAllowed);
@@ -127,7 +145,7 @@ impl Gate {
             let limit = withheld("account", "input_tokens", 0);
             return Some(refused(Reason::TooLarge, None, Some(limit)));
         }
-        for payer in Self::payers(tenant, user) {
+        for payer in self.payers(tenant, user) {
             let now = self.now;
             self.scope_mut(payer).refill(now);
         }
@@ -181,7 +199,7 @@ impl Gate {
         if self.stopped.get(&state.pool.account).is_some_and(|until| *until > self.now) {
             return Some(Obstacle::Stopped);
         }
-        for payer in Self::payers(tenant, user) {
+        for payer in self.payers(tenant, user) {
             if let Some(block) = self.scope(payer).blocks(need, self.now) {
                 return Some(Obstacle::Scope(payer, block));
             }
@@ -228,7 +246,11 @@ impl Gate {
                 Some(withheld("deployment", kind, retry_after_ms.unwrap_or_default()))
             }
             ScopeId::Tenant(index) => view(self.tenants[index].scope.views("tenant", self.now)),
-            ScopeId::User(index) => view(self.users[index].scope.views("user", self.now)),
+            // What all visitors spend is no visitor's business.
+            ScopeId::Public(_) => {
+                Some(withheld("publishable", kind, retry_after_ms.unwrap_or_default()))
+            }
+            ScopeId::User(index) => view(self.users[index].views(self.now)),
         };
         Refusal { reason, retry_after_ms, limit }
     }
@@ -254,10 +276,11 @@ impl Gate {
         };
         let own = state.queue.waiting_of(class, tenant);
         let service = state.mirror.running.service_ms(need.output);
-        for payer in Self::payers(tenant, user).skip(1) {
+        for payer in self.payers(tenant, user).skip(1) {
             let (scope, reason) = match payer {
                 ScopeId::User(index) => (&self.users[index].scope, Reason::UserLimit),
                 ScopeId::Tenant(index) => (&self.tenants[index].scope, Reason::TenantLimit),
+                ScopeId::Public(index) => (&self.tenants[index].public, Reason::BudgetSpent),
                 ScopeId::Deployment => continue,
             };
             // A tenant's waiters stand before its newcomer; how many of them
@@ -318,7 +341,7 @@ impl Gate {
 
     /// Every limit holds for a ticket what it is to hold.
     pub(crate) fn hold(&mut self, id: &str, ticket: Ticket) {
-        for payer in Self::payers(ticket.tenant, ticket.user) {
+        for payer in self.payers(ticket.tenant, ticket.user) {
             self.scope_mut(payer).take(&ticket.need, ticket.hold);
             self.step.scopes.insert(payer);
         }

@@ -154,6 +154,8 @@ pub(crate) struct Step {
 pub(crate) enum ScopeId {
     Deployment,
     Tenant(usize),
+    /// All visitors of a tenant's pages together.
+    Public(usize),
     User(usize),
 }
 
@@ -164,17 +166,25 @@ pub(crate) struct TenantState {
     pub(crate) policy: Option<Tenant>,
     pub(crate) version: u64,
     pub(crate) scope: Scope,
-    /// False until its limits and what was stored of it are in `scope`.
+    /// The day's budget of all visitors of its pages.
+    pub(crate) public: Scope,
+    /// False until its limits and what was stored of it are in the scopes.
     pub(crate) configured: bool,
     pub(crate) keys: BTreeSet<String>,
     pub(crate) waiting: usize,
-    /// How many of its end users are remembered.
+    /// How many of its end users are remembered,
     pub(crate) users: usize,
+    /// and how many of those are visitors by their address alone.
+    pub(crate) addresses: usize,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct UserState {
     pub(crate) tenant: usize,
+    /// Whether it is a visitor: with what limits, and who pays beside it.
+    pub(crate) is_public: bool,
+    /// Whether it is one by its address alone.
+    pub(crate) is_address: bool,
     /// Its row's key.
     pub(crate) key: String,
     pub(crate) version: u64,
@@ -279,7 +289,7 @@ impl Gate {
             self.serve();
         }
         let wish = (call.lend > 0).then(|| Wish::of(&admit, call.lend));
-        let decision = self.admit(admit, may_park)?;
+        let decision = self.admit(admit, call.visitor, may_park)?;
         let granted = decision == Decision::Granted { waited_ms: 0 };
         let lease = wish.filter(|_| granted).and_then(|wish| self.lend(wish));
         let is_news = call.policy_version != Some(self.version_of(&tenant));
@@ -314,6 +324,7 @@ impl Gate {
         match id {
             ScopeId::Deployment => &mut self.deployment,
             ScopeId::Tenant(index) => &mut self.tenants[index].scope,
+            ScopeId::Public(index) => &mut self.tenants[index].public,
             ScopeId::User(index) => &mut self.users[index].scope,
         }
     }
@@ -322,13 +333,23 @@ impl Gate {
         match id {
             ScopeId::Deployment => &self.deployment,
             ScopeId::Tenant(index) => &self.tenants[index].scope,
+            ScopeId::Public(index) => &self.tenants[index].public,
             ScopeId::User(index) => &self.users[index].scope,
         }
     }
 
-    /// The payers of a request: deployment, tenant, end user.
-    pub(crate) fn payers(tenant: usize, user: Option<usize>) -> impl Iterator<Item = ScopeId> {
-        [ScopeId::Deployment, ScopeId::Tenant(tenant)].into_iter().chain(user.map(ScopeId::User))
+    /// The payers of a request: deployment, tenant, end user; of a visitor's also
+    /// all visitors together.
+    pub(crate) fn payers(
+        &self,
+        tenant: usize,
+        user: Option<usize>,
+    ) -> impl Iterator<Item = ScopeId> + use<> {
+        let public = user.filter(|user| self.users[*user].is_public);
+        [ScopeId::Deployment, ScopeId::Tenant(tenant)]
+            .into_iter()
+            .chain(public.map(|_| ScopeId::Public(tenant)))
+            .chain(user.map(ScopeId::User))
     }
 
     /// The pool's state, made when it is first met.

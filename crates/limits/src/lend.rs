@@ -65,7 +65,7 @@ impl Gate {
             ..like.need
         };
         let like = Ticket { need, hold: Hold::Lent, observed: false, ..like.clone() };
-        let scopes = Self::payers(tenant, None).map(|payer| self.scope(payer).lendable(&need));
+        let scopes = self.payers(tenant, None).map(|payer| self.scope(payer).lendable(&need));
         let most = scopes.min()?.min(self.pools[pool].mirror.lendable(&need, self.now));
         let tickets = tickets.min(u32::try_from(most).unwrap_or(MOST));
         let first = lent_ticket(&id, 0);
@@ -103,7 +103,7 @@ impl Gate {
         let (tenant, pool, need) = (ticket.tenant, ticket.pool, ticket.need);
         let due = (now + self.settings.ticket_ttl_ms, id.to_owned(), attempt);
         self.tickets.expiries.push_back(due);
-        for payer in Self::payers(tenant, None) {
+        for payer in self.payers(tenant, None) {
             self.scope_mut(payer).claim(&need);
             self.step.scopes.insert(payer);
         }

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::admin::{AdminInput, AdminReply, Change, Key, PoolState, Spend, State, Totals};
+use crate::admin::{AdminInput, AdminReply, Change, Key, KeyKind, PoolState, Spend, State, Totals};
 use crate::gate::{Gate, ScopeId};
-use crate::message::PolicyView;
+use crate::message::{PolicyView, PublishableView};
 use crate::policy::{Tenant, Tenants, is_name};
 use crate::scope::Scope;
 
@@ -102,6 +102,13 @@ impl Gate {
             Some(index) if self.tenants[*index].policy.is_some() => *index,
             _ => return not_found(format!("no tenant \"{}\": apply it first", key.tenant)),
         };
+        let has_pages =
+            self.tenants[index].policy.as_ref().is_some_and(|p| p.publishable.is_some());
+        if key.kind == KeyKind::Publishable && !has_pages {
+            return rejected(
+                "the tenant has no `publishable` table, which says what such a key may do: apply one first (docs/configure.md)",
+            );
+        }
         let live = |id: &&String| self.keys.get(*id).is_some_and(|key| key.revoked_ms.is_none());
         if self.tenants[index].keys.iter().filter(live).count() >= KEYS_MAX {
             return rejected("a tenant has at most 200 keys: revoke one");
@@ -174,6 +181,15 @@ impl Gate {
             cache: policy.and_then(|policy| policy.cache),
             priority_default: policy.map(|policy| policy.priority.default).unwrap_or_default(),
             priority_highest: policy.map(|policy| policy.priority.highest).unwrap_or_default(),
+            publishable: policy.and_then(|policy| policy.publishable.as_ref()).map(|of| {
+                PublishableView {
+                    origins: of.origins.clone(),
+                    models: of.models.clone(),
+                    max_tokens: of.max_tokens.unwrap_or_default(),
+                    betas: of.betas.clone(),
+                    system: of.system.clone(),
+                }
+            }),
         }
     }
 
@@ -226,6 +242,9 @@ impl Gate {
         scopes.insert("deployment".to_owned(), spend(self.scope_mut(ScopeId::Deployment)));
         for state in &mut self.tenants {
             scopes.insert(format!("tenant/{}", state.name), spend(&mut state.scope));
+            if state.policy.as_ref().is_some_and(|policy| policy.publishable.is_some()) {
+                scopes.insert(format!("publishable/{}", state.name), spend(&mut state.public));
+            }
         }
         for user in self.users.iter_mut().filter(|user| !user.key.is_empty()) {
             let name = user.key.trim_start_matches("scope/").to_owned();

@@ -116,6 +116,58 @@ pub struct Call {
     /// Tickets like this admit's that the isolate would like to be lent.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub lend: u32,
+    /// What the visitor token of this admit allows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub visitor: Option<VisitorBounds>,
+}
+
+/// The most that a visitor may use in a day (UTC) by its token, beside its
+/// tenant's own budgets; none: no bound of the token's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VisitorBounds {
+    /// Tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<Tokens>,
+    /// Money.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub microusd: Option<MicroUsd>,
+}
+
+/// Who an end user is. [`Admit::user`] and all that repeats it hold its text
+/// form. Ids of `x-tollgate-user` have no spaces, so no kind can pass for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndUser<'a> {
+    /// Named by a tenant's server.
+    Named(&'a str),
+    /// The bearer of a visitor token, by the user that the token names.
+    Visitor(&'a str),
+    /// Whoever calls from this address with a publishable key.
+    Address(&'a str),
+}
+
+impl<'a> EndUser<'a> {
+    /// From its text form.
+    pub fn of(text: &'a str) -> Self {
+        match text.split_once(' ') {
+            Some(("visitor", user)) => Self::Visitor(user),
+            Some(("address", address)) => Self::Address(address),
+            _ => Self::Named(text),
+        }
+    }
+
+    /// Its text form.
+    pub fn text(self) -> String {
+        match self {
+            Self::Named(user) => user.to_owned(),
+            Self::Visitor(user) => ["visitor ", user].concat(),
+            Self::Address(address) => ["address ", address].concat(),
+        }
+    }
+
+    /// Whether it comes from a page, with what everybody can read.
+    pub fn is_public(self) -> bool {
+        !matches!(self, Self::Named(_))
+    }
 }
 
 fn is_zero(number: &u32) -> bool {
@@ -331,7 +383,8 @@ pub enum Reason {
 /// One limit, as its owner may see it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LimitView {
-    /// `account`, `tenant`, `user`, `deployment`.
+    /// `account`, `tenant`, `user`, `visitor`, `publishable` (all visitors
+    /// together), `deployment`.
     pub scope: String,
     /// `requests`, `input_tokens`, `output_tokens`, `concurrent`, `tokens_day`,
     /// `microusd_day`, `requests_day`.
@@ -369,6 +422,34 @@ pub struct PolicyView {
     pub priority_default: Priority,
     /// The highest that requests may ask for.
     pub priority_highest: Priority,
+    /// What its publishable keys and visitor tokens may do; none: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publishable: Option<PublishableView>,
+}
+
+/// What a page may do with a tenant's publishable key: the part of the policy
+/// that the isolate enforces. Limits are the Gate's.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublishableView {
+    /// Origins; `*`: any, and none.
+    pub origins: Vec<String>,
+    /// Model ids or prefixes ending in `*`.
+    pub models: Vec<String>,
+    /// The highest `max_tokens`.
+    pub max_tokens: Tokens,
+    /// Betas by their names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub betas: Vec<String>,
+    /// The system prompt that requests must carry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system: Option<String>,
+}
+
+impl PublishableView {
+    /// Whether they may use this model.
+    pub fn allows(&self, model: &str) -> bool {
+        !self.models.is_empty() && crate::policy::allows(&self.models, model)
+    }
 }
 
 impl PolicyView {

@@ -19,6 +19,10 @@ pub const LIST_MAX: usize = 100;
 /// The largest rate limit: far above any provider's, and small enough for the
 /// bucket's 64-bit arithmetic.
 pub const RATE_MAX: u64 = 1_000_000_000_000;
+/// The longest fixed system prompt: each isolate keeps it, with the policy.
+pub const SYSTEM_BYTES_MAX: usize = 4_096;
+/// No model answers with more.
+const MAX_TOKENS_MAX: u64 = 10_000_000;
 
 /// The file: every tenant by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -175,19 +179,26 @@ pub struct Users {
     pub budgets: Vec<Budget>,
 }
 
-/// What a tenant's publishable keys may do.
+/// What a tenant's publishable keys and visitor tokens may do: everybody can read
+/// them, so nothing that bounds them may be left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Publishable {
-    /// Origins that may use them.
+    /// Origins whose pages may use them, as browsers send them; `*`: any, and none.
     #[serde(default)]
     pub origins: Vec<String>,
-    /// Models that they may use.
+    /// Models that they may use, among the tenant's.
     #[serde(default)]
     pub models: Vec<String>,
     /// The highest `max_tokens`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_tokens: Option<u64>,
+    /// Betas that they may name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub betas: Vec<String>,
+    /// The system prompt that each request must carry, to the letter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system: Option<String>,
     /// Limits of each visitor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub visitor: Option<Users>,
@@ -263,27 +274,99 @@ impl Tenant {
             check_limits(&users.limits, &format!("{path}.users.limits"), errors);
             check_budgets(&users.budgets, &format!("{path}.users.budgets"), errors);
         }
-        if self.models.len() > LIST_MAX {
-            errors.add(
-                &format!("{path}.models"),
-                format!("at most {LIST_MAX} models: use prefixes ending in *"),
-            );
+        check_models(&self.models, &format!("{path}.models"), errors);
+        if let Some(publishable) = &self.publishable {
+            publishable.check(&format!("{path}.publishable"), errors);
         }
-        for (i, model) in self.models.iter().enumerate() {
-            if model.is_empty()
-                || model.len() > 256
-                || model.strip_suffix('*').unwrap_or(model).contains('*')
-            {
-                errors.add(
-                    &format!("{path}.models[{i}]"),
-                    "a model id of 1 to 256 characters, or a prefix with one * at its end",
-                );
+    }
+}
+
+impl Publishable {
+    fn check(&self, path: &str, errors: &mut Errors) {
+        let mut demand = |holds: bool, field: &str, remedy: &str| {
+            if !holds {
+                errors.add(&format!("{path}.{field}"), remedy);
             }
+        };
+        demand(
+            (1..=LIST_MAX).contains(&self.origins.len())
+                && self.origins.iter().all(|o| origin_ok(o)),
+            "origins",
+            "1 to 100 origins as browsers send them, e.g. \"https://app.example.com\" (no path, no slash at the end, no default port), or \"*\"",
+        );
+        demand(
+            !self.models.is_empty(),
+            "models",
+            "name the models, or prefixes ending in *: anybody can read the key",
+        );
+        demand(
+            self.max_tokens.is_some_and(|most| (1..=MAX_TOKENS_MAX).contains(&most)),
+            "max_tokens",
+            "the most that a request may ask for, e.g. 1024: anybody can read the key",
+        );
+        let is_beta = |beta: &String| {
+            (1..=64).contains(&beta.len())
+                && beta.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+        };
+        demand(
+            self.betas.len() <= LIST_MAX && self.betas.iter().all(is_beta),
+            "betas",
+            "at most 100 betas by their names, as in the header anthropic-beta",
+        );
+        demand(
+            self.system.as_ref().is_none_or(|text| (1..=SYSTEM_BYTES_MAX).contains(&text.len())),
+            "system",
+            "a text of 1 to 4096 bytes, or remove it to let pages choose their own",
+        );
+        let is_limited = |visitor: &Users| {
+            visitor.limits != RateLimits::default() || !visitor.budgets.is_empty()
+        };
+        demand(
+            self.visitor.as_ref().is_some_and(is_limited),
+            "visitor",
+            "what each visitor may use, e.g. { limits = { rpm = 10 } }: anybody can read the key",
+        );
+        demand(
+            self.usd_day.is_some_and(|usd| usd.0 > 0),
+            "usd_day",
+            "what all visitors together may spend a day, e.g. \"5.00\": anybody can read the key",
+        );
+        check_models(&self.models, &format!("{path}.models"), errors);
+        if let Some(visitor) = &self.visitor {
+            check_limits(&visitor.limits, &format!("{path}.visitor.limits"), errors);
+            check_budgets(&visitor.budgets, &format!("{path}.visitor.budgets"), errors);
         }
-        if self.publishable.is_some() {
+    }
+}
+
+/// Compared byte by byte with what browsers send: lower case, no default port.
+fn origin_ok(origin: &str) -> bool {
+    let Some((scheme, host)) = origin.split_once("://") else { return origin == "*" };
+    let lower = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b);
+    let default_port = match scheme {
+        "https" => ":443",
+        "http" => ":80",
+        _ => "/",
+    };
+    !scheme.is_empty()
+        && scheme.bytes().all(lower)
+        && (1..=260).contains(&host.len())
+        && host.bytes().all(|b| lower(b) || b":[]".contains(&b))
+        && !host.ends_with(default_port)
+}
+
+fn check_models(models: &[String], path: &str, errors: &mut Errors) {
+    if models.len() > LIST_MAX {
+        errors.add(path, format!("at most {LIST_MAX} models: use prefixes ending in *"));
+    }
+    for (i, model) in models.iter().enumerate() {
+        if model.is_empty()
+            || model.len() > 256
+            || model.strip_suffix('*').unwrap_or(model).contains('*')
+        {
             errors.add(
-                &format!("{path}.publishable"),
-                "publishable keys are not issued by this version: remove the table",
+                &format!("{path}[{i}]"),
+                "a model id of 1 to 256 characters, or a prefix with one * at its end",
             );
         }
     }
@@ -366,7 +449,7 @@ fn critical() -> Priority {
 
 /// Whether a tenant's list of model ids, and prefixes ending in `*`, names this
 /// model; an empty list names all.
-pub(crate) fn allows(models: &[String], model: &str) -> bool {
+pub fn allows(models: &[String], model: &str) -> bool {
     let names = |pattern: &String| match pattern.strip_suffix('*') {
         Some(prefix) => model.starts_with(prefix),
         None => model == pattern,
@@ -403,6 +486,8 @@ mod tests {
             r#"{"tenants":{"a":{"wieght":2}}}"#,
             r#"{"tenants":{"a":{"limits":{"tpm":2}}}}"#,
             r#"{"tenants":{"a":{"budgets":[{"window":"day","tokens":1,"eur":1}]}}}"#,
+            r#"{"tenants":{"a":{"publishable":{"origin":"*"}}}}"#,
+            r#"{"tenants":{"a":{"publishable":{"visitor":{"rpm":1}}}}}"#,
         ] {
             assert!(file(bad).is_err(), "{bad}");
         }
@@ -436,7 +521,6 @@ mod tests {
             (r#"{"models":["*-mini*"]}"#, "tenants.a.models[0]"),
             // Characters of several bytes, at the end and before it.
             (r#"{"models":["modè","é*","*è"]}"#, "tenants.a.models[2]"),
-            (r#"{"publishable":{"origins":[]}}"#, "tenants.a.publishable"),
         ] {
             let errors =
                 file(&format!(r#"{{"tenants":{{"a":{tenant}}}}}"#)).expect(tenant).validate();
@@ -445,6 +529,56 @@ mod tests {
                 [path],
                 "{tenant}"
             );
+        }
+        // Each field of a sound table, spoilt; none: left out.
+        let sound = r#"{"origins":["https://a.example"],"models":["m*"],"max_tokens":9,"visitor":{"limits":{"rpm":1}},"usd_day":"1.00"}"#;
+        for (field, values) in [
+            (
+                "origins",
+                &[
+                    "",
+                    "[]",
+                    r#"["https://a.example/"]"#,
+                    r#"["https://A.example"]"#,
+                    r#"["https://a.example:443"]"#,
+                    r#"["a.example"]"#,
+                ][..],
+            ),
+            ("models", &["", "[]"]),
+            ("max_tokens", &["", "0"]),
+            ("betas", &[r#"["a,b"]"#, r#"[""]"#]),
+            ("system", &[r#""""#]),
+            ("visitor", &["", "{}", r#"{"limits":{}}"#]),
+            ("usd_day", &["", "0"]),
+        ] {
+            for value in values {
+                let mut table: serde_json::Value = serde_json::from_str(sound).expect("JSON");
+                match *value {
+                    "" => drop(table.as_object_mut().expect("a table").remove(field)),
+                    value => table[field] = serde_json::from_str(value).expect("JSON"),
+                }
+                let tenant = format!(r#"{{"tenants":{{"a":{{"publishable":{table}}}}}}}"#);
+                let errors = file(&tenant).expect(field).validate();
+                let paths: Vec<_> = errors.iter().map(|e| e.path.as_str()).collect();
+                assert_eq!(paths, [format!("tenants.a.publishable.{field}")], "{tenant}");
+            }
+        }
+        for unsound in ["models", "visitor.limits.rpm", "visitor.budgets[0].window"] {
+            let table = sound
+                .replace("[\"m*\"]", if unsound == "models" { "[\"*m*\"]" } else { "[\"m\"]" })
+                .replace(
+                    "{\"rpm\":1}}",
+                    match unsound {
+                        "visitor.limits.rpm" => "{\"rpm\":0}}",
+                        "models" => "{\"rpm\":1}}",
+                        _ => "{},\"budgets\":[{\"window\":\"week\",\"tokens\":1}]}",
+                    },
+                );
+            let tenant = format!(r#"{{"tenants":{{"a":{{"publishable":{table}}}}}}}"#);
+            let errors = file(&tenant).expect(unsound).validate();
+            let suffix = if unsound == "models" { "models[0]" } else { unsound };
+            assert_eq!(errors.len(), 1, "{tenant}");
+            assert_eq!(errors[0].path, format!("tenants.a.publishable.{suffix}"));
         }
         let long = "x".repeat(65);
         for name in ["", "a b", "ü", long.as_str()] {
@@ -457,7 +591,9 @@ mod tests {
     fn a_sound_file_survives_export_and_apply() {
         let text = r#"{"tenants":{"acme":{"weight":3,"priority":{"default":"background","highest":"normal"},
             "limits":{"rpm":100,"concurrent":5},"budgets":[{"window":"day","usd":"12.50","zone":"UTC","pace":"off"}],
-            "users":{"limits":{"rpm":5},"budgets":[{"window":"day","requests":9}]},"models":["claude-*"],"cache":true}}}"#;
+            "users":{"limits":{"rpm":5},"budgets":[{"window":"day","requests":9}]},"models":["claude-*"],"cache":true,
+            "publishable":{"origins":["https://a.example:8443","http://localhost:8787"],"models":["claude-haiku-*"],"max_tokens":1024,
+            "betas":["a-2026-01-01"],"system":"Be kind.","visitor":{"limits":{"rpm":5},"budgets":[{"window":"day","tokens":9}]},"usd_day":"5.00"}}}}"#;
         let parsed = file(text).expect("sound");
         assert_eq!(parsed.validate(), []);
         let again = file(&serde_json::to_string(&parsed).expect("plain data")).expect("own export");

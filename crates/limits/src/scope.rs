@@ -39,6 +39,16 @@ impl Need {
     }
 }
 
+/// The tightest of several day's budgets: requests, tokens, money.
+pub(crate) fn tightest(budgets: &[Budget]) -> [Option<u64>; 3] {
+    let least = |amount: fn(&Budget) -> Option<u64>| budgets.iter().filter_map(amount).min();
+    [
+        least(|budget| budget.requests),
+        least(|budget| budget.tokens),
+        least(|budget| budget.usd.map(|usd| usd.0)),
+    ]
+}
+
 /// What of the expected output a running request still owes its buckets: the
 /// rest of it, but never less than 15 %, since an answer that has reached its
 /// mean goes on (simulated for the limits issue, 2026-11: 0 refusals at 92 %).
@@ -140,12 +150,7 @@ impl Scope {
             }
         }
         self.concurrent = limits.concurrent;
-        let least = |amount: fn(&Budget) -> Option<u64>| budgets.iter().filter_map(amount).min();
-        self.day.set_limits([
-            least(|budget| budget.requests),
-            least(|budget| budget.tokens),
-            least(|budget| budget.usd.map(|usd| usd.0)),
-        ]);
+        self.day.set_limits(tightest(budgets));
     }
 
     /// Brings buckets and day to `now`; before any check.

@@ -72,7 +72,7 @@ impl Gate {
         // new (invariant 8).
         let covered = ticket.hold == Hold::Covered;
         let day = if covered { beyond(&usage.day, &ticket.need.day()) } else { usage.day };
-        for payer in Self::payers(ticket.tenant, ticket.user) {
+        for payer in self.payers(ticket.tenant, ticket.user) {
             let (need, generated) = (&ticket.need, ticket.generated);
             let scope = self.scope_mut(payer);
             scope.settle(need, ticket.hold, generated, &usage.rates, &day);
@@ -147,10 +147,11 @@ impl Gate {
     fn charge(&mut self, settle: &Settle, rates: &Three, day: &Three) {
         let tenant = self.tenant_index.get(&settle.tenant).copied();
         let user = tenant.and_then(|t| self.user(t, settle.user.as_deref()).ok().flatten());
-        let payers =
-            [Some(ScopeId::Deployment), tenant.map(ScopeId::Tenant), user.map(ScopeId::User)];
+        let payers = tenant.map(|tenant| self.payers(tenant, user)).into_iter().flatten();
+        // A tenant that is gone has no scopes; the deployment pays in any case.
+        let alone = tenant.is_none().then_some(ScopeId::Deployment);
         let now = self.now;
-        for payer in payers.into_iter().flatten() {
+        for payer in alone.into_iter().chain(payers) {
             let scope = self.scope_mut(payer);
             scope.refill(now);
             scope.charge(rates, day);
@@ -191,7 +192,7 @@ impl Gate {
         if doubted.is_some() {
             self.tickets.doubts.push_back((now + DOUBT_MS, id.to_owned(), attempt));
         }
-        for payer in Self::payers(tenant, user) {
+        for payer in self.payers(tenant, user) {
             let scope = self.scope_mut(payer);
             scope.refill(now);
             scope.progress(&need, from, generated);

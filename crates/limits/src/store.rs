@@ -77,10 +77,12 @@ impl Gate {
             policy: None,
             version: 0,
             scope: Scope::new(None, self.now),
+            public: Scope::new(None, self.now),
             configured: false,
             keys: Default::default(),
             waiting: 0,
             users: 0,
+            addresses: 0,
         });
         self.tenant_index.insert(name.to_owned(), index);
         index
@@ -102,9 +104,19 @@ impl Gate {
             state.scope = Scope::new(Some(saved), now);
             self.loose.insert(ScopeId::Tenant(index));
         }
+        let public = match state.configured {
+            true => None,
+            false => take(&mut self.saved, &public_key(&state.name)),
+        };
+        if let Some(public) = &public {
+            state.public = Scope::new(Some(public), now);
+            self.loose.insert(ScopeId::Public(index));
+        }
         state.configured = true;
         if let Some(policy) = &state.policy {
             state.scope.configure(&policy.limits, &policy.budgets, saved.as_ref(), now);
+            let usd = policy.publishable.as_ref().and_then(|of| of.usd_day);
+            state.public.day.set_limits([None, None, usd.map(|usd| usd.0)]);
         }
     }
 
@@ -171,6 +183,7 @@ impl Gate {
         let key = match id {
             ScopeId::Deployment => DEPLOYMENT.to_owned(),
             ScopeId::Tenant(index) => tenant_key(&self.tenants[index].name),
+            ScopeId::Public(index) => public_key(&self.tenants[index].name),
             ScopeId::User(index) => self.users[index].key.clone(),
         };
         self.write(key, serde_json::to_string(saved).ok());
@@ -211,4 +224,8 @@ pub(crate) fn take(
 
 fn tenant_key(name: &str) -> String {
     format!("scope/tenant/{name}")
+}
+
+fn public_key(name: &str) -> String {
+    format!("scope/publishable/{name}")
 }

@@ -1,8 +1,10 @@
-//! End users of tenants that limit them: made when met, forgotten when idle.
+//! End users of tenants that limit them, visitors of their pages among them: made
+//! when met, forgotten when idle.
 
 use crate::gate::{Gate, ScopeId, TenantState, USERS_MAX, UserState};
-use crate::message::Millis;
-use crate::scope::{Saved, Scope};
+use crate::message::{EndUser, LimitView, Millis, VisitorBounds};
+use crate::policy::{Tenant, Users};
+use crate::scope::{Saved, Scope, tightest};
 use crate::store::take;
 
 /// The longest id that stands in a row's key as it is: keys have at most 512
@@ -12,6 +14,9 @@ const ID_MAX: usize = 128;
 const LOOKS: usize = 16;
 /// A user is idle after this: its buckets are full again.
 const IDLE_MS: Millis = 120_000;
+/// Visitors of one tenant that are remembered by their address alone: addresses
+/// cost nothing, and must not lock out whom the tenant's server vouches for.
+const ADDRESSES_MAX: usize = 10_000;
 
 impl Gate {
     /// The index of an end user, or none where the tenant does not limit them.
@@ -25,8 +30,9 @@ impl Gate {
             self.configure(tenant);
         }
         let state = &self.tenants[tenant];
-        let limits = state.policy.as_ref().and_then(|policy| policy.users.as_ref());
-        let (Some(limits), Some(user)) = (limits, user) else { return Ok(None) };
+        let Some(user) = user else { return Ok(None) };
+        let limits = state.policy.as_ref().and_then(|policy| policy.limits_of(user));
+        let Some(limits) = limits else { return Ok(None) };
         let key = row_key(&state.name, user);
         let index = match self.user_index.get(&key) {
             Some(index) if self.users[*index].version == state.version => {
@@ -35,13 +41,25 @@ impl Gate {
             }
             Some(index) => *index,
             None => {
-                let index = self.room_for_user(tenant)?;
+                let who = EndUser::of(user);
+                let is_address = matches!(who, EndUser::Address(_));
+                let index = self.room_for_user(tenant, is_address)?;
                 let saved = take(&mut self.saved, &key);
-                let Some(scope) = self.fresh(tenant, saved.as_ref()) else { return Ok(None) };
+                let Some(scope) = self.fresh(tenant, user, saved.as_ref()) else { return Ok(None) };
                 let (version, touched) = (self.tenants[tenant].version, self.now);
                 let key_of = key.clone();
-                let state = UserState { tenant, key: key_of, version, scope, touched, waiting: 0 };
+                let state = UserState {
+                    tenant,
+                    is_public: who.is_public(),
+                    is_address,
+                    key: key_of,
+                    version,
+                    scope,
+                    touched,
+                    waiting: 0,
+                };
                 self.tenants[tenant].users += 1;
+                self.tenants[tenant].addresses += usize::from(is_address);
                 if index == self.users.len() {
                     self.users.push(state);
                 } else {
@@ -61,16 +79,36 @@ impl Gate {
     /// The scope that an end user would have who was not met yet; none where it
     /// was met, or the tenant does not limit them. A look remembers nobody.
     pub(crate) fn unmet(&self, tenant: usize, user: Option<&str>) -> Option<Scope> {
-        let key = row_key(&self.tenants[tenant].name, user?);
+        let user = user?;
+        let key = row_key(&self.tenants[tenant].name, user);
         if self.user_index.contains_key(&key) {
             return None;
         }
         let saved = self.saved.get(&key).and_then(|row| json::from_str(row).ok());
-        self.fresh(tenant, saved.as_ref())
+        self.fresh(tenant, user, saved.as_ref())
     }
 
-    fn fresh(&self, tenant: usize, saved: Option<&Saved>) -> Option<Scope> {
-        let limits = self.tenants[tenant].policy.as_ref()?.users.as_ref()?;
+    /// A visitor's day holds no more than its token says. The token that asks
+    /// decides: its user may hold another, and the tenant may have changed its mind.
+    pub(crate) fn bound(&mut self, user: usize, bounds: VisitorBounds) {
+        let state = &mut self.users[user];
+        let policy = self.tenants[state.tenant].policy.as_ref();
+        let Some(policy) = policy.and_then(|policy| policy.publishable.as_ref()) else { return };
+        if !state.is_public {
+            return;
+        }
+        let budgets = policy.visitor.as_ref().map_or(&[][..], |visitor| &visitor.budgets);
+        let [requests, tokens, microusd] = tightest(budgets);
+        let least = |one: Option<u64>, other| one.into_iter().chain(other).min();
+        state.scope.day.set_limits([
+            requests,
+            least(tokens, bounds.tokens),
+            least(microusd, bounds.microusd),
+        ]);
+    }
+
+    fn fresh(&self, tenant: usize, user: &str, saved: Option<&Saved>) -> Option<Scope> {
+        let limits = self.tenants[tenant].policy.as_ref()?.limits_of(user)?;
         let mut scope = Scope::new(saved, self.now);
         scope.configure(&limits.limits, &limits.budgets, saved, self.now);
         Some(scope)
@@ -79,14 +117,17 @@ impl Gate {
     /// A place for one more of a tenant: a new one, or that of an idle user
     /// without spend today. One half of the places is for whoever comes, the
     /// other is kept in equal shares: ids are the clients' own words, and no
-    /// tenant's may lock another's users out.
-    fn room_for_user(&mut self, tenant: usize) -> Result<usize, Millis> {
-        let limits_users =
-            |state: &&TenantState| state.policy.as_ref().is_some_and(|p| p.users.is_some());
-        let is_within = self.users.len() < USERS_MAX / 2 || {
-            let sharers = self.tenants.iter().filter(limits_users).count();
-            sharers < 2 || self.tenants[tenant].users < USERS_MAX / 2 / sharers
+    /// tenant's may lock another's users out, nor a tenant's visitors its users.
+    fn room_for_user(&mut self, tenant: usize, is_address: bool) -> Result<usize, Millis> {
+        let limits_users = |state: &&TenantState| {
+            state.policy.as_ref().is_some_and(|p| p.users.is_some() || p.publishable.is_some())
         };
+        let is_full = is_address && self.tenants[tenant].addresses >= ADDRESSES_MAX;
+        let is_within = !is_full
+            && (self.users.len() < USERS_MAX / 2 || {
+                let sharers = self.tenants.iter().filter(limits_users).count();
+                sharers < 2 || self.tenants[tenant].users < USERS_MAX / 2 / sharers
+            });
         if is_within && self.users.len() < USERS_MAX {
             return Ok(self.users.len());
         }
@@ -94,7 +135,8 @@ impl Gate {
             self.users_hand = (self.users_hand + 1) % self.users.len();
             let (index, now) = (self.users_hand, self.now);
             let user = &mut self.users[index];
-            let is_idle = (is_within || user.tenant == tenant)
+            let is_own = user.tenant == tenant && (user.is_address || !is_address);
+            let is_idle = (is_within || is_own)
                 && user.scope.open == 0
                 && user.waiting == 0
                 && now.saturating_sub(user.touched) > IDLE_MS;
@@ -103,12 +145,30 @@ impl Gate {
                 let key = std::mem::take(&mut user.key);
                 self.loose.remove(&ScopeId::User(index));
                 self.tenants[user.tenant].users -= 1;
+                self.tenants[user.tenant].addresses -= usize::from(user.is_address);
                 self.user_index.remove(&key);
                 self.write(key, None);
                 return Ok(index);
             }
         }
         Err(60_000)
+    }
+}
+
+impl UserState {
+    /// Its limits, as it may see them.
+    pub(crate) fn views(&self, now: Millis) -> Vec<LimitView> {
+        self.scope.views(if self.is_public { "visitor" } else { "user" }, now)
+    }
+}
+
+impl Tenant {
+    /// What limits this end user, where something does.
+    fn limits_of(&self, user: &str) -> Option<&Users> {
+        match EndUser::of(user).is_public() {
+            true => self.publishable.as_ref()?.visitor.as_ref(),
+            false => self.users.as_ref(),
+        }
     }
 }
 

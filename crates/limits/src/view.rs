@@ -1,7 +1,7 @@
 //! What a caller may still use: the answer to `/v1/limits`.
 
-use crate::gate::Gate;
-use crate::message::{AccountLimits, Available, LimitView, Millis, VERSION, View};
+use crate::gate::{Gate, ScopeId};
+use crate::message::{AccountLimits, Available, EndUser, LimitView, Millis, VERSION, View};
 use crate::mirror::Mirror;
 use crate::scope::{Need, RATES};
 
@@ -24,25 +24,36 @@ impl Gate {
             }
             // Who was not met is not made by a look.
             let unmet = self.unmet(index, user);
+            let name = user;
             let user = user.filter(|_| unmet.is_none());
             let user = self.user(index, user).unwrap_or(None);
-            for payer in Self::payers(index, user) {
+            // A visitor sees what is its own, not what its tenant has left.
+            let is_public = name.is_some_and(|user| EndUser::of(user).is_public());
+            for payer in self.payers(index, user) {
                 let scope = self.scope_mut(payer);
                 scope.refill(now);
                 for (own, free) in own.iter_mut().zip(scope.available()) {
                     *own = least(*own, free);
                 }
                 match payer {
-                    crate::gate::ScopeId::Deployment => {}
-                    crate::gate::ScopeId::Tenant(_) => limits.extend(scope.views("tenant", now)),
-                    crate::gate::ScopeId::User(_) => limits.extend(scope.views("user", now)),
+                    ScopeId::Tenant(_) if !is_public => limits.extend(scope.views("tenant", now)),
+                    ScopeId::User(user) => limits.extend(self.users[user].views(now)),
+                    _ => {}
                 }
             }
             if let Some(scope) = unmet {
                 for (own, free) in own.iter_mut().zip(scope.available()) {
                     *own = least(*own, free);
                 }
-                limits.extend(scope.views("user", now));
+                limits.extend(scope.views(if is_public { "visitor" } else { "user" }, now));
+                if is_public {
+                    // Of an unmet visitor no index tells that all of them pay.
+                    let public = self.scope_mut(ScopeId::Public(index));
+                    public.refill(now);
+                    for (own, free) in own.iter_mut().zip(public.available()) {
+                        *own = least(*own, free);
+                    }
+                }
             }
         }
         let mut account_limits = Vec::new();

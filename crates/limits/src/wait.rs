@@ -112,7 +112,7 @@ impl Gate {
         let (tenant, user, id) = (waiter.tenant, waiter.user, waiter.admit.ticket.clone());
         let need = waiter.need;
         *retry_at = None;
-        for payer in Self::payers(tenant, user) {
+        for payer in self.payers(tenant, user) {
             self.scope_mut(payer).refill(now);
         }
         let obstacle = self.obstacle(tenant, user, pool, &need, spot.class, is_aged);
@@ -136,7 +136,8 @@ impl Gate {
                     _ => now + HELD_MS,
                 };
                 match payer {
-                    ScopeId::User(_) => queue.sleep_user(spot, until),
+                    // What holds visitors up does not hold their tenant's servers up.
+                    ScopeId::User(_) | ScopeId::Public(_) => queue.sleep_user(spot, until),
                     _ => queue.sleep_tenant(spot.class, spot.tenant, until),
                 }
             }

@@ -479,3 +479,32 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn strictly_read_a_request_tells_what_a_page_may_be_forbidden() {
+    let strict = |body: &str, window: usize| {
+        let mut scanner = Scanner::new(Api::Messages).strict();
+        body.as_bytes().chunks(window).try_for_each(|part| scanner.feed(part)).unwrap();
+        scanner.finish().unwrap()
+    };
+    for window in [1, 7, 4_096] {
+        let facts =
+            strict(&with(r#""system":"Sei \"gut\" \u00fc\ud83d\ude00","temperature":1"#), window);
+        assert_eq!(facts.system_text.as_deref(), Some("Sei \"gut\" ü😀".as_bytes()));
+        assert!(facts.system && facts.other_field.is_none() && !facts.other_roles);
+    }
+    let plain = with(r#""system":"Be kind.","container":{"id":"c"}"#);
+    assert_eq!(facts(&plain).text, strict(&plain, 9).text, "it is counted alike");
+    assert_eq!(facts(&plain).system_text, None, "kept only where it is asked for");
+    assert_eq!(strict(&plain, 9).other_field.as_deref(), Some("container"));
+    let blocks = strict(&with(r#""system":[{"type":"text","text":"Be kind."}]"#), 9);
+    assert_eq!((blocks.system, blocks.system_text), (true, None));
+    let null = strict(&with(r#""system":null"#), 9);
+    assert_eq!((null.system, null.system_text), (false, None));
+    let long = strict(&with(&format!(r#""system":"{}""#, "x".repeat(9_999))), 100);
+    assert_eq!(long.system_text.map(|text| text.len()), Some(4_097));
+    let role = with("").replace(r#""role":"user""#, r#""role":"system""#);
+    assert!(role.contains("system") && strict(&role, 5).other_roles);
+    let escaped = strict(&with(r#""cont\u0061iner":1,"temperature":0"#), 3);
+    assert_eq!(escaped.other_field.as_deref(), Some("container"));
+}

@@ -65,11 +65,11 @@ pub(super) fn create(
     if !::keys::tenant_name_ok(&ask.tenant) {
         return Err(bad("tenant: not a tenant's name.".into()));
     }
-    match ask.kind.as_deref() {
-        None | Some("secret") => {}
-        Some("publishable") => return Err(bad("kind: publishable keys are not in use on this gate yet; leave it out for a secret key.".into())),
-        Some(_) => return Err(bad("kind: must be secret. Visitor tokens and admin tokens are not made here (`make token`).".into())),
-    }
+    let (kind, listed) = match ask.kind.as_deref() {
+        None | Some("secret") => (Kind::Secret, KeyKind::Secret),
+        Some("publishable") => (Kind::Publishable, KeyKind::Publishable),
+        Some(_) => return Err(bad("kind: must be secret or publishable. Visitor tokens are minted by POST /v1/visitors, admin tokens by `make token`.".into())),
+    };
     let scope_account = match ask.scope.as_deref() {
         None | Some("") => false,
         Some("account") => true,
@@ -78,10 +78,7 @@ pub(super) fn create(
     if ask.ttl_s.is_some_and(|ttl| ttl == 0 || ttl > TTL_S_MAX) {
         return Err(bad("ttl_s: must be 1 to 316224000 seconds (ten years), or left out.".into()));
     }
-    let random = random().ok_or_else(|| {
-        Problem::unavailable("tollgate_internal", "No randomness for a key's id. Retry.")
-    })?;
-    let mut claims = Claims::tenant_key(Kind::Secret, ask.tenant, ::keys::key_id(random));
+    let mut claims = Claims::tenant_key(kind, ask.tenant, new_id()?);
     claims.scope_account = scope_account;
     claims.priority_highest = ask.priority;
     claims.expires_ms = ask.ttl_s.map(|ttl| now + ttl * 1000);
@@ -93,17 +90,20 @@ pub(super) fn create(
     Ok(AdminInput::AddKey(Key {
         id: claims.id,
         tenant: claims.tenant.unwrap_or_default(),
-        kind: KeyKind::Secret,
+        kind: listed,
         created_ms: now,
         expires_ms: claims.expires_ms,
         revoked_ms: None,
     }))
 }
 
-fn random<const N: usize>() -> Option<[u8; N]> {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).ok()?;
-    Some(bytes)
+/// A fresh id for a key or token.
+pub(super) fn new_id() -> Result<String, Problem> {
+    let mut bytes = [0; 7];
+    getrandom::fill(&mut bytes).map_err(|_| {
+        Problem::unavailable("tollgate_internal", "No randomness for a key's id. Retry.")
+    })?;
+    Ok(::keys::key_id(bytes))
 }
 
 /// What can be a key's id in a path.

@@ -2,17 +2,18 @@
 //! at most a second old.
 
 use ::keys::Kind;
-use limits::message::{AccountLimits, LimitView, Millis, Pool, View};
+use limits::message::{AccountLimits, LimitView, Millis, Pool, PublishableView, View};
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
 use crate::isolate::Isolate;
-use crate::journey::Answer;
+use crate::journey::{Answer, Head};
 use crate::request::Headers;
 use crate::request::admit::view_message;
 use crate::request::auth;
 use crate::request::errors::Problem;
 use crate::request::parse::Wishes;
+use crate::request::publishable;
 
 /// When to ask again: the snapshot's own age, while something waits or runs low;
 /// a browser's guard learns the rest from response headers.
@@ -24,17 +25,23 @@ pub(super) struct Caller {
     user: Option<String>,
     account_scope: bool,
     key: String,
+    is_public: bool,
+    /// A visitor token's models; empty: all.
+    models: Vec<String>,
 }
 
 pub(super) fn caller(isolate: &Isolate, headers: &Headers, now: Millis) -> Result<Caller, Problem> {
     let wishes = Wishes::parse(headers)?;
     let caller = auth::caller(isolate, headers, &wishes, now)?;
     debug_assert!(caller.claims.kind != Kind::Admin, "auth::caller refuses admins");
+    let (key, is_public) = (caller.key().to_owned(), caller.is_public());
     Ok(Caller {
         tenant: caller.tenant,
         user: caller.user,
         account_scope: caller.claims.scope_account,
-        key: caller.claims.id,
+        key,
+        is_public,
+        models: caller.claims.models,
     })
 }
 
@@ -44,22 +51,17 @@ impl Caller {
     }
 
     /// The answer from the isolate's memory, where that is fresh.
-    pub(super) fn remembered(
-        &self,
-        isolate: &Isolate,
-        headers: &Headers,
-        now: Millis,
-    ) -> Option<Answer> {
+    pub(super) fn remembered(&self, isolate: &Isolate, head: &Head, now: Millis) -> Option<Answer> {
         let (view, at) =
             isolate.view(&self.tenant, self.user.as_deref(), self.account_scope, now)?;
-        self.tell(isolate, headers, view, *at).ok()
+        self.tell(isolate, head, view, *at).ok()
     }
 
     /// The answer from the Gate's.
     pub(super) fn answer(
         &self,
         isolate: &mut Isolate,
-        headers: &Headers,
+        head: &Head,
         text: &str,
         now: Millis,
     ) -> Result<Answer, Problem> {
@@ -71,13 +73,13 @@ impl Caller {
             view.clone(),
             now,
         );
-        self.tell(isolate, headers, &view, now)
+        self.tell(isolate, head, &view, now)
     }
 
     fn tell(
         &self,
         isolate: &Isolate,
-        headers: &Headers,
+        head: &Head,
         view: &View,
         at_ms: Millis,
     ) -> Result<Answer, Problem> {
@@ -91,9 +93,13 @@ impl Caller {
                 limit: None,
             }));
         }
+        let table = match self.is_public {
+            true => Some(publishable::table(&view.policy, head)?),
+            false => None,
+        };
         let told = Told {
             version: view.v,
-            models: models(isolate, view),
+            models: models(isolate, view, table, &self.models),
             limits: &view.limits,
             accounts: &view.account_limits,
             queue: Queue {
@@ -112,7 +118,7 @@ impl Caller {
         answer.headers.add("etag", &etag);
         answer.headers.add("cache-control", "private, no-cache");
         let same = |tag: &str| matches!(tag.trim().trim_start_matches("W/"), tag if tag == etag || tag == "*");
-        if headers.get("if-none-match").is_some_and(|tags| tags.split(',').any(same)) {
+        if head.headers.get("if-none-match").is_some_and(|tags| tags.split(',').any(same)) {
             answer.status = 304;
             return Ok(answer);
         }
@@ -166,11 +172,20 @@ fn by_id<S: Serializer>(models: &[(&str, Model<'_>)], to: S) -> Result<S::Ok, S:
 }
 
 /// The models that this caller may use.
-fn models<'a>(isolate: &'a Isolate, view: &View) -> Vec<(&'a str, Model<'a>)> {
+fn models<'a>(
+    isolate: &'a Isolate,
+    view: &View,
+    table: Option<&PublishableView>,
+    token: &[String],
+) -> Vec<(&'a str, Model<'a>)> {
     let Some(settings) = isolate.settings() else { return Vec::new() };
     providers::models::all()
         .iter()
-        .filter(|model| view.policy.allows(model.id))
+        .filter(|model| {
+            view.policy.allows(model.id)
+                && table.is_none_or(|table| table.allows(model.id))
+                && limits::policy::allows(token, model.id)
+        })
         .map(|model| {
             let account = settings.target(model.id).account_name.to_owned();
             let pool = Pool { account, class: model.class.into(), speed: "standard".into() };

@@ -7,6 +7,7 @@ mod key_calls;
 mod limits_view;
 mod ready;
 mod tenants;
+mod visitors;
 
 use ::keys::{Claims, Kind, Role};
 use limits::admin::{AdminInput, AdminReply};
@@ -42,6 +43,8 @@ enum Task {
     },
     /// `/v1/limits`.
     Limits(limits_view::Caller),
+    /// `/v1/visitors`.
+    Visitors(auth::Caller),
     /// `/admin/…`, for this admin.
     Admin { admin: Claims, call: Call },
 }
@@ -123,11 +126,14 @@ impl Errand {
             }
             ("GET" | "HEAD", "/v1/limits") => {
                 let caller = limits_view::caller(isolate, &self.head.headers, now)?;
-                if let Some(answer) = caller.remembered(isolate, &self.head.headers, now) {
+                if let Some(answer) = caller.remembered(isolate, &self.head, now) {
                     self.answer = answer;
                     return Ok((Task::Answered, Step::Answer));
                 }
                 Ok((Task::Limits(caller), Step::Ask))
+            }
+            (_, "/v1/visitors") => {
+                Ok((Task::Visitors(visitors::caller(isolate, &self.head, now)?), Step::Read))
             }
             (_, path) if path.starts_with("/admin/") => self.admin(isolate, now),
             ("GET" | "HEAD", path) if !path.starts_with("/v1/") => {
@@ -218,8 +224,14 @@ impl Journey for Errand {
         self.body.extend_from_slice(window);
     }
 
-    fn parsed(&mut self, _: &mut Isolate, _: Millis) {
+    fn parsed(&mut self, isolate: &mut Isolate, now: Millis) {
         self.step = Step::Ask;
+        if let Task::Visitors(caller) = &self.task
+            && let Some(policy) = isolate.policy_of(caller, now)
+        {
+            let body = text(&self.body);
+            self.fill(body.and_then(|body| visitors::mint(isolate, caller, policy, body, now)));
+        }
     }
 
     fn gate_method(&self) -> GateMethod {
@@ -232,6 +244,9 @@ impl Journey for Errand {
     fn gate_message(&mut self, isolate: &mut Isolate, _: &str, now: Millis) -> String {
         match &mut self.task {
             Task::Limits(caller) => caller.message(),
+            Task::Visitors(caller) => {
+                crate::request::admit::view_message(&caller.tenant, None, false)
+            }
             Task::Admin { admin, call } => {
                 let input = match call {
                     Call::GetTenants => Ok(AdminInput::Export),
@@ -265,16 +280,18 @@ impl Journey for Errand {
         }
     }
 
-    fn replied(&mut self, isolate: &mut Isolate, text: &str, now: Millis) {
+    fn replied(&mut self, isolate: &mut Isolate, reply: &str, now: Millis) {
         let result = match &mut self.task {
             Task::Answered => return,
             Task::Ready { viewer } => {
                 isolate.gate_answered(now);
                 // To a denied token the Gate says null.
-                Ok(ready::answer(isolate, viewer.is_some() && text != "null", None))
+                Ok(ready::answer(isolate, viewer.is_some() && reply != "null", None))
             }
-            Task::Limits(caller) => caller.answer(isolate, &self.head.headers, text, now),
-            Task::Admin { call, .. } => match json::from_str(text) {
+            Task::Limits(caller) => caller.answer(isolate, &self.head, reply, now),
+            Task::Visitors(caller) => text(&self.body)
+                .and_then(|body| visitors::replied(isolate, caller, body, reply, now)),
+            Task::Admin { call, .. } => match json::from_str(reply) {
                 Err(_) => Err(gate_unreachable()),
                 Ok(Value::Null) => Err(Problem::unauthorized(
                     "tollgate_key_revoked",

@@ -4,7 +4,7 @@
 use limits::borrow;
 use limits::message::{
     Admit, Decision, Event, Millis, PolicyView, Pool, Priority, Progress, Reason, Refusal, Reply,
-    VERSION, View,
+    VERSION, View, VisitorBounds,
 };
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +13,7 @@ use super::auth::{self, Caller};
 use super::errors::Problem;
 use super::estimate::Size;
 use super::parse::{Endpoint, Wishes};
+use super::publishable;
 use crate::isolate::{self, Isolate};
 use crate::journey::{GateMethod, Step};
 
@@ -136,7 +137,8 @@ pub(super) fn message(
         call.admission.borrows_since = Some(now);
     }
     let admit = admit(passage, now, None);
-    wrap(isolate, admit.as_ref(), events, isolate.policy_version(tenant, now), lend)
+    let bounds = passage.caller.bounds();
+    wrap(isolate, admit.as_ref(), bounds, events, isolate.policy_version(tenant, now), lend)
 }
 
 /// Takes the leave from a lease, where this isolate holds one that is good for
@@ -178,7 +180,7 @@ pub(super) fn admit(passage: &Passage, now: Millis, running: Option<Progress>) -
         asked_ms,
         tenant: passage.caller.tenant.clone(),
         user: passage.caller.user.clone(),
-        key: passage.caller.claims.id.clone(),
+        key: passage.caller.key().to_owned(),
         pool: call.route.pool.clone(),
         model: call.ticket.model.clone(),
         priority,
@@ -195,6 +197,7 @@ pub(super) fn admit(passage: &Passage, now: Millis, running: Option<Progress>) -
 pub(super) fn wrap(
     isolate: &Isolate,
     admit: Option<&Admit>,
+    bounds: Option<VisitorBounds>,
     events: &str,
     policy_version: Option<u64>,
     lend: u32,
@@ -206,6 +209,10 @@ pub(super) fn wrap(
     }
     if let Some(version) = policy_version {
         text.push_str(&format!(",\"policy_version\":{version}"));
+    }
+    if let Some(bounds) = bounds.and_then(|bounds| serde_json::to_string(&bounds).ok()) {
+        text.push_str(",\"visitor\":");
+        text.push_str(&bounds);
     }
     if lend > 0 {
         text.push_str(&format!(",\"lend\":{lend}"));
@@ -278,7 +285,7 @@ pub(super) fn replied(
     Ok(())
 }
 
-fn not_understood() -> Problem {
+pub(super) fn not_understood() -> Problem {
     Problem::unavailable(
         "tollgate_gate_unreachable",
         "The Gate's reply was not understood; a deploy may be under way. Retry in 2 seconds.",
@@ -290,7 +297,7 @@ fn not_understood() -> Problem {
 fn policy_known(passage: &mut Passage, isolate: &Isolate, now: Millis) -> Result<(), Problem> {
     let policy = isolate.policy(&passage.caller.tenant, now);
     let (known, lives) = policy.map_or((false, false), |policy| {
-        (policy.known, policy.keys.contains(&passage.caller.claims.id))
+        (policy.known, policy.keys.iter().any(|key| key == passage.caller.key()))
     });
     let reason = match (known, lives) {
         (false, _) => Some(Reason::UnknownTenant),
@@ -307,7 +314,7 @@ fn policy_known(passage: &mut Passage, isolate: &Isolate, now: Millis) -> Result
     admission.priority = priority;
     admission.deadline_ms = admission.asked_ms + wait_ms;
     admission.stage = Stage::Admit;
-    passage.models_allowed(isolate, now)?;
+    passage.allowed(isolate, now)?;
     passage.find_cache_entry(isolate, now)?;
     passage.step = passage.call()?.admission.next();
     Ok(())
@@ -320,6 +327,8 @@ fn refused(
     refusal: &Refusal,
     now: Millis,
 ) -> Problem {
+    let told = passage.caller.is_public().then(|| publishable::told(refusal));
+    let refusal = told.as_ref().unwrap_or(refusal);
     if let Some((pool, size)) = sized(passage, now) {
         isolate.learn_refusal(
             &passage.caller.tenant,
@@ -352,7 +361,8 @@ fn sized(passage: &Passage, now: Millis) -> Option<(Pool, isolate::Size)> {
 
 /// The Gate did not reply in 2 s, or threw (invariant 11).
 pub(super) fn gate_failed(passage: &mut Passage, overloaded: bool) -> Result<(), Problem> {
-    let left = passage.client_left;
+    // Whoever can read a page could use the account without any limit.
+    let left = passage.client_left || passage.caller.is_public();
     let call = passage.call()?;
     if call.route.fail_open && !left {
         call.ticket.unasked = true;

@@ -1,11 +1,12 @@
 //! Step 2: who asks. A signed key is verified without a look-up; forgeries die here.
 
 use keys::{Claims, KeyError, Kind};
-use limits::message::{Millis, Priority};
+use limits::message::{EndUser, Millis, Priority, VisitorBounds};
 
 use super::errors::Problem;
 use super::headers::Headers;
 use super::parse::Wishes;
+use super::publishable;
 use crate::isolate::Isolate;
 
 /// A verified caller.
@@ -15,8 +16,26 @@ pub struct Caller {
     pub claims: Claims,
     /// The tenant that pays.
     pub tenant: String,
-    /// Its end user, where one is named.
+    /// Its end user, where one is named or is a visitor: [`EndUser`]'s text.
     pub user: Option<String>,
+}
+
+impl Caller {
+    /// The id of the key that must live: a visitor token's is its minter's.
+    pub fn key(&self) -> &str {
+        self.claims.minted_by.as_deref().unwrap_or(&self.claims.id)
+    }
+
+    /// Whether everybody can read the credential.
+    pub fn is_public(&self) -> bool {
+        matches!(self.claims.kind, Kind::Publishable | Kind::Visitor)
+    }
+
+    /// What its token says that its day holds, where it does.
+    pub fn bounds(&self) -> Option<VisitorBounds> {
+        let Claims { tokens, microusd, .. } = self.claims;
+        (tokens.is_some() || microusd.is_some()).then_some(VisitorBounds { tokens, microusd })
+    }
 }
 
 /// Verifies the one credential of a request to the provider's API.
@@ -35,12 +54,7 @@ pub fn caller(
                 "This is an admin token: it opens /admin only. Use a secret key (tg_sk_…) from `make key TENANT=NAME`.",
             ));
         }
-        Kind::Publishable | Kind::Visitor => {
-            return Err(Problem::forbidden(
-                "tollgate_wrong_key_kind",
-                "Publishable keys and visitor tokens are not in use on this gate yet. Use a secret key (tg_sk_…) from a server.",
-            ));
-        }
+        Kind::Publishable | Kind::Visitor => publishable::headers(headers)?,
     }
     let tenant = claims.tenant.clone().unwrap_or_default();
     if let (Some(most), Some(asked)) = (claims.priority_highest, wishes.priority)
@@ -51,7 +65,11 @@ pub fn caller(
             "x-tollgate-priority: above the highest of this key. Lower it, or use another key.",
         ));
     }
-    let user = claims.user.clone().or_else(|| wishes.user.clone());
+    let user = match (claims.kind, claims.user.as_deref()) {
+        (Kind::Visitor, Some(user)) => Some(EndUser::Visitor(user).text()),
+        (Kind::Publishable, _) => Some(EndUser::Address(&publishable::address(headers)).text()),
+        _ => wishes.user.clone(),
+    };
     Ok(Caller { claims, tenant, user })
 }
 

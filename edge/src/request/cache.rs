@@ -4,6 +4,7 @@
 //! end user (invariant 7). Only complete, successful answers are kept
 //! (invariant 12). Storage is `edge/js/cache.mjs`.
 
+use keys::Kind;
 use limits::message::{Millis, PolicyView};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -54,7 +55,10 @@ impl Canonical {
         wishes: &Wishes,
         now: Millis,
     ) -> Option<Self> {
+        // Several people may share an address, but not each other's answers.
+        let is_address = caller.claims.kind == Kind::Publishable;
         let wanted = match wishes.cache.mode {
+            _ if is_address => false,
             CacheMode::Skip => false,
             CacheMode::Default | CacheMode::Only | CacheMode::Refresh => true,
             CacheMode::Unset => {

@@ -176,6 +176,10 @@ fn described(limit: &LimitView) -> String {
         // An account's level is not the caller's to know.
         return format!("the provider account's {kind}");
     }
+    if limit.capacity == 0 {
+        // Nor is what its tenant or all visitors have left a visitor's.
+        return format!("the {kind} of the {} scope", limit.scope);
+    }
     format!("{} of {} {kind} left ({})", left, limit.capacity, limit.scope)
 }
 

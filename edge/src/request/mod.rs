@@ -5,6 +5,7 @@
 //! | 1 | parse | head and body become typed values |
 //! | 2 | auth | signed key → caller, without a look-up |
 //! | 3 | route | model → account, pool, time-outs |
+//! |   | publishable | what pages may ask for |
 //! | 4 | estimate | input tokens and the most that it can cost |
 //! | 5 | cache | a scoped key, where an answer may be kept |
 //! | 6 | admit | the Gate's decision |
@@ -24,6 +25,7 @@ pub mod estimate;
 pub mod headers;
 pub mod meter;
 pub mod parse;
+pub mod publishable;
 pub mod route;
 pub mod settle;
 pub mod upstream;
@@ -90,8 +92,13 @@ impl Passage {
         endpoint: Endpoint,
         now: Millis,
     ) -> Result<Self, (Head, Problem)> {
-        let begun = Wishes::parse(&head.headers)
-            .and_then(|wishes| Ok((auth::caller(isolate, &head.headers, &wishes, now)?, wishes)));
+        let begun = Wishes::parse(&head.headers).and_then(|wishes| {
+            let caller = auth::caller(isolate, &head.headers, &wishes, now)?;
+            if caller.is_public() {
+                publishable::endpoint(&endpoint)?;
+            }
+            Ok((caller, wishes))
+        });
         let (caller, wishes) = match begun {
             Ok(begun) => begun,
             Err(problem) => return Err((head, problem)),
@@ -100,7 +107,9 @@ impl Passage {
             Endpoint::Post(api) => {
                 let caches = *api == Api::Messages;
                 let wanted = || cache::Canonical::wanted(isolate, &caller, &wishes, now);
-                Body::Scanned(Box::new(Scanner::new(*api)), if caches { wanted() } else { None })
+                let scanner = Scanner::new(*api);
+                let scanner = if caller.is_public() { scanner.strict() } else { scanner };
+                Body::Scanned(Box::new(scanner), if caches { wanted() } else { None })
             }
             Endpoint::Unmetered(_) => Body::Opaque,
         };
@@ -141,7 +150,7 @@ impl Passage {
         let ticket = Ticket::new(&self.head.id, &self.caller, &route, &facts, &size);
         self.call = Some(Call { facts, route, size, canonical, cache: None, admission, ticket });
         if isolate.policy_of(&self.caller, now).is_some() {
-            self.models_allowed(isolate, now)?;
+            self.allowed(isolate, now)?;
             self.find_cache_entry(isolate, now)?;
         }
         if let Some(refusal) = admit::remembered(self, isolate, now) {
@@ -151,9 +160,15 @@ impl Passage {
         Ok(())
     }
 
-    /// Every model that the body names, advisors and fallbacks included, must be
-    /// the tenant's to use.
-    fn models_allowed(&self, isolate: &Isolate, now: Millis) -> Result<(), Problem> {
+    /// What the tenant's policy says of the request: every model that the body
+    /// names, advisors and fallbacks included, must be the tenant's to use, and all
+    /// of it a page's, where it comes from one.
+    fn allowed(&self, isolate: &Isolate, now: Millis) -> Result<(), Problem> {
+        if let Some(call) = self.call.as_ref().filter(|_| self.caller.is_public()) {
+            let policy = isolate.policy(&self.caller.tenant, now);
+            let Self { caller, head, endpoint, .. } = self;
+            publishable::request(caller, head, endpoint, &call.facts, policy)?;
+        }
         let Some((call, policy)) = self.call.as_ref().zip(isolate.policy(&self.caller.tenant, now))
         else {
             return Ok(());

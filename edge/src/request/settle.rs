@@ -41,7 +41,7 @@ impl Ticket {
             unasked: false,
             tenant: caller.tenant.clone(),
             user: caller.user.clone(),
-            key: caller.claims.id.clone(),
+            key: caller.key().to_owned(),
             pool: route.pool.clone(),
             model: super::route::clipped(&facts.model).to_owned(),
             size: *size,

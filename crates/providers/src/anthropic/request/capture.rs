@@ -13,6 +13,10 @@ use crate::models::{Runs, runs};
 const TOP_KEYS_MAX: usize = 256;
 /// Betas kept by name; the API knows some 40.
 const BETAS_MAX: usize = 64;
+/// Fields that no decision depends on and that shape an answer, no more (API
+/// reference, Messages, 2026-11). Others may run something, or bill for it.
+const SHAPING: [&[u8]; 6] =
+    [b"temperature", b"top_p", b"top_k", b"stop_sequences", b"output_format", b"output_config"];
 /// Fallbacks and advisors; more than a handful makes no sense.
 const OTHER_MODELS_MAX: usize = 16;
 
@@ -28,6 +32,12 @@ impl Reader {
         let mut twice = field.once() && frame.seen & bit != 0;
         frame.seen |= bit;
         let top = frame.field == Field::Root;
+        if top && self.strict && field == Field::Json && self.facts.other_field.is_none() {
+            let name = self.captured.as_slice();
+            if self.overflow || !SHAPING.contains(&name) {
+                self.facts.other_field = Some(String::from_utf8_lossy(name).into_owned());
+            }
+        }
         if top && !field.once() {
             let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(&self.captured);
             twice |= self.top_keys.contains(&hash) && !self.overflow;
@@ -117,6 +127,7 @@ impl Reader {
                 }
             }
             Field::Ttl => facts.cache_1h |= value != b"5m",
+            Field::Role => facts.other_roles |= !matches!(value, b"user" | b"assistant"),
             Field::ServiceTier => facts.service_tier = Some(text()),
             Field::InferenceGeo => facts.inference_geo = Some(text()),
             Field::OtherModel if facts.other_models.len() < OTHER_MODELS_MAX => {

@@ -6,6 +6,9 @@ use crate::Speed;
 use crate::models::{self, ModelInfo};
 use crate::price::{self, CacheWrites, Cost, Terms};
 
+/// More of a system prompt is not kept.
+pub const SYSTEM_BYTES_KEPT: usize = 4_097;
+
 /// What a request asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -69,6 +72,14 @@ pub struct Facts {
     pub messages: u32,
     /// Whether there is a system prompt.
     pub system: bool,
+    /// Its bytes, where it is one string, and cut where it is longer than
+    /// [`SYSTEM_BYTES_KEPT`] (only [`super::Scanner::strict`]).
+    pub system_text: Option<Vec<u8>>,
+    /// Whether a message has another role than user and assistant (only strictly).
+    pub other_roles: bool,
+    /// A field that is not among those that shape an answer and no more (only
+    /// strictly).
+    pub other_field: Option<String>,
     /// Whether `metadata.user_id` is set.
     pub user_id: bool,
     /// `service_tier`.

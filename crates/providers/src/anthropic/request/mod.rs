@@ -14,7 +14,7 @@ mod parts;
 mod reader;
 mod source;
 
-pub use facts::{Facts, Text, Thinking, ToolChoice};
+pub use facts::{Facts, SYSTEM_BYTES_KEPT, Text, Thinking, ToolChoice};
 #[cfg(feature = "parts")]
 pub use parts::Part;
 
@@ -58,6 +58,14 @@ impl Scanner {
     /// For a body of this endpoint.
     pub fn new(api: Api) -> Self {
         Self { api, parser: Parser::new(), reader: Reader::default(), bytes: 0 }
+    }
+
+    /// Also notes what a caller may be forbidden whose key everybody can read:
+    /// the system prompt's text, roles and fields beyond the usual.
+    #[must_use]
+    pub fn strict(mut self) -> Self {
+        self.reader.strict = true;
+        self
     }
 
     /// Reads the next window, of any size.

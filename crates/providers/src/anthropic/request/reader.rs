@@ -5,7 +5,7 @@ use tokens::FeatureScanner;
 
 use super::field::{self, ARRAY, Field, OBJECT};
 use super::source::{Sent, Source};
-use super::{Api, Facts, Invalid, Thinking};
+use super::{Api, Facts, Invalid, SYSTEM_BYTES_KEPT, Thinking};
 use crate::json::{Handler, Token};
 
 /// Short strings are kept this far. Model ids have some 30 bytes.
@@ -30,6 +30,8 @@ pub(super) struct Reader {
     pub(super) top_keys: Vec<u64>,
     section: Section,
     text: [FeatureScanner; 4],
+    /// See [`super::Scanner::strict`].
+    pub(super) strict: bool,
     pub(super) source: Option<Source>,
     pub(super) tool: ToolSoFar,
     pub(super) thinking: ThinkingSoFar,
@@ -60,6 +62,8 @@ enum Mode {
     /// A string or number that a decision depends on.
     Capture(Field),
     Text,
+    /// Text of the system prompt, which is kept.
+    System,
     /// A scalar within JSON that reaches the model as such.
     JsonText,
     Opaque,
@@ -291,7 +295,18 @@ impl Handler for Reader {
             (Field::Text | Field::MessageContent | Field::BlockContent, _) => Mode::Text,
             (Field::System, _) => {
                 self.facts.system = true;
-                Mode::Text
+                match self.strict {
+                    true => {
+                        self.facts.system_text = Some(Vec::new());
+                        Mode::System
+                    }
+                    false => Mode::Text,
+                }
+            }
+            (Field::Role, _) if self.strict => {
+                self.captured.clear();
+                self.overflow = false;
+                Mode::Capture(field)
             }
             // A search result's source is a string.
             (Field::Source | Field::ToolChange, _) => Mode::Text,
@@ -322,7 +337,7 @@ impl Handler for Reader {
             }
         };
         match self.mode {
-            Mode::Text => self.text[self.section as usize].boundary(),
+            Mode::Text | Mode::System => self.text[self.section as usize].boundary(),
             Mode::JsonText if string => self.text[self.section as usize].feed(b"\""),
             Mode::JsonText if token == Token::True => {
                 self.text[self.section as usize].feed(b"true")
@@ -348,6 +363,12 @@ impl Handler for Reader {
                 self.overflow |= kept < text.len();
                 // What is not kept is still counted.
                 self.facts.add_opaque(text.len() - kept);
+            }
+            Mode::System => {
+                self.text[self.section as usize].feed(text);
+                let kept = self.facts.system_text.get_or_insert_default();
+                let room = SYSTEM_BYTES_KEPT.saturating_sub(kept.len());
+                kept.extend_from_slice(&text[..text.len().min(room)]);
             }
             Mode::Opaque => {
                 self.facts.add_opaque(text.len());
