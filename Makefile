@@ -44,7 +44,7 @@ GATE ?= http://127.0.0.1:8787
 apply: tools ## bring FILE=tenants.toml in force: [GATE=URL] [PRUNE=1] [DRY_RUN=1]
 	@$(TOLLGATE) apply $(or $(FILE),$(error FILE=tenants.toml is needed)) --gate $(GATE) $(if $(PRUNE),--prune) $(if $(DRY_RUN),--dry-run)
 
-key: tools ## a new key, printed once: TENANT=NAME [KIND=secret] [SCOPE=account] [GATE=URL]
+key: tools ## a new key, printed once: TENANT=NAME [KIND=publishable] [SCOPE=account] [GATE=URL]
 	@$(TOLLGATE) key --tenant $(or $(TENANT),$(error TENANT=NAME is needed)) --gate $(GATE) $(if $(KIND),--kind $(KIND)) $(if $(SCOPE),--scope $(SCOPE))
 
 token: tools ## an admin token, signed offline: [ROLE=owner]

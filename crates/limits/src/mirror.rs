@@ -255,8 +255,16 @@ impl Mirror {
         std::array::from_fn(|kind| {
             let bucket = self.buckets[kind].as_ref()?;
             let promised = if kind == 2 { promised } else { 0 };
-            Some(bucket.level().saturating_sub(promised).saturating_sub(self.lent[kind]))
+            let lent = self.held_lent(kind, bucket);
+            Some(bucket.level().saturating_sub(promised).saturating_sub(lent))
         })
+    }
+
+    /// What lent tickets hold of a bucket. Half of it is the most that is lent; there
+    /// are more where the limit fell since. Those were mostly used before, and must
+    /// not shut everyone out until the last of them is settled.
+    fn held_lent(&self, kind: usize, bucket: &Bucket) -> i64 {
+        self.lent[kind].min(lent_max(bucket))
     }
 
     /// Output that running requests may still draw.
@@ -322,11 +330,12 @@ impl Mirror {
             // Room beyond the capacity would shut lower priorities out for good.
             let room = signed(room[kind].min(bucket.capacity().saturating_sub(fits)));
             let owed = if kind == 2 { self.promised(now) } else { 0 };
-            let before = owed.saturating_add(self.lent[kind]).saturating_add(signed(ahead[kind]));
+            let lent = self.held_lent(kind, bucket);
+            let before = owed.saturating_add(lent).saturating_add(signed(ahead[kind]));
             bucket.wait_ms(fits, before.saturating_add(room))
         });
         for bucket in self.second.iter().chain(self.ramp.as_ref().map(|ramp| &ramp.bucket)) {
-            let before = self.lent[0].saturating_add(signed(ahead[0]));
+            let before = self.held_lent(0, bucket).saturating_add(signed(ahead[0]));
             waits[0] = waits[0].max(bucket.wait_ms(1, before));
         }
         waits
@@ -497,14 +506,21 @@ impl Mirror {
         }
         self.history.record(now);
         for (kind, used) in used.map(signed).into_iter().enumerate().take(2) {
-            if let Some(bucket) = self.buckets[kind].as_mut().filter(|_| !seen) {
+            // One beyond what may be lent held nothing: the larger bucket, of before
+            // the limit fell, gave it.
+            let lent = self.lent[kind];
+            let gave = |bucket: &&mut Bucket| !seen && lent < lent_max(bucket);
+            if let Some(bucket) = self.buckets[kind].as_mut().filter(gave) {
                 bucket.take(used);
             }
             self.history.taken[kind] = self.history.taken[kind].saturating_add(used);
         }
-        for bucket in self.second.iter_mut().chain(self.ramp.as_mut().map(|ramp| &mut ramp.bucket))
-        {
-            bucket.take(1);
+        let lent = self.lent[0];
+        if let Some(second) = self.second.as_mut().filter(|second| lent < lent_max(second)) {
+            second.take(1);
+        }
+        if let Some(ramp) = &mut self.ramp {
+            ramp.bucket.take(1);
         }
         let Some((output, ms)) = output else { return };
         self.take_output(signed(output));
@@ -604,6 +620,11 @@ impl Mirror {
         let rest = rest.max(self.ghosts.0.min(self.promised(now)));
         Some(SavedPool { at: now, limits, floors, held_until, learned, rest })
     }
+}
+
+/// The most of a bucket that is lent at one time.
+fn lent_max(bucket: &Bucket) -> i64 {
+    signed(bucket.capacity() / 2)
 }
 
 /// What a margin is in a bucket's tokens: at least one.

@@ -175,6 +175,17 @@ fn an_answer_from_before_a_change_of_limits_says_nothing_though_its_ticket_was_l
 }
 
 #[test]
+fn a_limit_that_falls_below_what_is_lent_shuts_nobody_out() {
+    let mut shell = Shell::new(far(), FREE);
+    lease(&mut shell, "a", 64).expect("far from every limit");
+    shell.event(Event::Observed(observed("a", 200, Some((600, 500)))));
+    shell.pass(2_000);
+    // All of it runs: more than the 10 that a second has now.
+    assert_eq!(open(&mut shell).0, 65);
+    assert!(is_granted(&shell.admit(admit("b", "t"))));
+}
+
+#[test]
 fn an_isolate_draws_what_it_was_lent_and_asks_for_its_demand() {
     let size = Size { input_tokens: 1_000, max_tokens: 500, microusd_max: 50 };
     let lent = |id: &str, tickets| Lease {
