@@ -334,7 +334,7 @@ fn the_examples_of_the_documentation_are_sound() {
     let folder = Folder::new("docs");
     let examples: Vec<&str> =
         text.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-    assert_eq!(examples.len(), 5);
+    assert_eq!(examples.len(), 6);
     for example in examples {
         let of_tenants = example.starts_with("# tenants.toml\n");
         assert!(of_tenants || example.starts_with("# wrangler.toml\n"), "{example}");
