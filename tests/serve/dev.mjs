@@ -8,8 +8,13 @@ import { serve } from "./serve.mjs";
 
 const SECRETS = ".dev.vars";
 const STATE = ".state/dev";
-const KEY = `${STATE}/demo-key`;
-const TENANTS = { tenants: { demo: { weight: 1 } } };
+/** "tight" has limits that a person reaches, to see what the page and the gate say then. */
+const TENANTS = {
+  tenants: {
+    demo: { weight: 1 },
+    tight: { weight: 1, limits: { rpm: 6, itpm: 20_000, otpm: 4_000 }, budgets: [{ window: "day", usd: "0.50" }] },
+  },
+};
 
 const { values: args } = parseArgs({ options: { port: { type: "string", default: "8787" } } });
 const real = Boolean(process.env.REAL);
@@ -47,10 +52,11 @@ async function up() {
     config: { vars: { TOLLGATE_ACCOUNTS: { anthropic: { ...account, ...(upstream && { base_url: upstream.url }) } } } },
     tenants: TENANTS,
     env: { ...secrets, ...(upstream && { ANTHROPIC_API_KEY: EMULATOR_KEY }) },
+    emulator: upstream?.url,
     log: (line) => console.error(line),
   });
   running.push(gateway);
-  banner(gateway.url, await demoKey(gateway), await gateway.token("owner"));
+  banner(gateway.url, await keyOf(gateway, "demo"), await keyOf(gateway, "tight"), await gateway.token("owner"));
 }
 
 /**
@@ -58,30 +64,34 @@ async function up() {
  * program yesterday works today.
  *
  * @param {import("./serve.mjs").Server} gateway
+ * @param {string} tenant
  */
-async function demoKey(gateway) {
-  if (existsSync(KEY)) {
-    const key = readFileSync(KEY, "utf8");
+async function keyOf(gateway, tenant) {
+  const file = `${STATE}/${tenant}-key`;
+  if (existsSync(file)) {
+    const key = readFileSync(file, "utf8");
     const { ok } = await fetch(`${gateway.url}/v1/limits`, { headers: { "x-api-key": key } });
     if (ok) return key;
   }
-  const { key } = await gateway.key("demo");
-  writeFileSync(KEY, key, { mode: 0o600 });
+  const { key } = await gateway.key(tenant);
+  writeFileSync(file, key, { mode: 0o600 });
   return key;
 }
 
 /**
  * @param {string} url
  * @param {string} key
+ * @param {string} tight
  * @param {string} token
  */
-function banner(url, key, token) {
+function banner(url, key, tight, token) {
   console.log(`
 Tollgate runs in front of ${real ? "api.anthropic.com, with your key: requests cost money" : "an emulated provider: no account needed"}.
 
   page         ${url}/
   gateway      ${url}      the base URL for an SDK
   key          ${key}      for x-api-key, tenant "demo"
+  and          ${tight}      tenant "tight": 6 requests a minute, to see the page refuse
   admin token  ${token}
 
 Try it:

@@ -27,6 +27,7 @@ const { values: args } = parseArgs({
     port: { type: "string", default: "8787" },
     state: { type: "string" },
     bundle: { type: "string", default: path.join(ROOT, "dist/edge") },
+    emulator: { type: "string" },
   },
 });
 
@@ -103,15 +104,34 @@ async function workers(port) {
           {
             name: SITE,
             compatibilityDate: options.compatibilityDate,
-            modules: [
-              { type: /** @type {const} */ ("ESModule"), path: "site.mjs", contents: "export default {}" },
-            ],
+            modules: [{ type: /** @type {const} */ ("ESModule"), path: "site.mjs", contents: site(args.emulator) }],
             modulesRoot: ".",
-            assets: { ...assets, binding: undefined, routerConfig: { has_user_worker: false } },
+            assets: args.emulator
+              ? { ...assets, binding: undefined, run_worker_first: ["/deployment.json", "/emulator/stats"], routerConfig: { has_user_worker: true } }
+              : { ...assets, binding: undefined, routerConfig: { has_user_worker: false } },
           },
         ]
       : []),
   ];
+}
+
+/**
+ * Before an emulator the page may show what arrived there: its statistics come
+ * from the page's own origin, so that its policy stays the deployed one. What the
+ * page reads to know of it, www/deployment.json, says in production that there is none.
+ *
+ * @param {string | undefined} emulator
+ */
+function site(emulator) {
+  if (!emulator) return "export default {}";
+  return `export default {
+    async fetch(request) {
+      const { pathname } = new URL(request.url);
+      if (pathname === "/deployment.json") return Response.json({ emulator: "/emulator/stats" });
+      if (pathname === "/emulator/stats") return fetch(${JSON.stringify(emulator)} + pathname);
+      return new Response("Not found", { status: 404 });
+    },
+  }`;
 }
 
 /** @param {string} dir */

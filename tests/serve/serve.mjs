@@ -20,6 +20,7 @@ const MAIN = new URL("./main.mjs", import.meta.url).pathname;
  * @property {string} [state] a directory that outlives the server; none: a fresh one
  * @property {Record<string, string>} [env] secrets by name, over those of this process
  * @property {string} [bundle] directory of the bundle; none: dist/edge
+ * @property {string} [emulator] its address: the page then shows what arrived there
  * @property {(line: string) => void} [log] called with each line that the Worker or workerd writes
  *
  * @typedef {object} Server
@@ -52,6 +53,7 @@ export async function serve(options = {}) {
   }
   if (options.state) args.push("--state", options.state);
   if (options.bundle) args.push("--bundle", options.bundle);
+  if (options.emulator) args.push("--emulator", options.emulator);
 
   const child = fork(MAIN, args, {
     env: { ...process.env, ...options.env },

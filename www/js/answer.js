@@ -1,5 +1,6 @@
 // The answer on the page: text as it comes, facts beside it, or what went wrong.
 
+import { amount, named } from "./limits.js";
 import { make, show, the as $ } from "./page.js";
 
 /** @typedef {import("./message.js").Told} Told */
@@ -25,6 +26,7 @@ export class Answer {
     $("thinking").replaceChildren(this.#thinking);
     show($("thinking"), false);
     show($("problem"), false);
+    show($("text"), true);
     show($("answer"), true);
     $("answer").setAttribute("aria-busy", "true");
     this.#facts();
@@ -73,11 +75,16 @@ export class Answer {
   /** @param {Problem} problem */
   failed(problem) {
     this.#end();
+    // An answer that broke off stays; one that never began has no place.
+    show($("text"), this.#text.length > 0);
+    $("problem").dataset.local = String(problem.local === true);
+    $("problem-title").textContent = problem.local ? "Refused in this browser. Nothing was sent." : "Not answered";
     $("problem-says").textContent = problem.says;
     $("problem-code").textContent = [problem.status, problem.code].filter(Boolean).join(" · ");
+    why(problem.refusal);
     show($("problem"), true);
     const wait = problem.retryMs ? ` Try again in ${seconds(problem.retryMs)}.` : "";
-    say(`Not answered: ${problem.says}${wait}`);
+    say(problem.local ? `Refused in this browser, nothing was sent: ${problem.says}${wait}` : `Not answered: ${problem.says}${wait}`);
     this.#count(problem.retryMs);
   }
 
@@ -144,6 +151,29 @@ export class Answer {
       }),
     );
   }
+}
+
+/**
+ * What the guard compared.
+ *
+ * @param {import("../../wasm-client/types/index.js").Refusal | undefined} refusal
+ */
+function why(refusal) {
+  /** @type {[string, string][]} */
+  const rows = [];
+  if (refusal?.input) rows.push(["Counted here", `${NUMBER.format(refusal.input.lower)} to ${NUMBER.format(refusal.input.upper)} tokens`]);
+  if (refusal?.limit) {
+    const { scope, kind, level, capacity } = refusal.limit;
+    rows.push([named(scope, kind), `${amount(kind, Math.max(0, level))} left of ${amount(kind, capacity)}`]);
+  }
+  show($("problem-why"), rows.length > 0);
+  $("problem-why").replaceChildren(
+    ...rows.map(([name, value]) => {
+      const row = make("div");
+      row.append(make("dt", name), make("dd", value));
+      return row;
+    }),
+  );
 }
 
 /**

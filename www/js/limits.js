@@ -35,7 +35,11 @@ export class Limits {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
 
-  constructor() {
+  #learned;
+
+  /** @param {(models: string[]) => void} learned the models that the key may use */
+  constructor(learned) {
+    this.#learned = learned;
     document.addEventListener("visibilitychange", () => this.refresh());
     the("model").addEventListener("input", () => this.#draw());
   }
@@ -74,6 +78,7 @@ export class Limits {
         this.#told = await response.json();
         this.#etag = response.headers.get("etag") ?? "";
         says("");
+        this.#learned(Object.keys(this.#told.models ?? {}));
         this.#draw();
       } else if (response.status !== 304) {
         this.#told = undefined;
@@ -94,15 +99,8 @@ export class Limits {
 
   #draw() {
     const told = this.#told;
-    the("models").replaceChildren(
-      ...Object.keys(told?.models ?? {}).map((id) => {
-        const option = document.createElement("option");
-        option.value = id;
-        return option;
-      }),
-    );
     if (!told) return the("meters").replaceChildren();
-    const id = /** @type {HTMLInputElement} */ (the("model")).value.trim();
+    const id = /** @type {HTMLSelectElement} */ (the("model")).value;
     const accounts = (told.accounts ?? []).flatMap((/** @type {any} */ account) => account.limits);
     const own = [...told.limits, ...accounts].map(meter);
     the("meters").replaceChildren(...now(id, told.models[id]), ...own);
@@ -132,18 +130,35 @@ function now(id, model) {
 /** @param {{scope: string, kind: string, level: number, capacity: number, resets_ms: number}} limit */
 function meter({ scope, kind, level, capacity, resets_ms }) {
   const left = Math.max(level, 0);
-  const amount = (/** @type {number} */ value) => (kind === "microusd_day" ? `$${(value / 1e6).toFixed(2)}` : NUMBER.format(value));
-  const name = `${SCOPES[scope] ?? scope}: ${KINDS[kind] ?? kind.replaceAll("_", " ")}`;
+  const name = named(scope, kind);
   const line = make("div", undefined, "meter");
   const bar = document.createElement("meter");
   Object.assign(bar, { min: 0, max: capacity, low: capacity * LOW, high: capacity * LOW, optimum: capacity, value: left });
   bar.setAttribute("aria-label", name);
-  bar.textContent = `${amount(left)} of ${amount(capacity)}`;
-  line.append(make("span", name), make("strong", amount(left)), bar);
+  bar.textContent = `${amount(kind, left)} of ${amount(kind, capacity)}`;
+  line.append(make("span", name), make("strong", amount(kind, left)), bar);
   const window = kind.endsWith("_day") ? "new in" : "full in";
   const when = resets_ms > 0 ? `, ${window} ${seconds(resets_ms)}` : "";
-  line.append(make("span", `of ${amount(capacity)}${when}`, "quiet"));
+  line.append(make("span", `of ${amount(kind, capacity)}${when}`, "quiet"));
   return line;
+}
+
+/**
+ * A limit's name for people.
+ *
+ * @param {string} scope
+ * @param {string} kind
+ */
+export function named(scope, kind) {
+  return `${SCOPES[scope] ?? scope}: ${KINDS[kind] ?? kind.replaceAll("_", " ")}`;
+}
+
+/**
+ * @param {string} kind
+ * @param {number} value
+ */
+export function amount(kind, value) {
+  return kind === "microusd_day" ? `$${(value / 1e6).toFixed(2)}` : NUMBER.format(value);
 }
 
 /** @param {string} sentence */

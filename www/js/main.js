@@ -1,16 +1,25 @@
-// The page's controller: the form, and who is told what.
+// The page's controller: who is told of what is typed, and of what is sent.
 
 import { Answer } from "./answer.js";
+import { Counting } from "./counting.js";
+import { imageCosts, request, unsound, watchDraft } from "./draft.js";
+import { look, mark, watchEmulator } from "./emulator.js";
+import { showExact, showFailure, showMeasure } from "./figures.js";
 import { Limits } from "./limits.js";
 import { send } from "./message.js";
-import { show, the } from "./page.js";
+import { make, show, the } from "./page.js";
 import { fillSnippets } from "./snippets.js";
 import { watchState } from "./state.js";
+import { Tokens } from "./tokens.js";
+
+/** Where the key is kept if its owner says so: for this tab, until it is closed. */
+const KEPT = "tollgate-key";
 
 const form = /** @type {HTMLFormElement} */ (the("ask"));
 const key = /** @type {HTMLInputElement} */ (the("key"));
-const model = /** @type {HTMLInputElement} */ (the("model"));
-const maxTokens = /** @type {HTMLInputElement} */ (the("max-tokens"));
+const keep = /** @type {HTMLInputElement} */ (the("keep"));
+const model = /** @type {HTMLSelectElement} */ (the("model"));
+const maxWait = /** @type {HTMLInputElement} */ (the("max-wait"));
 const prompt = /** @type {HTMLTextAreaElement} */ (the("prompt"));
 const sendButton = /** @type {HTMLButtonElement} */ (the("send"));
 const stopButton = /** @type {HTMLButtonElement} */ (the("stop"));
@@ -22,27 +31,71 @@ let answer;
 
 watchState();
 fillSnippets();
-const limits = new Limits();
+void watchEmulator();
+const limits = new Limits(offer);
 
-key.addEventListener("change", () => {
-  const problem = key.value.trim() ? keyProblem() : "";
-  keySays(problem);
-  limits.follow(problem ? "" : key.value.trim());
+const counting = new Counting({
+  measured(measure, models) {
+    offer(models.filter((known) => !known.retired).map((known) => known.id));
+    showMeasure(measure);
+    imageCosts(measure.parts.find((/** @type {any} */ part) => part.name === "images")?.estimate);
+  },
+  changed(change) {
+    tokens.change(change);
+    if (document.activeElement === prompt) tokens.follow(prompt.selectionStart);
+    if (!claude()) showExact(change.tokens, change.encoding);
+    the("tokens-count").textContent = change.tokens.toLocaleString("en");
+    the("tokens-by").textContent = change.encoding;
+    tokensSay(claude() ? "Cut by OpenAI’s vocabulary, exactly, to show the shape of the text. Claude’s own is not published." : "");
+  },
+  cut: (id, cut) => tokens.cut(id, cut),
+  loading: (encoding) => tokensSay(`Loading ${encoding}, once…`),
+  failed(failure) {
+    // Claude's count needs no vocabulary: only the colours are missing.
+    if (claude() && failure.code === "bad_vocabulary") return tokensSay(`The tokens cannot be shown: ${failure.message}`);
+    showFailure(failure);
+  },
+  settled: () => void the("figures").setAttribute("aria-busy", "false"),
 });
+const tokens = new Tokens((id) => counting.draw(id));
+
+watchDraft(count);
+model.addEventListener("input", () => {
+  count();
+  show(the("no-send"), !claude());
+  sendButton.disabled = running !== undefined || !claude();
+});
+count();
+
+if (sessionStorage.getItem(KEPT)) {
+  key.value = sessionStorage.getItem(KEPT) ?? "";
+  keep.checked = true;
+  followKey();
+}
+// While it is typed: a sentence that came or went only when the field is left would
+// move Send away from under the pointer that is just pressing it.
+key.addEventListener("input", () => keySays(key.value.trim() ? keyProblem() : ""));
+key.addEventListener("change", () => {
+  followKey();
+  keepKey();
+});
+keep.addEventListener("change", keepKey);
+
 stopButton.addEventListener("click", () => running?.abort());
-prompt.addEventListener("keydown", (event) => {
+form.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
 });
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
-  if (running || !sound()) return;
+  if (running || !claude() || !sound()) return;
   running = new AbortController();
   busy(true);
   answer?.leave();
   answer = new Answer();
-  const ask = { key: key.value.trim(), model: model.value.trim(), prompt: prompt.value, maxTokens: maxTokens.valueAsNumber };
+  const ask = { key: key.value.trim(), waitS: maxWait.valueAsNumber, request: { model: model.value, ...request(prompt.value) } };
   const told = answer;
   try {
+    await mark();
     const problem = await send(ask, running.signal, (piece) => told.tell(piece));
     if (problem) told.failed(problem);
     else told.complete();
@@ -52,24 +105,56 @@ form.addEventListener("submit", async (event) => {
     running = undefined;
     busy(false);
     limits.follow(ask.key);
+    await look();
   }
 });
+
+function count() {
+  the("figures").setAttribute("aria-busy", "true");
+  counting.count(() => ({ choice: model.value, text: prompt.value, request: request("") }));
+}
+
+/** Whether the model is one that can also be asked. */
+function claude() {
+  return model.selectedOptions[0]?.dataset.exact === undefined;
+}
+
+/**
+ * Adds models to the picker: those that the counter knows, and those that a key may use.
+ *
+ * @param {string[]} ids
+ */
+function offer(ids) {
+  const known = new Set([...model.options].map((option) => option.value));
+  the("models-claude").append(...ids.filter((id) => id.startsWith("claude-") && !known.has(id)).map((id) => Object.assign(make("option", id), { value: id })));
+}
 
 /** Whether the form can be sent; says where it cannot, and goes there. */
 function sound() {
   const problem = keyProblem();
   keySays(problem);
-  const fields = [problem ? key : undefined, ...[model, maxTokens, prompt].filter((field) => !field.checkValidity())];
-  for (const field of [model, maxTokens, prompt]) field.setAttribute("aria-invalid", String(!field.checkValidity()));
-  const first = fields.find((field) => field !== undefined);
+  const waits = maxWait.checkValidity();
+  maxWait.setAttribute("aria-invalid", String(!waits));
+  const first = unsound() ?? (waits ? undefined : maxWait) ?? (problem ? key : undefined);
   first?.focus();
   return first === undefined;
+}
+
+function followKey() {
+  const problem = key.value.trim() ? keyProblem() : "";
+  keySays(problem);
+  limits.follow(problem ? "" : key.value.trim());
+}
+
+function keepKey() {
+  if (keep.checked && key.value.trim() && !keyProblem()) sessionStorage.setItem(KEPT, key.value.trim());
+  else sessionStorage.removeItem(KEPT);
 }
 
 function keyProblem() {
   const text = key.value.trim();
   if (!text) return "A key is needed.";
-  if (text.startsWith("sk-ant-")) return "This is a provider’s key. It belongs to the gate’s operator; a key for this form starts with tg_sk_.";
+  if (text.startsWith("sk-ant-")) return "This is a provider’s key. It belongs to the gate’s operator; a key for this form starts with tg_.";
   // Headers carry no others, and fetch would fail without a word.
   return /^[\x21-\x7e]+$/.test(text) ? "" : "A key has no spaces or letters beyond ASCII: copy it again.";
 }
@@ -81,11 +166,16 @@ function keySays(problem) {
   key.setAttribute("aria-invalid", String(problem !== ""));
 }
 
+/** @param {string} sentence */
+function tokensSay(sentence) {
+  the("tokens-says").textContent = sentence;
+}
+
 /** @param {boolean} is */
 function busy(is) {
   // The one with the focus goes last, so that the keyboard keeps its place.
   const focused = document.activeElement;
-  sendButton.disabled = is;
+  sendButton.disabled = is || !claude();
   stopButton.disabled = !is;
   if (is && focused === sendButton) stopButton.focus();
   if (!is && (focused === stopButton || document.activeElement === document.body)) sendButton.focus();

@@ -1,19 +1,22 @@
-// One request to POST /v1/messages, told as it goes.
+// One request to POST /v1/messages, told as it goes. It is sent through the guard,
+// whose refusals come back like the gate's own, but never left the browser.
 
+import { guard } from "/vendor/tollgate/browser/index.js";
 import { events } from "./sse.js";
 
 /**
  * @typedef {object} Ask
  * @property {string} key
- * @property {string} model
- * @property {string} prompt
- * @property {number} maxTokens
+ * @property {number} waitS at most in the gate's queue
+ * @property {Record<string, unknown>} request
  *
  * @typedef {object} Problem
  * @property {string} says the provider's or the gate's own sentence
  * @property {string} code `error_code`, or the error's type
  * @property {number} [status]
  * @property {number} [retryMs] when to come back
+ * @property {boolean} [local] refused by the guard: nothing was sent
+ * @property {import("../../wasm-client/types/index.js").Refusal} [refusal] what the guard knows of it
  *
  * @typedef {object} Told what is learned, piece by piece; each piece only what is new
  * @property {string} [text]
@@ -29,19 +32,40 @@ import { events } from "./sse.js";
 /** The versions of the API are dates; both are served. */
 export const VERSION = "2026-10-21";
 
+/** @type {{name: string, fetch: import("../../wasm-client/types/index.js").GuardedFetch} | undefined} */
+let guarded;
+/** The guard tells before it answers. @type {import("../../wasm-client/types/index.js").Refusal | undefined} */
+let refusal;
+
+/**
+ * One guard a key, so that it remembers what was used.
+ *
+ * @param {string} key
+ * @param {number} waitS
+ */
+function guardOf(key, waitS) {
+  const name = `${waitS} ${key}`;
+  if (guarded?.name === name) return guarded.fetch;
+  guarded?.fetch.close();
+  const limits = new URL("/v1/limits", location.href);
+  guarded = { name, fetch: guard({ limits, key, maxWait: waitS, onRefuse: (told) => (refusal = told) }) };
+  return guarded.fetch;
+}
+
 /**
  * @param {Ask} ask
  * @param {AbortSignal} signal
  * @param {(told: Told) => void} tell
  * @returns {Promise<Problem | undefined>} undefined: complete. Rejects with an AbortError when stopped.
  */
-export async function send({ key, model, prompt, maxTokens }, signal, tell) {
+export async function send({ key, waitS, request }, signal, tell) {
+  refusal = undefined;
   let response;
   try {
-    response = await fetch("/v1/messages", {
+    response = await guardOf(key, waitS)("/v1/messages", {
       method: "POST",
       headers: { "content-type": "application/json", "anthropic-version": VERSION, "x-api-key": key },
-      body: JSON.stringify({ model, max_tokens: maxTokens, stream: true, messages: [{ role: "user", content: prompt }] }),
+      body: JSON.stringify({ ...request, stream: true }),
       signal,
     });
   } catch (error) {
@@ -77,8 +101,13 @@ async function streamed(stream, tell) {
         // Its output_tokens are those so far: one or two.
         tell({ model: event.message?.model, usage: { input_tokens: event.message?.usage?.input_tokens } });
         break;
+      case "content_block_start":
+        if (event.content_block?.type === "tool_use") tell({ text: `\n→ ${event.content_block.name} ` });
+        break;
       case "content_block_delta":
         if (event.delta?.type === "text_delta") tell({ text: event.delta.text });
+        // A tool's input comes as JSON in pieces; to read it is the program's part.
+        if (event.delta?.type === "input_json_delta") tell({ text: event.delta.partial_json });
         if (event.delta?.type === "thinking_delta") tell({ thinking: event.delta.thinking });
         break;
       case "message_delta":
@@ -96,7 +125,8 @@ async function streamed(stream, tell) {
 /** @param {Response} response */
 async function refused(response) {
   const body = await response.json().catch(() => undefined);
-  return { ...problemOf(body), status: response.status, retryMs: retryMs(response.headers) };
+  const local = response.headers.get("x-tollgate-local") === "1";
+  return { ...problemOf(body), status: response.status, retryMs: retryMs(response.headers), local, refusal: local ? refusal : undefined };
 }
 
 /**

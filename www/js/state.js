@@ -15,10 +15,17 @@ export function watchState() {
   void ask();
   setInterval(() => document.visibilityState === "visible" && void ask(), POLL_MS);
   document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && void ask());
-  the("parts").addEventListener("submit", (event) => {
-    event.preventDefault();
-    token = /** @type {HTMLInputElement} */ (the("token")).value.trim();
+  const field = /** @type {HTMLInputElement} */ (the("token"));
+  const use = () => {
+    token = field.value.trim();
     void ask();
+  };
+  the("token-show").addEventListener("click", use);
+  // Within the page's one form, Enter would send the prompt.
+  field.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter") return;
+    event.preventDefault();
+    use();
   });
 }
 

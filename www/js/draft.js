@@ -1,0 +1,150 @@
+// The form's fields as a Messages request, and what is wrong with them.
+
+import { make, show, the } from "./page.js";
+
+/** What the API takes of one image. (docs, vision, 2026-10) */
+const IMAGE_BYTES_MAX = 5 * 1024 * 1024;
+const IMAGE_TYPES = ["image/jpeg", "image/png", "image/gif", "image/webp"];
+/** Roughly what one line of the preview's column holds. */
+const PREVIEW_PX = 64;
+
+const prompt = /** @type {HTMLTextAreaElement} */ (the("prompt"));
+const system = /** @type {HTMLTextAreaElement} */ (the("system"));
+const tools = /** @type {HTMLTextAreaElement} */ (the("tools"));
+const maxTokens = /** @type {HTMLInputElement} */ (the("max-tokens"));
+const file = /** @type {HTMLInputElement} */ (the("image"));
+
+/** @type {{type: string, data: string, width: number, height: number} | undefined} */
+let image;
+/** @type {unknown[] | undefined} the last that were sound */
+let toolList;
+
+/**
+ * Calls back after every change.
+ *
+ * @param {() => void} changed
+ */
+export function watchDraft(changed) {
+  for (const field of [prompt, system, maxTokens]) field.addEventListener("input", changed);
+  tools.addEventListener("input", () => {
+    readTools();
+    changed();
+  });
+  file.addEventListener("change", async () => {
+    await readImage(file.files?.[0]);
+    changed();
+  });
+  the("image-none").addEventListener("click", async () => {
+    file.value = "";
+    await readImage(undefined);
+    changed();
+    file.focus();
+  });
+  the("tools-example").addEventListener("click", () => {
+    tools.value = JSON.stringify([{ name: "get_weather", description: "The weather at a place, now.", input_schema: { type: "object", properties: { place: { type: "string" } }, required: ["place"] } }], null, 2);
+    readTools();
+    changed();
+    tools.focus();
+  });
+}
+
+/**
+ * The request, without its model.
+ *
+ * @param {string} text the prompt, which whoever counts brings across apart
+ */
+export function request(text) {
+  const content = image ? [{ type: "image", source: { type: "base64", media_type: image.type, data: image.data } }, { type: "text", text }] : text;
+  return {
+    max_tokens: maxTokens.valueAsNumber || 1,
+    ...(system.value.trim() && { system: system.value }),
+    ...(toolList?.length && { tools: toolList }),
+    messages: [{ role: "user", content }],
+  };
+}
+
+/** The first field that cannot be sent, if any; each is marked. */
+export function unsound() {
+  const bad = [prompt, maxTokens].filter((field) => !field.checkValidity());
+  for (const field of [prompt, maxTokens]) field.setAttribute("aria-invalid", String(!field.checkValidity()));
+  if (tools.getAttribute("aria-invalid") === "true") {
+    /** @type {HTMLDetailsElement} */ (tools.closest("details")).open = true;
+    return tools;
+  }
+  return bad[0];
+}
+
+function readTools() {
+  const text = tools.value.trim();
+  let wrong = "";
+  try {
+    const list = text ? JSON.parse(text) : [];
+    if (!Array.isArray(list)) wrong = "Tools are a list: [ … ].";
+    else if (!list.every((tool) => typeof tool?.name === "string")) wrong = "Each tool needs a name.";
+    else toolList = list;
+  } catch (error) {
+    wrong = `Not JSON yet: ${error instanceof Error ? error.message : error}`;
+  }
+  if (wrong) toolList = undefined;
+  says("tools", tools, wrong);
+  the("tools-sum").textContent = toolList?.length ? `${toolList.length} ${toolList.length === 1 ? "tool" : "tools"}` : "";
+}
+
+/** @param {File | undefined} from */
+async function readImage(from) {
+  image = undefined;
+  show(the("image-shown"), false);
+  the("image-sum").textContent = "";
+  if (!from) return says("image", file, "");
+  if (!IMAGE_TYPES.includes(from.type)) return says("image", file, "The API takes JPEG, PNG, GIF and WebP.");
+  if (from.size > IMAGE_BYTES_MAX) return says("image", file, `The API takes 5 MB; this has ${(from.size / 1048576).toFixed(1)} MB.`);
+  let bitmap;
+  try {
+    bitmap = await createImageBitmap(from);
+  } catch {
+    return says("image", file, "This file is not an image that the browser can read.");
+  }
+  const { width, height } = bitmap;
+  image = { type: from.type, data: await base64(from), width, height };
+  // Drawn, not linked: the page's policy need not allow addresses of images.
+  const canvas = /** @type {HTMLCanvasElement} */ (the("image-preview"));
+  const scale = PREVIEW_PX / Math.max(width, height);
+  canvas.width = Math.max(1, Math.round(width * scale));
+  canvas.height = Math.max(1, Math.round(height * scale));
+  canvas.getContext("2d")?.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+  bitmap.close();
+  the("image-says").textContent = `${width} × ${height} pixels`;
+  the("image-sum").textContent = from.name;
+  show(the("image-shown"), true);
+  says("image", file, "");
+}
+
+/** @param {number | undefined} tokens what the image costs, once that is counted */
+export function imageCosts(tokens) {
+  if (!image) return;
+  const size = `${image.width} × ${image.height} pixels`;
+  the("image-says").replaceChildren(size, ...(tokens === undefined ? [] : [" → ", make("strong", `${tokens.toLocaleString("en")} tokens`)]));
+}
+
+/** @param {Blob} blob */
+async function base64(blob) {
+  const reader = new FileReader();
+  await new Promise((resolve, reject) => {
+    reader.onload = resolve;
+    reader.onerror = () => reject(reader.error);
+    reader.readAsDataURL(blob);
+  });
+  const url = String(reader.result);
+  return url.slice(url.indexOf(",") + 1);
+}
+
+/**
+ * @param {string} id
+ * @param {HTMLElement} field
+ * @param {string} wrong
+ */
+function says(id, field, wrong) {
+  the(`${id}-wrong`).textContent = wrong;
+  show(the(`${id}-wrong`), wrong !== "");
+  field.setAttribute("aria-invalid", String(wrong !== ""));
+}

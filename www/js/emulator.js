@@ -1,0 +1,43 @@
+// The emulated provider's own counter, where there is one: what a local refusal
+// says, this shows. A deployed gate has none, and the card stays hidden.
+
+import { show, the } from "./page.js";
+
+const POLL_MS = 2_000;
+const NUMBER = new Intl.NumberFormat("en");
+
+let address = "";
+/** What had arrived when Send was last pressed. @type {number | undefined} */
+let before;
+
+/** Finds out whether there is one, and follows it. */
+export async function watchEmulator() {
+  const told = await fetch("/deployment.json").then((response) => response.json()).catch(() => ({}));
+  if (typeof told.emulator !== "string") return;
+  address = told.emulator;
+  show(the("emulator"), true);
+  await look();
+  setInterval(() => document.visibilityState === "visible" && void look(), POLL_MS);
+}
+
+/** Counts from here on. */
+export async function mark() {
+  if (address) before = await look();
+}
+
+/** Looks now. */
+export async function look() {
+  if (!address) return undefined;
+  const stats = await fetch(address, { cache: "no-store" }).then((response) => response.json()).catch(() => undefined);
+  if (!stats) return void (the("arrived").textContent = "?");
+  const sum = (/** @type {any[]} */ list) => list.reduce((total, value) => total + value, 0);
+  const pools = /** @type {any[]} */ (stats.pools ?? []);
+  const arrived = sum(Object.values(stats.answers ?? {})) + sum(pools.map((pool) => pool.in_flight));
+  the("arrived").textContent = NUMBER.format(arrived);
+  if (before !== undefined) {
+    the("arrived-since").textContent = NUMBER.format(arrived - before);
+    show(the("since"), true);
+  }
+  the("arrived-tokens").textContent = NUMBER.format(sum(pools.map((pool) => pool.input_tokens)));
+  return arrived;
+}
