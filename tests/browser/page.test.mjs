@@ -1,6 +1,7 @@
 // The page at /, as a person sees it, from the real gateway.
 
 import assert from "node:assert/strict";
+import { readdir, readFile } from "node:fs/promises";
 import { after, afterEach, before, beforeEach, test } from "node:test";
 import { ANSWER, puppet, SSE } from "../e2e/puppet.mjs";
 import { open, until } from "../e2e/world.mjs";
@@ -179,4 +180,14 @@ test("the policy lets no inline script or style, and nobody else's", options, as
   await page.evaluate(() => document.body.setAttribute("style", "color: red"));
   await complaint;
   assert.equal(await page.evaluate(() => document.body.style.color), "");
+});
+
+test("as it is deployed, the page holds no key and shows no emulator", options, async () => {
+  assert.equal(await page.isVisible("#emulator"), false);
+  assert.equal((await fetch(`${world.gateway.url}/emulator/stats`)).status, 404);
+  const www = new URL("../../www/", import.meta.url);
+  const files = (await readdir(www, { recursive: true, withFileTypes: true })).filter((entry) => entry.isFile());
+  for (const { parentPath, name } of files) assert.doesNotMatch(await readFile(`${parentPath}/${name}`, "latin1"), /\b(tg_(sk|pk|vt|ad)_|sk-ant-)[\w-]{8}/, name);
+  assert.ok(files.length > 15);
+  assert.deepEqual(complaints, []);
 });

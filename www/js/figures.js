@@ -82,7 +82,8 @@ function window_(tokens, most) {
   const [, level, words] = LEVELS.find(([from]) => permille >= from) ?? LEVELS[3];
   const bar = /** @type {HTMLMeterElement} */ (the("window-bar"));
   Object.assign(bar, { min: 0, max: most, low: most * 0.8, high: most * 0.9, optimum: 0, value: tokens });
-  const percent = `${(permille / 10).toFixed(permille < 100 ? 1 : 0)} % of ${NUMBER.format(most)}`;
+  const share = permille === 0 ? "under 0.1" : (permille / 10).toFixed(permille < 100 ? 1 : 0);
+  const percent = `${share} % of ${NUMBER.format(most)}`;
   bar.textContent = percent;
   the("window").dataset.level = level;
   the("window-says").textContent = words ? `${percent}, ${words}` : percent;

@@ -132,6 +132,7 @@ function meter({ scope, kind, level, capacity, resets_ms }) {
   const left = Math.max(level, 0);
   const name = named(scope, kind);
   const line = make("div", undefined, "meter");
+  line.classList.toggle("none", left === 0);
   const bar = document.createElement("meter");
   Object.assign(bar, { min: 0, max: capacity, low: capacity * LOW, high: capacity * LOW, optimum: capacity, value: left });
   bar.setAttribute("aria-label", name);

@@ -1,7 +1,6 @@
 // One request to POST /v1/messages, told as it goes. It is sent through the guard,
 // whose refusals come back like the gate's own, but never left the browser.
 
-import { guard } from "/vendor/tollgate/browser/index.js";
 import { events } from "./sse.js";
 
 /**
@@ -43,10 +42,13 @@ let refusal;
  * @param {string} key
  * @param {number} waitS
  */
-function guardOf(key, waitS) {
+async function guardOf(key, waitS) {
   const name = `${waitS} ${key}`;
   if (guarded?.name === name) return guarded.fetch;
   guarded?.fetch.close();
+  guarded = undefined;
+  // Only now, so that a page without it still shows the gate's state.
+  const { guard } = await import("/vendor/tollgate/browser/index.js");
   const limits = new URL("/v1/limits", location.href);
   guarded = { name, fetch: guard({ limits, key, maxWait: waitS, onRefuse: (told) => (refusal = told) }) };
   return guarded.fetch;
@@ -60,9 +62,16 @@ function guardOf(key, waitS) {
  */
 export async function send({ key, waitS, request }, signal, tell) {
   refusal = undefined;
+  let guardedFetch;
+  try {
+    guardedFetch = await guardOf(key, waitS);
+  } catch {
+    // Unguarded nothing is sent: that is what this form is for.
+    return { says: "The guard’s script was not loaded, so nothing was sent. `make build` brings it.", code: "no guard", local: true };
+  }
   let response;
   try {
-    response = await guardOf(key, waitS)("/v1/messages", {
+    response = await guardedFetch("/v1/messages", {
       method: "POST",
       headers: { "content-type": "application/json", "anthropic-version": VERSION, "x-api-key": key },
       body: JSON.stringify({ ...request, stream: true }),
