@@ -5,7 +5,7 @@
 // loop lives here and not in Rust so that a re-initialised module leaves no
 // client hanging, and because every await in Rust costs a promise more.
 import { Passage, GateMethod, Step, ready, gatePlace, leases, trapped, debugPanic } from "./core.mjs";
-import { report, take, putBack, flushSoon } from "./reports.mjs";
+import { report, take, putBack, flushSoon, watch } from "./reports.mjs";
 import { heldBytes, readBody, WINDOW_BYTES } from "./body.mjs";
 import { relay } from "./relay.mjs";
 import { look, keep } from "./cache.mjs";
@@ -136,6 +136,9 @@ class Walk {
     }
     if (reply === "") console.error(JSON.stringify({ event: "call_not_understood", reports: reports.length }));
     passage.replied(reply, Date.now());
+    if (method !== GateMethod.Admit) return;
+    const watching = watch(leases.lent_until(), giveBack, (reports) => this.sendReports(reports));
+    if (watching !== undefined) this.ctx.waitUntil(watching);
   }
 
   /** One attempt upstream. Undefined: there is a next step. */
@@ -238,15 +241,17 @@ class Walk {
   }
 
   flush() {
-    return flushSoon(giveBack, async (reports) => {
-      try {
-        await within(GATE_MS, gateOf(this.env).admit(`{"v":1,"events":[${reports.join(",")}]}`));
-        return true;
-      } catch {
-        putBack(reports);
-        return false;
-      }
-    });
+    return flushSoon(giveBack, (reports) => this.sendReports(reports));
+  }
+
+  async sendReports(reports) {
+    try {
+      await within(GATE_MS, gateOf(this.env).admit(`{"v":1,"events":[${reports.join(",")}]}`));
+      return true;
+    } catch {
+      putBack(reports);
+      return false;
+    }
   }
 
   /**
@@ -307,15 +312,13 @@ class Walk {
   }
 }
 
-/** Reports what is left of leases that are over. Returns when the last of the others ends, or 0. */
+/** Reports what is left of leases that are over. */
 function giveBack() {
   try {
     const events = leases.returns(Date.now());
     if (events !== "") report(events);
-    return leases.lent_until();
   } catch (error) {
     trapped(error);
-    return 0;
   }
 }
 

@@ -12,10 +12,12 @@ const PER_CALL = 64;
 const KEPT = 20_000;
 /** A flush that another request armed is trusted this long: its request may have been ended. */
 const ARMED_MS = 1_000;
+/** A watch wakes this long after its lease's end, and serves the leases until then. */
+const WATCH_MS = 500;
 
 let waiting = [];
 let armedUntil = 0;
-let guardedUntil = 0;
+let watchedUntil = 0;
 
 /** Keeps a report. */
 export function report(text) {
@@ -35,8 +37,7 @@ export function putBack(reports) {
 
 /**
  * Sees to it that what waits goes soon; returns what is left to do, if anything.
- * `gather()` may report more, and returns when it will again, or 0;
- * `send(reports)` makes one Gate call.
+ * `gather()` may report more; `send(reports)` makes one Gate call.
  */
 export function flushSoon(gather, send) {
   const now = Date.now();
@@ -45,23 +46,38 @@ export function flushSoon(gather, send) {
   return flush(gather, send);
 }
 
+async function flush(gather, send) {
+  await sleep(RIDE_MS);
+  armedUntil = 0;
+  gather();
+  await sendAll(send);
+}
+
+/**
+ * Sees to it that what a lease leaves is told when it is over, also where the
+ * isolate has fallen idle by then. `until` is its end, 0 for none. Returns what
+ * is left to do, if anything: one watch for all leases that end until it wakes.
+ */
+export function watch(until, gather, send) {
+  if (until <= watchedUntil) return undefined;
+  watchedUntil = until + WATCH_MS;
+  return wake(watchedUntil, gather, send);
+}
+
+async function wake(at, gather, send) {
+  await sleep(at - Date.now());
+  gather();
+  await sendAll(send);
+}
+
 /** Waits before the next try at a Gate that did not answer, within the 30 s that `waitUntil` gives. */
 const RETRY_MS = [1_000, 2_000, 4_000, 8_000];
 
-async function flush(gather, send) {
-  for (let wait = RIDE_MS; wait > 0; ) {
-    await sleep(wait);
-    armedUntil = 0;
-    const until = gather();
-    for (let tries = 0; waiting.length > 0; ) {
-      if (await send(take())) continue;
-      if (tries === RETRY_MS.length) return;
-      await sleep(RETRY_MS[tries++]);
-    }
-    // One stays for what comes due, so that an isolate which falls idle tells it.
-    const now = Date.now();
-    wait = until > now && now >= guardedUntil ? until - now : 0;
-    if (wait > 0) guardedUntil = until;
+async function sendAll(send) {
+  for (let tries = 0; waiting.length > 0; ) {
+    if (await send(take())) continue;
+    if (tries === RETRY_MS.length) return;
+    await sleep(RETRY_MS[tries++]);
   }
 }
 

@@ -70,6 +70,21 @@ test("a stream by a lent ticket settles, and one that its client leaves, too", a
   assert.equal((await world.stats()).in_flight, 0);
 });
 
+test("what long streams leave of a lease comes back while they run", async () => {
+  const key = await world.key("initech");
+  const left = new AbortController();
+  const body = ask("Lend me one", { stream: true, max_tokens: 20_000 }, "output-tokens=20000;tokens-per-s=50");
+  // Held, because a response that nobody holds is cancelled.
+  const streams = [];
+  for (let i = 0; i < 10; i++) streams.push(await world.post(key, body, { signal: left.signal }));
+  assert.ok(streams.every(({ status }) => status === 200));
+  assert.ok((await gate()).open > 10, "nothing is lent");
+  await until(async () => (await gate()).open === 10);
+  assert.equal((await world.stats()).in_flight, streams.length);
+  left.abort();
+  await until(async () => (await gate()).open === 0);
+});
+
 test("a key that is revoked while a lease is out ends with the lease", async () => {
   const { key, id } = await world.gateway.key("initech");
   for (let i = 0; i < REQUESTS; i++) await send(key);

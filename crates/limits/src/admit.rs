@@ -31,6 +31,12 @@ impl Gate {
         may_park: bool,
     ) -> Option<Decision> {
         let (id, attempt) = (admit.ticket.clone(), admit.attempt);
+        if admit.running.is_some()
+            && let Some(decision) = self.known(&admit)
+        {
+            // What runs is accounted for, whatever became of its key since.
+            return Some(decision);
+        }
         let tenant = match self.entitled(&admit) {
             Ok(tenant) => tenant,
             Err(reason) => {

@@ -88,6 +88,11 @@ impl Borrowed {
         let purse = self.purse(tenant, pool, asked);
         purse.asked = None;
         let Some(lease) = lease else { return };
+        if asked < purse.paused_until {
+            // The provider refused while the question was under way.
+            self.returns.push((lease.id, 0));
+            return;
+        }
         let left = purse.rest();
         purse.until = asked + lease.ttl_ms;
         purse.lease = Some(lease);

@@ -303,7 +303,8 @@ impl Gate {
         let queues = pools.flat_map(|pool| [pool.retry_at, pool.queue.wakes_at()]).flatten();
         let waiters = self.timers.first().map(|(at, _)| *at);
         // Expiry is coarse: nobody waits for it to the second.
-        let lists = [self.tickets.doubts.front(), self.tickets.expiries.front()];
+        let Tickets { doubts, expiries, leases, .. } = &self.tickets;
+        let lists = [doubts.front(), expiries.front(), leases.front()];
         let tickets = lists.into_iter().flatten().map(|(at, ..)| at.div_ceil(10_000) * 10_000);
         let unclaimed = self.tickets.unclaimed.first().map(|(at, ..)| *at);
         let quiet = (!self.loose.is_empty()).then_some(self.active_at + QUIET_MS);

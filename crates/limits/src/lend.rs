@@ -9,7 +9,7 @@ use crate::gate::Gate;
 use crate::message::{Admit, Lease, MicroUsd, Millis, TicketId, Tokens, Used, lent_ticket};
 use crate::scope::Need;
 use crate::settle::Usage;
-use crate::ticket::{Hold, Ticket};
+use crate::ticket::{DOUBT_MS, Hold, Ticket};
 
 /// How long an isolate draws on a lease: as long as a revoked key or a lowered
 /// limit may go unnoticed by it.
@@ -19,6 +19,8 @@ const TTL_MS: Millis = 2_000;
 pub(crate) const MOST: u32 = 64;
 /// Fewer are not worth it.
 pub(crate) const FEWEST: u32 = 4;
+/// In the memory of what is over: that an admit's lease went out.
+const LENT: u32 = u32::MAX;
 /// A ticket is good for requests up to so many times the size of the one that
 /// it was lent with.
 const LARGER: u64 = 2;
@@ -70,13 +72,15 @@ impl Gate {
         let tickets = tickets.min(u32::try_from(most).unwrap_or(MOST));
         let first = lent_ticket(&id, 0);
         // The same admit again: its lease went with the first reply.
-        let again = self.over.contains(&first, 0) || self.tickets.open.contains_key(&first);
+        let again = self.over.contains(&id, LENT) || self.tickets.open.contains_key(&first);
         if tickets < FEWEST || again {
             return None;
         }
         for number in 0..tickets {
             self.hold(&lent_ticket(&id, number), like.clone());
         }
+        self.over.add(&id, Some(LENT));
+        self.tickets.leases.push_back((self.now + DOUBT_MS, id.clone(), tickets));
         Some(Lease { id, tickets, input_tokens, max_tokens, microusd_max, ttl_ms: TTL_MS })
     }
 
@@ -84,25 +88,45 @@ impl Gate {
     pub(crate) fn take_back(&mut self, lease: &str, from: u32) {
         for number in from..MOST {
             let id = lent_ticket(lease, number);
-            let lent = self.tickets.open.get(&id).is_some_and(|t| t.hold == Hold::Lent);
+            let lent = self.is_lent(&id);
             let Some(ticket) = lent.then(|| self.tickets.remove(&id, 0)).flatten() else { return };
             self.close(&id, &ticket, &Usage::of(&Used::Nothing), None);
         }
     }
 
+    /// Lent tickets that were neither settled, told of nor returned for long:
+    /// their isolate is gone, and what it did with them unknown.
+    pub(crate) fn expire_leases(&mut self) {
+        while self.tickets.leases.front().is_some_and(|(due, ..)| *due <= self.now) {
+            let Some((_, lease, tickets)) = self.tickets.leases.pop_front() else { break };
+            for number in 0..tickets {
+                let id = lent_ticket(&lease, number);
+                if self.is_lent(&id)
+                    && let Some(ticket) = self.tickets.remove(&id, 0)
+                {
+                    self.close(&id, &ticket, &Usage::most(&ticket.need), None);
+                }
+            }
+        }
+    }
+
+    fn is_lent(&self, id: &str) -> bool {
+        self.tickets.open.get(id).is_some_and(|ticket| ticket.hold == Hold::Lent)
+    }
+
     /// A lent ticket is told of while its request runs: from now on it is a
-    /// ticket like any other.
-    pub(crate) fn claim(&mut self, id: &str, attempt: u32) {
+    /// ticket like any other. False where it is one already.
+    pub(crate) fn claim(&mut self, id: &str, attempt: u32) -> bool {
         let now = self.now;
-        let Some(ticket) = self.tickets.get_mut(id, attempt) else { return };
+        let Some(ticket) = self.tickets.get_mut(id, attempt) else { return false };
         if ticket.hold != Hold::Lent {
-            return;
+            return false;
         }
         ticket.hold = Hold::Taken;
-        ticket.heard = now;
+        (ticket.heard, ticket.renewed) = (now, now);
+        ticket.expires = now + self.settings.ticket_ttl_ms;
         let (tenant, pool, need) = (ticket.tenant, ticket.pool, ticket.need);
-        let due = (now + self.settings.ticket_ttl_ms, id.to_owned(), attempt);
-        self.tickets.expiries.push_back(due);
+        self.tickets.watch(id, attempt);
         for payer in self.payers(tenant, None) {
             self.scope_mut(payer).claim(&need);
             self.step.scopes.insert(payer);
@@ -111,5 +135,6 @@ impl Gate {
         mirror.unlend(&need);
         mirror.take(&need, now);
         self.step.touched.push(pool);
+        true
     }
 }

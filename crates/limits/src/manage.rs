@@ -236,7 +236,7 @@ impl Gate {
         let spend = |scope: &mut Scope| {
             scope.day.roll(now);
             let [spent, reserved, ceiling] = scope.day.amounts();
-            Spend { spent, reserved, ceiling, open: scope.open }
+            Spend { spent, reserved, ceiling, open: scope.held() }
         };
         let mut scopes = BTreeMap::new();
         scopes.insert("deployment".to_owned(), spend(self.scope_mut(ScopeId::Deployment)));

@@ -490,14 +490,12 @@ impl Mirror {
         debug_assert!(self.lent.iter().all(|lent| *lent >= 0), "lent = sum of the lent tickets");
     }
 
-    /// A lent ticket's request is over: what it used is taken now. `seen`: the
-    /// provider's own levels already told of its request and input.
+    /// A lent ticket's request is over: what it used is taken now.
     pub(crate) fn end_lent(
         &mut self,
         need: &Need,
         used: &Three,
         output: Option<(Tokens, Millis)>,
-        seen: bool,
         now: Millis,
     ) {
         self.unlend(need);
@@ -509,7 +507,7 @@ impl Mirror {
             // One beyond what may be lent held nothing: the larger bucket, of before
             // the limit fell, gave it.
             let lent = self.lent[kind];
-            let gave = |bucket: &&mut Bucket| !seen && lent < lent_max(bucket);
+            let gave = |bucket: &&mut Bucket| lent < lent_max(bucket);
             if let Some(bucket) = self.buckets[kind].as_mut().filter(gave) {
                 bucket.take(used);
             }

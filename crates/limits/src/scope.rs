@@ -90,6 +90,7 @@ pub(crate) struct Scope {
     /// Requests and input that lent tickets may still take.
     lent: [i64; 2],
     concurrent: Option<u64>,
+    /// Tickets that run; lent ones are not known to.
     pub(crate) open: u64,
     pub(crate) day: Day,
 }
@@ -193,7 +194,7 @@ impl Scope {
 
     /// Reserves `need` in every limit, as `hold` says.
     pub(crate) fn take(&mut self, need: &Need, hold: Hold) {
-        self.open += 1;
+        self.open += u64::from(hold != Hold::Lent);
         self.owed += owed(need.output, 0);
         match hold {
             Hold::Covered => {}
@@ -211,6 +212,7 @@ impl Scope {
     /// A lent ticket turned out to be used: it holds what others hold.
     pub(crate) fn claim(&mut self, need: &Need) {
         self.promise(need, -1);
+        self.open += 1;
         self.take_start(need);
     }
 
@@ -240,9 +242,12 @@ impl Scope {
             let left = u64::try_from(left).unwrap_or(0);
             Some(if left < limit / 10 { 0 } else { left / 16 / need.day()[i].max(1) })
         });
-        let buckets = self.buckets.iter().enumerate().filter_map(|(i, bucket)| {
-            Some(bucket.as_ref()?.lendable(need.rates()[i], self.owed_of(i)))
-        });
+        // Of output the most there can be: a lost isolate's tickets count as that.
+        let each = [1, need.input, need.output_max];
+        let buckets =
+            self.buckets.iter().enumerate().filter_map(|(i, bucket)| {
+                Some(bucket.as_ref()?.lendable(each[i], self.owed_of(i)))
+            });
         budgets.chain(buckets).min().unwrap_or(u64::MAX)
     }
 
@@ -264,8 +269,10 @@ impl Scope {
         used: &Three,
         spent: &Three,
     ) {
-        debug_assert!(self.open > 0, "settled more tickets than were opened");
-        self.open = self.open.saturating_sub(1);
+        if hold != Hold::Lent {
+            debug_assert!(self.open > 0, "settled more tickets than were opened");
+            self.open = self.open.saturating_sub(1);
+        }
         self.owed -= owed(need.output, generated);
         debug_assert!(self.owed >= 0, "owed = sum of the open tickets");
         let (reserved, taken) = match hold {
@@ -307,6 +314,11 @@ impl Scope {
             })
             .max()
             .unwrap_or(0)
+    }
+
+    /// Open tickets, lent ones included.
+    pub(crate) fn held(&self) -> u64 {
+        self.open + self.lent[0].max(0) as u64
     }
 
     pub(crate) fn concurrent(&self) -> Option<u64> {

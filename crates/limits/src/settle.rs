@@ -36,7 +36,7 @@ impl Usage {
     }
 
     /// The most that it can have been: input and `max_tokens`.
-    fn most(need: &Need) -> Self {
+    pub(crate) fn most(need: &Need) -> Self {
         let rates = [1, need.input, need.output_max];
         Self { rates, day: need.day(), output: None }
     }
@@ -52,6 +52,7 @@ impl Gate {
         if settle.unasked {
             // Its admit may have come after all: nobody waits for the place.
             self.free_attempt(id, attempt);
+            self.take_back(id, 0);
         }
         let usage = Usage::of(&settle.used);
         match self.tickets.remove(id, attempt) {
@@ -67,7 +68,10 @@ impl Gate {
     /// Puts what was used in the place of a ticket's reservations. `ran`: for how
     /// long it ran, where that was told.
     pub(crate) fn close(&mut self, id: &str, ticket: &Ticket, usage: &Usage, ran: Option<Millis>) {
-        self.over.add(id, Some(ticket.attempt));
+        // What came back unused settles nothing, and there can be much of it.
+        if ticket.hold != Hold::Lent || usage.rates[0] > 0 {
+            self.over.add(id, Some(ticket.attempt));
+        }
         // A restart counted the reservation as spent; only what goes beyond is
         // new (invariant 8).
         let covered = ticket.hold == Hold::Covered;
@@ -90,11 +94,11 @@ impl Gate {
         let span = ran.unwrap_or_else(|| now.saturating_sub(ticket.granted));
         match ticket.doubted {
             _ if ticket.hold == Hold::Lent => {
-                if usage.rates[0] > 0 {
+                if usage.rates[0] > 0 && usage.output.is_some() {
                     pool.mirror.arrived(ticket.class, &ticket.need, now);
                 }
                 let output = usage.output.map(|output| (output, span));
-                pool.mirror.end_lent(&ticket.need, &usage.rates, output, seen, now);
+                pool.mirror.end_lent(&ticket.need, &usage.rates, output, now);
             }
             None => {
                 let output = usage.output.map(|output| (output, span));
@@ -246,12 +250,6 @@ impl Gate {
             let due = ticket.renewed + DOUBT_MS;
             if due > self.now {
                 self.tickets.doubts.push_back((due, id, attempt));
-            } else if ticket.hold == Hold::Lent {
-                // Neither settled, renewed nor returned: its isolate is gone, and
-                // what it did with it unknown.
-                if let Some(ticket) = self.tickets.remove(&id, attempt) {
-                    self.close(&id, &ticket, &Usage::most(&ticket.need), None);
-                }
             } else if ticket.doubted.is_none() {
                 let (part, pool) = (ticket.part(), ticket.pool);
                 let mirror = &mut self.pools[pool].mirror;
@@ -260,6 +258,7 @@ impl Gate {
                 self.step.pools.push(pool);
             }
         }
+        self.expire_leases();
         while self.tickets.expiries.front().is_some_and(|(due, ..)| *due <= self.now) {
             let Some((_, id, attempt)) = self.tickets.expiries.pop_front() else { break };
             let Some(ticket) = self.tickets.get_mut(&id, attempt) else { continue };
@@ -286,20 +285,15 @@ impl Gate {
         }
         let index = self.pool(&seen.pool);
         let now = self.now;
-        let ticket = self.tickets.get_mut(&seen.ticket, seen.attempt);
-        let is_lent = ticket.as_ref().is_some_and(|ticket| ticket.hold == Hold::Lent);
-        let (granted, own, payer) = match ticket {
+        // What the levels tell of must have been taken before they are believed.
+        let was_lent = self.claim(&seen.ticket, seen.attempt);
+        let (granted, own, payer) = match self.tickets.get_mut(&seen.ticket, seen.attempt) {
             Some(ticket) => {
                 ticket.observed = true;
                 let (tenant, need) = (ticket.tenant, ticket.need);
-                match ticket.hold {
-                    // Nothing was taken for it yet, and it took no turn.
-                    Hold::Lent => (ticket.granted, [0, 0], None),
-                    _ => {
-                        let own = [1, signed(need.input)];
-                        (ticket.granted, own, Some((tenant, ticket.class, need)))
-                    }
-                }
+                // A lent one took no turn.
+                let payer = (!was_lent).then_some((tenant, ticket.class, need));
+                (ticket.granted, [1, signed(need.input)], payer)
             }
             // Forgotten or settled: its time is only known by the Worker's
             // clock, so allow for skew.
@@ -327,7 +321,7 @@ impl Gate {
         // A lent ticket was granted long before it was used. When it was sent, by
         // this clock, is known but for the way of the message.
         let ran = seen.at_ms.saturating_sub(seen.sent_ms);
-        let sent = if is_lent { now.saturating_sub(ran).max(granted) } else { granted };
+        let sent = if was_lent { now.saturating_sub(ran).max(granted) } else { granted };
         let mirror = &mut self.pools[index].mirror;
         mirror.observe(seen, granted, sent, own, now);
         match seen.status {

@@ -147,6 +147,8 @@ pub(crate) struct Tickets {
     pub(crate) stragglers: Map<(TicketId, u32), Ticket>,
     /// When to doubt a ticket, about in order.
     pub(crate) doubts: VecDeque<(Millis, TicketId, u32)>,
+    /// When leases expire, and how many tickets they were.
+    pub(crate) leases: VecDeque<(Millis, TicketId, u32)>,
     /// When a ticket expires, about in order.
     pub(crate) expiries: VecDeque<(Millis, TicketId, u32)>,
     /// Granted in the queue while no call was parked: given up then, unless the
@@ -156,13 +158,21 @@ pub(crate) struct Tickets {
 
 impl Tickets {
     pub(crate) fn insert(&mut self, id: &str, ticket: Ticket) {
-        self.doubts.push_back((ticket.renewed + DOUBT_MS, id.to_owned(), ticket.attempt));
-        if ticket.hold != Hold::Lent {
-            self.expiries.push_back((ticket.expires, id.to_owned(), ticket.attempt));
-        }
+        let (attempt, hold) = (ticket.attempt, ticket.hold);
         if let Some(before) = self.open.insert(id.to_owned(), ticket) {
             self.stragglers.insert((id.to_owned(), before.attempt), before);
         }
+        if hold != Hold::Lent {
+            self.watch(id, attempt);
+        }
+    }
+
+    /// Notes when to doubt a ticket, and when it expires.
+    pub(crate) fn watch(&mut self, id: &str, attempt: u32) {
+        let Some(Ticket { renewed, expires, .. }) = self.get_mut(id, attempt) else { return };
+        let (doubt, expires) = (*renewed + DOUBT_MS, *expires);
+        self.doubts.push_back((doubt, id.to_owned(), attempt));
+        self.expiries.push_back((expires, id.to_owned(), attempt));
     }
 
     pub(crate) fn get_mut(&mut self, id: &str, attempt: u32) -> Option<&mut Ticket> {

@@ -9,7 +9,8 @@ use common::*;
 use limits::admin::{AdminInput, AdminReply};
 use limits::borrow::{Borrowed, Size};
 use limits::message::{
-    Admit, Call, Decision, Event, Lease, Observation, Reply, Used, VERSION, lent_ticket,
+    Admit, Call, Decision, Event, Lease, Level, Observation, Progress, Reply, Used, VERSION,
+    lent_ticket,
 };
 use limits::{Answer, Input};
 use proptest::prelude::*;
@@ -186,6 +187,127 @@ fn a_limit_that_falls_below_what_is_lent_shuts_nobody_out() {
 }
 
 #[test]
+fn what_a_cancelled_lease_was_used_for_is_charged_all_the_same() {
+    let mut shell = Shell::new(far(), FREE);
+    // No longer young: nothing that it does not know was reserved before a start.
+    shell.pass(16 * 60_000);
+    lease(&mut shell, "a", 8).expect("far from every limit");
+    shell.event(Event::Cancelled { ticket: "a".into() });
+    for number in 0..8 {
+        shell.event(settled(&lent_ticket("a", number), "t"));
+        shell.event(settled(&lent_ticket("a", number), "t"));
+    }
+    assert_eq!(shell.totals()["tenant/t"].spent.requests, 8);
+}
+
+#[test]
+fn a_lease_whose_reply_was_lost_comes_back_where_the_request_went_unasked() {
+    let mut shell = Shell::new(far(), FREE);
+    lease(&mut shell, "a", 64).expect("far from every limit");
+    let Event::Settled(mut settle) = settled("a", "t") else { unreachable!() };
+    settle.unasked = true;
+    shell.event(Event::Settled(settle));
+    shell.pass(130_000);
+    assert_eq!(shell.totals()["tenant/t"].spent.tokens, 1_100);
+}
+
+#[test]
+fn a_lost_isolate_leaves_its_tenant_no_debt() {
+    let mut shell = Shell::new(far(), r#"{"t":{"limits":{"otpm":400000}}}"#);
+    let long = |ticket: &str| Admit { max_tokens: 8_000, ..admit(ticket, "t") };
+    for n in 0..200 {
+        let id = format!("w{n}");
+        ask(&mut shell, long(&id), 0);
+        shell.event(settled(&id, "t"));
+        shell.pass(500);
+    }
+    let lent = ask(&mut shell, long("a"), 64).lease.expect("short answers were learned");
+    assert!(u64::from(lent.tickets) * 8_000 <= 50_000, "an eighth, at the worst: {lent:?}");
+    shell.event(settled("a", "t"));
+    shell.pass(130_000);
+    assert!(is_granted(&shell.admit(long("b"))));
+}
+
+#[test]
+fn returns_leave_room_in_the_memory_of_what_is_over() {
+    let mut shell = Shell::new(far(), FREE);
+    ask(&mut shell, admit("x", "t"), 0);
+    shell.event(settled("x", "t"));
+    shell.pass(16 * 60_000);
+    ask(&mut shell, admit("y", "t"), 0);
+    shell.event(settled("y", "t"));
+    for n in 0..1_100 {
+        let id = format!("l{n}");
+        lease(&mut shell, &id, 64).expect("far from every limit");
+        let back = Event::Returned { lease: id.clone(), from: 0 };
+        shell.call(None, vec![settle(&id, "t", Used::Nothing), back]);
+    }
+    shell.event(settled("y", "t"));
+    assert_eq!(shell.totals()["tenant/t"].spent.requests, 2);
+}
+
+#[test]
+fn concurrency_counts_what_runs_and_not_what_is_lent() {
+    let mut shell = Shell::new(far(), FREE);
+    let lent = lease(&mut shell, "a", 64).expect("far from every limit");
+    shell.event(settled("a", "t"));
+    let file = serde_json::from_str(r#"{"tenants":{"t":{"limits":{"concurrent":2}}}}"#);
+    let tenants = file.expect("a sound file");
+    shell.admin(AdminInput::Apply { tenants, prune: false, dry_run: false });
+    assert!(is_granted(&shell.admit(admit("b", "t"))));
+    // One that is told of runs.
+    assert!(is_granted(&shell.admit(running(&lent_ticket(&lent.id, 0), "t", 10))));
+    let now = Admit { patience_ms: 0, ..admit("c", "t") };
+    assert!(!is_granted(&shell.admit(now)));
+}
+
+#[test]
+fn a_stream_whose_key_was_revoked_is_settled_by_what_it_used() {
+    let mut shell = Shell::new(far(), FREE);
+    lease(&mut shell, "a", 4).expect("far from every limit");
+    shell.event(settled("a", "t"));
+    shell.event(Event::Returned { lease: "a".into(), from: 1 });
+    shell.admin(AdminInput::RevokeKey { id: "k-t".into() });
+    for _ in 0..5 {
+        shell.pass(30_000);
+        assert!(is_granted(&shell.admit(running("a.0", "t", 100))));
+    }
+    shell.event(settled("a.0", "t"));
+    assert_eq!(shell.totals()["tenant/t"].spent.tokens, 2_200);
+}
+
+#[test]
+fn levels_told_by_a_lent_ticket_s_response_count_its_request_once() {
+    // What a stream that renews costs the pool's input: asked, and lent.
+    let cost = |lent: bool| {
+        let mut shell = Shell::new(settings(600_000, 60_000_000, 600_000_000), FREE);
+        let big = |ticket: &str| Admit { input_tokens: 50_000, ..admit(ticket, "t") };
+        let mut name = "a".to_owned();
+        ask(&mut shell, big("a"), if lent { 4 } else { 0 });
+        if lent {
+            let back = Event::Returned { lease: "a".into(), from: 1 };
+            shell.call(None, vec![settle("a", "t", Used::Nothing), back]);
+            name = lent_ticket("a", 0);
+        }
+        let mut seen = observed(&name, 200, None);
+        seen.input = Some(Level { limit: 60_000_000, remaining: 30_000_000, reset_ms: None });
+        shell.event(Event::Observed(seen));
+        let renewal = Admit { running: Some(Progress { output_tokens: 10 }), ..big(&name) };
+        assert!(is_granted(&shell.admit(renewal)));
+        let used = Used::Tokens {
+            input: 50_000,
+            input_total: 50_000,
+            output: 20,
+            microusd: 1,
+            estimated: false,
+        };
+        shell.event(settle(&name, "t", used));
+        available(&mut shell)[1]
+    };
+    assert_eq!(cost(true), cost(false));
+}
+
+#[test]
 fn an_isolate_draws_what_it_was_lent_and_asks_for_its_demand() {
     let size = Size { input_tokens: 1_000, max_tokens: 500, microusd_max: 50 };
     let lent = |id: &str, tickets| Lease {
@@ -230,7 +352,9 @@ fn an_isolate_draws_what_it_was_lent_and_asks_for_its_demand() {
     held.refused(&pool(), 4_050);
     assert_eq!(held.draw("t", &pool(), &size, 4_060), None, "the provider refused");
     assert_eq!(held.wanted("t", &pool(), 4_060), 0);
-    assert_eq!(held.take_returns(4_060), [returned("z", 1)]);
+    held.replied("t", &pool(), Some(lent("late", 5)), 4_045);
+    assert_eq!(held.draw("t", &pool(), &size, 4_070), None, "asked for before the refusal");
+    assert_eq!(held.take_returns(4_070), [returned("z", 1), returned("late", 0)]);
 }
 
 /// What happens to a few isolates.

@@ -261,7 +261,9 @@ pub(super) fn replied(
     }
     let asked = passage.call()?.admission.borrows_since.take();
     if let Some(((pool, _), asked)) = borrower(passage).zip(asked) {
-        isolate.borrowed.replied(&passage.caller.tenant, pool, reply.lease, asked);
+        // A client that left cancelled the admit, and with it the lease.
+        let lease = reply.lease.filter(|_| !passage.client_left);
+        isolate.borrowed.replied(&passage.caller.tenant, pool, lease, asked);
     }
     match reply.decision {
         Some(Decision::Granted { waited_ms }) => {
