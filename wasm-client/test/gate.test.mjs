@@ -185,6 +185,29 @@ test("a refusal of the gate is remembered until its retry-after: the next one st
   }
 });
 
+test("a publishable key's request is sent without headers that the gate refuses from it", async () => {
+  const provider = await puppet();
+  try {
+    for (const [key, told] of [["tg_sk_x", "5"], ["tg_pk_x", undefined], ["tg_vt_x", undefined]]) {
+      const fetch = guard({ limits: `${provider.url}/v1/limits`, key: String(key), maxWait: 5, whenUnknown: "open" });
+      const sdk = new Anthropic({ baseURL: provider.url, apiKey: String(key), maxRetries: 0, fetch });
+      const answer = sdk.messages.create(ask("One"));
+      const limits = await provider.next();
+      limits.head(503, {});
+      limits.end();
+      const exchange = await provider.next();
+      assert.equal(exchange.request.headers["x-tollgate-max-wait"], told);
+      exchange.head(200, { "content-type": "application/json" });
+      await exchange.write(JSON.stringify(ANSWER));
+      exchange.end();
+      assert.equal((await answer).id, ANSWER.id);
+      fetch.close();
+    }
+  } finally {
+    await provider.close();
+  }
+});
+
 test("no gate to be asked: open sends and says so, closed answers 503", async () => {
   const nobody = "http://127.0.0.1:9/v1/limits";
   const opened = await guarded("free", { limits: nobody });

@@ -54,7 +54,7 @@ export function guard(options) {
     return book;
   };
   const open = async (/** @type {string} */ name, /** @type {string} */ credential, /** @type {string} */ user) => {
-    const headers = { ...(credential && { "x-api-key": credential }), ...(user && { "x-tollgate-user": user }) };
+    const headers = { ...(credential && { "x-api-key": credential }), ...(user && !isForPages(credential) && { "x-tollgate-user": user }) };
     return new Book({
       rules,
       clock,
@@ -72,7 +72,8 @@ export function guard(options) {
     call.signal?.throwIfAborted();
     const measured = isReady() || (await until(init(options.wasm), call.signal).then(() => true, failed(call.signal)));
     const ask = await until(askOf(call, clock(), maxWait ?? null, measured), call.signal);
-    const sent = url && maxWait !== undefined ? withMaxWait(call.headers, requestInit, maxWait) : requestInit;
+    const tells = url && maxWait !== undefined && !isForPages(keyOf(call.headers));
+    const sent = tells ? withMaxWait(call.headers, requestInit, maxWait) : requestInit;
     if (!ask) return send(input, sent);
     if (!ask.input) quietly(() => onUnchecked?.({ reason: "not_measured", model: ask.model }));
 
@@ -208,6 +209,11 @@ function withMaxWait(headers, init, maxWait) {
   const all = new Headers(headers);
   all.set("x-tollgate-max-wait", String(maxWait));
   return { ...init, headers: all };
+}
+
+/** The gate takes no headers of its own from publishable keys and visitor tokens. @param {string} key */
+function isForPages(key) {
+  return /^tg_(pk|vt)_/.test(key);
 }
 
 /** @param {Headers} headers */

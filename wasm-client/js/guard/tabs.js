@@ -7,8 +7,8 @@
 
 /** @typedef {import("./ledger.js").Ledger} Ledger */
 
-/** A message crosses in about a millisecond; a tab that takes so long hangs. */
-const ANSWER_MS = 1_000;
+/** A message crosses in about a millisecond; a tab that takes so long hangs. As long as a gate gives its own. */
+const ANSWER_MS = 2_000;
 
 /**
  * @typedef {object} Tabs
