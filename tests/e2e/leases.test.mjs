@@ -101,3 +101,16 @@ test("requests of an end user ask each time: its limits are its own", async () =
   }
   assert.ok((await gate()).calls - calls >= REQUESTS);
 });
+
+test("without leases every request asks", async () => {
+  const asking = await open({ account: LIMITS, vars: { TOLLGATE_GATE: { leases: false } } });
+  try {
+    const key = await asking.key();
+    const calls = async () => (await asking.admin("GET", "/admin/config")).gate.calls;
+    const before = await calls();
+    for (let i = 0; i < REQUESTS; i++) assert.equal((await asking.post(key, ask("Ask"))).status, 200);
+    assert.ok((await calls()) - before >= REQUESTS);
+  } finally {
+    await asking.close();
+  }
+});

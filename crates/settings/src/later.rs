@@ -22,7 +22,6 @@ const LATER: &[(&[&str], &str)] = &[
     (&["TOLLGATE_ROUTES", "*", "message"], "a generic message at the end of a route"),
     (&["TOLLGATE_GATE", "breaker"], "the breaker"),
     (&["TOLLGATE_GATE", "emergency"], "the emergency mode"),
-    (&["TOLLGATE_GATE", "leases"], "leases"),
     (&["TOLLGATE_ALERTS"], "alerting"),
 ];
 

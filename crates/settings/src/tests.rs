@@ -52,6 +52,7 @@ origins = ["https://app.example.com"]
 queue = { length_max = 7, bytes_max = 2000000, wait_s = { critical = 1 }, wait_s_max = 9 }
 budgets = [{ window = "day", usd = "12.50" }, { window = "day", usd = 20, requests = 5 }]
 chunk = { bucket = "1%", budget = "0.5%", requests = 3, tokens = 4, usd = "0.01" }
+leases = false
 retry_after_extra = 30
 [TOLLGATE_CACHE]
 enabled = false
@@ -85,6 +86,7 @@ fn everything_that_can_be_set_arrives() {
     assert_eq!((gate.budget.microusd, gate.budget.requests), (Some(12_500_000), Some(5)));
     let chunk = (gate.durability.bucket_permille, gate.durability.budget_permille);
     assert_eq!((chunk, gate.durability.microusd_chunk), ((10, 5), 10_000));
+    assert!(!gate.leases);
 }
 
 #[test]
@@ -118,8 +120,8 @@ fn the_gate_is_told_its_own_defaults() {
     let told = parse("").unwrap().gate_settings();
     let core = limits::settings::GateSettings::default();
     assert_eq!(
-        (told.queue, told.budget, told.durability),
-        (core.queue, core.budget, core.durability)
+        (told.queue, told.budget, told.durability, told.leases),
+        (core.queue, core.budget, core.durability, core.leases)
     );
 }
 
