@@ -40,6 +40,8 @@ struct Purse {
     lease: Option<Lease>,
     next: u32,
     until: Millis,
+    /// The lease after that, and its end: asked for before it is needed.
+    spare: Option<(Lease, Millis)>,
     /// When the question under way was asked; none: there is none.
     asked: Option<Millis>,
     paused_until: Millis,
@@ -59,28 +61,34 @@ impl Borrowed {
     ) -> Option<TicketId> {
         let purse = self.purse(tenant, pool, now);
         purse.count += 1;
+        let is_used_up = purse.lease.as_ref().is_none_or(|lease| purse.next >= lease.tickets);
+        if is_used_up || now >= purse.until {
+            let left = purse.move_on();
+            self.returns.extend(left);
+        }
+        let purse = self.purse(tenant, pool, now);
         let lease = purse.lease.as_ref().filter(|_| now < purse.until)?;
         let fits = size.input_tokens <= lease.input_tokens
             && size.max_tokens <= lease.max_tokens
             && size.microusd_max <= lease.microusd_max;
-        if !fits || purse.next >= lease.tickets {
+        // Half used: one request asks, the others go on by the other half.
+        let refills =
+            purse.spare.is_none() && purse.next >= lease.tickets / 2 && purse.asks_for(now) > 0;
+        if !fits || refills {
             return None;
         }
         purse.next += 1;
         Some(lent_ticket(&lease.id, purse.next - 1))
     }
 
-    /// How many tickets to ask for with a request that asks: about a span's
-    /// demand; none where that is little, or a question is under way.
+    /// How many tickets to ask for with a request that asks.
     pub fn wanted(&mut self, tenant: &str, pool: &Pool, now: Millis) -> u32 {
         let purse = self.purse(tenant, pool, now);
-        let asks = purse.asked.is_some_and(|at| now < at + ANSWER_MS);
-        let demand = purse.count.max(purse.before);
-        if asks || now < purse.paused_until || demand < FEWEST {
-            return 0;
+        let wanted = purse.asks_for(now);
+        if wanted > 0 {
+            purse.asked = Some(now);
         }
-        purse.asked = Some(now);
-        demand.min(MOST)
+        wanted
     }
 
     /// The reply to a question of then, with a lease or without.
@@ -93,10 +101,12 @@ impl Borrowed {
             self.returns.push((lease.id, 0));
             return;
         }
-        let left = purse.rest();
-        purse.until = asked + lease.ttl_ms;
-        purse.lease = Some(lease);
-        purse.next = 0;
+        let until = asked + lease.ttl_ms;
+        let spare = purse.spare.replace((lease, until));
+        let mut left: Vec<_> = spare.map(|(lease, _)| (lease.id, 0)).into_iter().collect();
+        if purse.lease.is_none() {
+            left.extend(purse.move_on());
+        }
         self.returns.extend(left);
     }
 
@@ -104,14 +114,18 @@ impl Borrowed {
     pub fn refused(&mut self, pool: &Pool, now: Millis) {
         for purse in self.purses.iter_mut().filter(|purse| purse.pool == *pool) {
             purse.paused_until = now + PAUSE_MS;
-            self.returns.extend(purse.rest());
+            self.returns.extend(purse.move_on());
+            self.returns.extend(purse.move_on());
         }
     }
 
     /// What to tell of leases that are over.
     pub fn take_returns(&mut self, now: Millis) -> Vec<Event> {
         for purse in self.purses.iter_mut().filter(|purse| now >= purse.until) {
-            self.returns.extend(purse.rest());
+            self.returns.extend(purse.move_on());
+            if now >= purse.until {
+                self.returns.extend(purse.move_on());
+            }
         }
         self.purses.retain(|purse| purse.lease.is_some() || now < purse.span + 2 * SPAN_MS);
         let returns = std::mem::take(&mut self.returns);
@@ -121,7 +135,7 @@ impl Borrowed {
     /// When the last of its leases ends, if it holds one.
     pub fn held_until(&self) -> Option<Millis> {
         let held = self.purses.iter().filter(|purse| purse.lease.is_some());
-        held.map(|purse| purse.until).max()
+        held.map(|purse| purse.spare.as_ref().map_or(purse.until, |(_, until)| *until)).max()
     }
 
     fn purse(&mut self, tenant: &str, pool: &Pool, now: Millis) -> &mut Purse {
@@ -133,6 +147,7 @@ impl Borrowed {
                 lease: None,
                 next: 0,
                 until: 0,
+                spare: None,
                 asked: None,
                 paused_until: 0,
                 span: now,
@@ -152,9 +167,26 @@ impl Borrowed {
 }
 
 impl Purse {
-    /// Gives the lease up: its name and its first unused ticket, where one is.
-    fn rest(&mut self) -> Option<(TicketId, u32)> {
-        let lease = self.lease.take()?;
-        (self.next < lease.tickets).then_some((lease.id, self.next))
+    /// How many tickets to ask for now: about a span's demand; none where that is
+    /// little, or a question is under way.
+    fn asks_for(&self, now: Millis) -> u32 {
+        let asks = self.asked.is_some_and(|at| now < at + ANSWER_MS);
+        let demand = self.count.max(self.before);
+        if asks || now < self.paused_until || demand < FEWEST { 0 } else { demand.min(MOST) }
+    }
+
+    /// Gives the lease up for the spare one: its name and its first unused ticket,
+    /// where one is.
+    fn move_on(&mut self) -> Option<(TicketId, u32)> {
+        let next = std::mem::take(&mut self.next);
+        let lease = match self.spare.take() {
+            Some((lease, until)) => {
+                self.until = until;
+                self.lease.replace(lease)
+            }
+            None => self.lease.take(),
+        };
+        let lease = lease?;
+        (next < lease.tickets).then_some((lease.id, next))
     }
 }

@@ -357,6 +357,38 @@ fn an_isolate_draws_what_it_was_lent_and_asks_for_its_demand() {
     assert_eq!(held.take_returns(4_070), [returned("z", 1), returned("late", 0)]);
 }
 
+#[test]
+fn half_a_lease_on_one_request_asks_for_the_next_while_others_draw() {
+    let size = Size { input_tokens: 1, max_tokens: 1, microusd_max: 1 };
+    let lent = |id: &str, tickets| Lease {
+        id: id.into(),
+        tickets,
+        input_tokens: 1,
+        max_tokens: 1,
+        microusd_max: 1,
+        ttl_ms: 2_000,
+    };
+    let mut held = Borrowed::default();
+    for _ in 0..8 {
+        held.draw("t", &pool(), &size, 0);
+    }
+    assert_eq!(held.wanted("t", &pool(), 0), 8);
+    held.replied("t", &pool(), Some(lent("a", 8)), 0);
+    for number in 0..4 {
+        assert_eq!(held.draw("t", &pool(), &size, 1), Some(format!("a.{number}")));
+    }
+    assert_eq!(held.draw("t", &pool(), &size, 2), None, "this one asks");
+    assert!(held.wanted("t", &pool(), 2) > 0);
+    assert_eq!(held.draw("t", &pool(), &size, 3), Some("a.4".into()), "the others go on");
+    held.replied("t", &pool(), Some(lent("b", 8)), 2);
+    for name in ["a.5", "a.6", "a.7", "b.0"] {
+        assert_eq!(held.draw("t", &pool(), &size, 4), Some(name.into()));
+    }
+    assert_eq!((held.take_returns(4), held.held_until()), (vec![], Some(2_002)));
+    let rest = Event::Returned { lease: "b".into(), from: 1 };
+    assert_eq!(held.take_returns(2_002), [rest]);
+}
+
 /// What happens to a few isolates.
 #[derive(Clone, Debug)]
 enum Happens {
