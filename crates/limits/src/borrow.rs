@@ -42,6 +42,10 @@ struct Purse {
     until: Millis,
     /// The lease after that, and its end: asked for before it is needed.
     spare: Option<(Lease, Millis)>,
+    /// The last question brought no lease: this one is used up before the next.
+    in_vain: bool,
+    /// The question under way is for the next lease; else for one that is larger.
+    early: bool,
     /// When the question under way was asked; none: there is none.
     asked: Option<Millis>,
     paused_until: Millis,
@@ -71,10 +75,15 @@ impl Borrowed {
         let fits = size.input_tokens <= lease.input_tokens
             && size.max_tokens <= lease.max_tokens
             && size.microusd_max <= lease.microusd_max;
-        // Half used: one request asks, the others go on by the other half.
-        let refills =
-            purse.spare.is_none() && purse.next >= lease.tickets / 2 && purse.asks_for(now) > 0;
+        // Half used: one request asks, the others go on by the other half. Only of
+        // the largest: a smaller one says that demand or limits want no second.
+        let refills = purse.spare.is_none()
+            && !purse.in_vain
+            && lease.tickets >= MOST
+            && purse.next >= lease.tickets / 2
+            && purse.asks_for(now) > 0;
         if !fits || refills {
+            purse.early = fits;
             return None;
         }
         purse.next += 1;
@@ -95,6 +104,7 @@ impl Borrowed {
     pub fn replied(&mut self, tenant: &str, pool: &Pool, lease: Option<Lease>, asked: Millis) {
         let purse = self.purse(tenant, pool, asked);
         purse.asked = None;
+        purse.in_vain = lease.is_none();
         let Some(lease) = lease else { return };
         if asked < purse.paused_until {
             // The provider refused while the question was under way.
@@ -104,7 +114,7 @@ impl Borrowed {
         let until = asked + lease.ttl_ms;
         let spare = purse.spare.replace((lease, until));
         let mut left: Vec<_> = spare.map(|(lease, _)| (lease.id, 0)).into_iter().collect();
-        if purse.lease.is_none() {
+        if !std::mem::take(&mut purse.early) || purse.lease.is_none() {
             left.extend(purse.move_on());
         }
         self.returns.extend(left);
@@ -148,6 +158,8 @@ impl Borrowed {
                 next: 0,
                 until: 0,
                 spare: None,
+                in_vain: false,
+                early: false,
                 asked: None,
                 paused_until: 0,
                 span: now,

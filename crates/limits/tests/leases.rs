@@ -369,23 +369,31 @@ fn half_a_lease_on_one_request_asks_for_the_next_while_others_draw() {
         ttl_ms: 2_000,
     };
     let mut held = Borrowed::default();
-    for _ in 0..8 {
+    for _ in 0..100 {
         held.draw("t", &pool(), &size, 0);
     }
-    assert_eq!(held.wanted("t", &pool(), 0), 8);
-    held.replied("t", &pool(), Some(lent("a", 8)), 0);
-    for number in 0..4 {
+    assert_eq!(held.wanted("t", &pool(), 0), 64);
+    held.replied("t", &pool(), Some(lent("a", 64)), 0);
+    for number in 0..32 {
         assert_eq!(held.draw("t", &pool(), &size, 1), Some(format!("a.{number}")));
     }
     assert_eq!(held.draw("t", &pool(), &size, 2), None, "this one asks");
     assert!(held.wanted("t", &pool(), 2) > 0);
-    assert_eq!(held.draw("t", &pool(), &size, 3), Some("a.4".into()), "the others go on");
-    held.replied("t", &pool(), Some(lent("b", 8)), 2);
-    for name in ["a.5", "a.6", "a.7", "b.0"] {
-        assert_eq!(held.draw("t", &pool(), &size, 4), Some(name.into()));
+    assert_eq!(held.draw("t", &pool(), &size, 3), Some("a.32".into()), "the others go on");
+    held.replied("t", &pool(), Some(lent("b", 64)), 2);
+    let rest = (33..64).map(|number| format!("a.{number}"));
+    for name in rest.chain(["b.0".to_owned()]) {
+        assert_eq!(held.draw("t", &pool(), &size, 4), Some(name));
     }
     assert_eq!((held.take_returns(4), held.held_until()), (vec![], Some(2_002)));
-    let rest = Event::Returned { lease: "b".into(), from: 1 };
+    for number in 1..32 {
+        assert_eq!(held.draw("t", &pool(), &size, 5), Some(format!("b.{number}")));
+    }
+    assert_eq!(held.draw("t", &pool(), &size, 6), None, "this one asks");
+    assert!(held.wanted("t", &pool(), 6) > 0);
+    held.replied("t", &pool(), None, 6);
+    assert_eq!(held.draw("t", &pool(), &size, 7), Some("b.32".into()), "in vain: used up first");
+    let rest = Event::Returned { lease: "b".into(), from: 33 };
     assert_eq!(held.take_returns(2_002), [rest]);
 }
 
