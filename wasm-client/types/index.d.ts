@@ -127,7 +127,10 @@ export interface VocabularyCounter extends Counter {
   decode(ids: ArrayLike<number>): string;
   /** The longest beginning (or end) of at most so many tokens that tears no grapheme. */
   truncate(text: string, tokens: number, options?: { keep?: "head" | "tail" }): string;
-  /** Parts of at most `size` tokens, each beginning with the last `overlap` tokens of the one before. */
+  /**
+   * Parts of at most `size` tokens, each beginning with at most the last `overlap` tokens of the one
+   * before. A character that has more tokens than `size` is a part of its own: none is torn.
+   */
   chunk(text: string, size: number, options?: { overlap?: number }): Chunk[];
   /** A text that is being written: an edit costs what its surroundings cost. */
   document(text?: string): TokenDocument;
@@ -137,6 +140,7 @@ export interface VocabularyCounter extends Counter {
 export interface Chunk {
   start: number;
   end: number;
+  /** `count(text)`: of this part alone. Those of all parts can add up to more than the whole text has. */
   tokens: number;
   text: string;
 }

@@ -47,6 +47,11 @@ impl Tokenizer {
     /// they cover the text. A character is never torn: one that has more tokens
     /// than `size` is a part of its own. Where a part has no more than `overlap`
     /// tokens, or would bring nothing new, the next one begins at its end.
+    ///
+    /// A part's tokens are its own, as a model counts it that is given this part
+    /// alone. Even without overlap they can add up to more than the text has:
+    /// o200k's " I'LL" is " I'" and "LL", but " I'" by itself is two tokens, so with
+    /// `size` 1 the cut stands behind " I", and three parts it is.
     #[must_use]
     pub fn chunk(&mut self, text: &str, size: NonZeroUsize, overlap: usize) -> Vec<Chunk> {
         let size = size.get();

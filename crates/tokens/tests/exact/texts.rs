@@ -3,10 +3,10 @@
 use std::num::NonZeroUsize;
 
 use proptest::prelude::*;
-use tokens::bpe::{Keep, Tokenizer};
+use tokens::bpe::{Encoding, Keep, Tokenizer};
 use unicode_segmentation::UnicodeSegmentation;
 
-use super::with_each;
+use super::{tokenizer, with_each};
 
 /// What tokenizers tell apart, and runs longer than a merge window.
 const TELLING: &[&str] = &[
@@ -121,6 +121,19 @@ proptest! {
             Ok(())
         }).into_iter().collect::<Result<(), _>>()?;
     }
+}
+
+/// " I'" is a token of the text, but two of its own, so no part may end there.
+#[test]
+fn a_chunk_is_counted_by_itself_not_as_a_stretch_of_the_text() {
+    let mut tokenizer = tokenizer(Encoding::O200kBase);
+    let text = " I'LL";
+    let ids = tokenizer.encode(text);
+    assert_eq!(tokenizer.decode(&ids[..1]).as_deref(), Ok(" I'".as_bytes()));
+    assert_eq!((ids.len(), tokenizer.count(" I'")), (2, 2));
+    let parts = tokenizer.chunk(text, NonZeroUsize::MIN, 0);
+    let told: Vec<_> = parts.iter().map(|part| (&text[part.range.clone()], part.tokens)).collect();
+    assert_eq!(told, [(" I", 1), ("'", 1), ("LL", 1)]);
 }
 
 /// Differs from the small texts above in length only: many windows, the heap.
