@@ -4,6 +4,8 @@
 //! checked here by [`Tenants::validate`]. What this version does not enforce is
 //! refused, never silently ignored. Not here: what a tenant has used (`scope`).
 
+mod publishable;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -11,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::message::Priority;
 pub use crate::usd::Usd;
+pub use publishable::{Publishable, SYSTEM_BYTES_MAX, origin_ok};
 
 /// Tenants in one deployment; a row each, read whole at a start of the Gate.
 pub const TENANTS_MAX: usize = 10_000;
@@ -19,10 +22,6 @@ pub const LIST_MAX: usize = 100;
 /// The largest rate limit: far above any provider's, and small enough for the
 /// bucket's 64-bit arithmetic.
 pub const RATE_MAX: u64 = 1_000_000_000_000;
-/// The longest fixed system prompt: each isolate keeps it, with the policy.
-pub const SYSTEM_BYTES_MAX: usize = 4_096;
-/// No model answers with more.
-const MAX_TOKENS_MAX: u64 = 10_000_000;
 
 /// The file: every tenant by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -179,34 +178,6 @@ pub struct Users {
     pub budgets: Vec<Budget>,
 }
 
-/// What a tenant's publishable keys and visitor tokens may do: everybody can read
-/// them, so nothing that bounds them may be left out.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Publishable {
-    /// Origins whose pages may use them, as browsers send them; `*`: any, and none.
-    #[serde(default)]
-    pub origins: Vec<String>,
-    /// Models that they may use, among the tenant's.
-    #[serde(default)]
-    pub models: Vec<String>,
-    /// The highest `max_tokens`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_tokens: Option<u64>,
-    /// Betas that they may name.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub betas: Vec<String>,
-    /// The system prompt that each request must carry, to the letter.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub system: Option<String>,
-    /// Limits of each visitor.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub visitor: Option<Users>,
-    /// Dollars a day of all visitors together.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub usd_day: Option<Usd>,
-}
-
 /// What is wrong with a tenants' file, where, and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PolicyError {
@@ -279,80 +250,6 @@ impl Tenant {
             publishable.check(&format!("{path}.publishable"), errors);
         }
     }
-}
-
-impl Publishable {
-    fn check(&self, path: &str, errors: &mut Errors) {
-        let mut demand = |holds: bool, field: &str, remedy: &str| {
-            if !holds {
-                errors.add(&format!("{path}.{field}"), remedy);
-            }
-        };
-        demand(
-            (1..=LIST_MAX).contains(&self.origins.len())
-                && self.origins.iter().all(|o| origin_ok(o)),
-            "origins",
-            "1 to 100 origins as browsers send them, e.g. \"https://app.example.com\" (no path, no slash at the end, no default port), or \"*\"",
-        );
-        demand(
-            !self.models.is_empty(),
-            "models",
-            "name the models, or prefixes ending in *: anybody can read the key",
-        );
-        demand(
-            self.max_tokens.is_some_and(|most| (1..=MAX_TOKENS_MAX).contains(&most)),
-            "max_tokens",
-            "the most that a request may ask for, e.g. 1024: anybody can read the key",
-        );
-        let is_beta = |beta: &String| {
-            (1..=64).contains(&beta.len())
-                && beta.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
-        };
-        demand(
-            self.betas.len() <= LIST_MAX && self.betas.iter().all(is_beta),
-            "betas",
-            "at most 100 betas by their names, as in the header anthropic-beta",
-        );
-        demand(
-            self.system.as_ref().is_none_or(|text| (1..=SYSTEM_BYTES_MAX).contains(&text.len())),
-            "system",
-            "a text of 1 to 4096 bytes, or remove it to let pages choose their own",
-        );
-        let is_limited = |visitor: &Users| {
-            visitor.limits != RateLimits::default() || !visitor.budgets.is_empty()
-        };
-        demand(
-            self.visitor.as_ref().is_some_and(is_limited),
-            "visitor",
-            "what each visitor may use, e.g. { limits = { rpm = 10 } }: anybody can read the key",
-        );
-        demand(
-            self.usd_day.is_some_and(|usd| usd.0 > 0),
-            "usd_day",
-            "what all visitors together may spend a day, e.g. \"5.00\": anybody can read the key",
-        );
-        check_models(&self.models, &format!("{path}.models"), errors);
-        if let Some(visitor) = &self.visitor {
-            check_limits(&visitor.limits, &format!("{path}.visitor.limits"), errors);
-            check_budgets(&visitor.budgets, &format!("{path}.visitor.budgets"), errors);
-        }
-    }
-}
-
-/// Compared byte by byte with what browsers send: lower case, no default port.
-fn origin_ok(origin: &str) -> bool {
-    let Some((scheme, host)) = origin.split_once("://") else { return origin == "*" };
-    let lower = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b);
-    let default_port = match scheme {
-        "https" => ":443",
-        "http" => ":80",
-        _ => "/",
-    };
-    !scheme.is_empty()
-        && scheme.bytes().all(lower)
-        && (1..=260).contains(&host.len())
-        && host.bytes().all(|b| lower(b) || b":[]".contains(&b))
-        && !host.ends_with(default_port)
 }
 
 fn check_models(models: &[String], path: &str, errors: &mut Errors) {
@@ -529,56 +426,6 @@ mod tests {
                 [path],
                 "{tenant}"
             );
-        }
-        // Each field of a sound table, spoilt; none: left out.
-        let sound = r#"{"origins":["https://a.example"],"models":["m*"],"max_tokens":9,"visitor":{"limits":{"rpm":1}},"usd_day":"1.00"}"#;
-        for (field, values) in [
-            (
-                "origins",
-                &[
-                    "",
-                    "[]",
-                    r#"["https://a.example/"]"#,
-                    r#"["https://A.example"]"#,
-                    r#"["https://a.example:443"]"#,
-                    r#"["a.example"]"#,
-                ][..],
-            ),
-            ("models", &["", "[]"]),
-            ("max_tokens", &["", "0"]),
-            ("betas", &[r#"["a,b"]"#, r#"[""]"#]),
-            ("system", &[r#""""#]),
-            ("visitor", &["", "{}", r#"{"limits":{}}"#]),
-            ("usd_day", &["", "0"]),
-        ] {
-            for value in values {
-                let mut table: serde_json::Value = serde_json::from_str(sound).expect("JSON");
-                match *value {
-                    "" => drop(table.as_object_mut().expect("a table").remove(field)),
-                    value => table[field] = serde_json::from_str(value).expect("JSON"),
-                }
-                let tenant = format!(r#"{{"tenants":{{"a":{{"publishable":{table}}}}}}}"#);
-                let errors = file(&tenant).expect(field).validate();
-                let paths: Vec<_> = errors.iter().map(|e| e.path.as_str()).collect();
-                assert_eq!(paths, [format!("tenants.a.publishable.{field}")], "{tenant}");
-            }
-        }
-        for unsound in ["models", "visitor.limits.rpm", "visitor.budgets[0].window"] {
-            let table = sound
-                .replace("[\"m*\"]", if unsound == "models" { "[\"*m*\"]" } else { "[\"m\"]" })
-                .replace(
-                    "{\"rpm\":1}}",
-                    match unsound {
-                        "visitor.limits.rpm" => "{\"rpm\":0}}",
-                        "models" => "{\"rpm\":1}}",
-                        _ => "{},\"budgets\":[{\"window\":\"week\",\"tokens\":1}]}",
-                    },
-                );
-            let tenant = format!(r#"{{"tenants":{{"a":{{"publishable":{table}}}}}}}"#);
-            let errors = file(&tenant).expect(unsound).validate();
-            let suffix = if unsound == "models" { "models[0]" } else { unsound };
-            assert_eq!(errors.len(), 1, "{tenant}");
-            assert_eq!(errors[0].path, format!("tenants.a.publishable.{suffix}"));
         }
         let long = "x".repeat(65);
         for name in ["", "a b", "ü", long.as_str()] {

@@ -1,6 +1,6 @@
 //! `TOLLGATE_GATE`: where the Gate runs, its queue, the deployment's budgets.
 
-use limits::policy::{Budget, Tenant, Tenants, Usd};
+use limits::policy::{Budget, Tenant, Tenants, Usd, origin_ok};
 use limits::settings::{Durability, QueueSettings};
 use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
@@ -293,24 +293,4 @@ fn origins<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> 
         "one of them is not an origin; write \"https://app.example.com\" (no path, no slash at the \
          end) or \"*\"",
     ))
-}
-
-/// Compared byte by byte with what browsers send: lower case, no default port.
-fn origin_ok(origin: &str) -> bool {
-    let Some((scheme, host)) = origin.split_once("://") else { return origin == "*" };
-    let scheme_ok =
-        !scheme.is_empty() && scheme.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
-    let host_byte = |b: u8| {
-        b.is_ascii_lowercase()
-            || b.is_ascii_digit()
-            || matches!(b, b'.' | b'-' | b':' | b'[' | b']')
-    };
-    let default_port = [("https", ":443"), ("http", ":80")]
-        .iter()
-        .any(|(of, port)| *of == scheme && host.ends_with(port));
-    scheme_ok
-        && !host.is_empty()
-        && host.len() <= 260
-        && host.bytes().all(host_byte)
-        && !default_port
 }
