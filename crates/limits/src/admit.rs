@@ -339,6 +339,7 @@ impl Gate {
             waited,
             hold,
             unclaimed: false,
+            has_lease: false,
             observed: false,
             doubted: None,
         };

@@ -7,9 +7,11 @@ use crate::message::{Event, Lease, MicroUsd, Millis, Pool, TicketId, Tokens, len
 /// A question that is not answered within this span will not be: the Worker
 /// gives the Gate as long (invariant 11).
 const ANSWER_MS: Millis = 2_000;
-/// Demand is counted in spans as long as a lease roughly lives.
+/// Demand is counted in spans of this length: half a lease's life, so that what is
+/// asked for is used up before it ends.
 const SPAN_MS: Millis = 1_000;
-/// After the provider refused, every request asks for this long.
+/// After the provider refused, every request asks for this long: a lease's life,
+/// so that those which were out are over.
 const PAUSE_MS: Millis = 2_000;
 
 /// How large a request is, for a ticket to be good for it.
@@ -38,6 +40,7 @@ struct Purse {
     tenant: String,
     pool: Pool,
     lease: Option<Lease>,
+    /// The number of its first unused ticket, and its end.
     next: u32,
     until: Millis,
     /// The lease after that, and its end: asked for before it is needed.
@@ -49,6 +52,7 @@ struct Purse {
     /// When the question under way was asked; none: there is none.
     asked: Option<Millis>,
     paused_until: Millis,
+    /// When the span under way began, its requests, and those of the one before.
     span: Millis,
     count: u32,
     before: u32,
@@ -63,14 +67,13 @@ impl Borrowed {
         size: &Size,
         now: Millis,
     ) -> Option<TicketId> {
-        let purse = self.purse(tenant, pool, now);
+        let at = self.purse_at(tenant, pool, now);
+        let purse = &mut self.purses[at];
         purse.count += 1;
         let is_used_up = purse.lease.as_ref().is_none_or(|lease| purse.next >= lease.tickets);
         if is_used_up || now >= purse.until {
-            let left = purse.move_on();
-            self.returns.extend(left);
+            self.returns.extend(purse.move_on());
         }
-        let purse = self.purse(tenant, pool, now);
         let lease = purse.lease.as_ref().filter(|_| now < purse.until)?;
         let fits = size.input_tokens <= lease.input_tokens
             && size.max_tokens <= lease.max_tokens
@@ -149,6 +152,12 @@ impl Borrowed {
     }
 
     fn purse(&mut self, tenant: &str, pool: &Pool, now: Millis) -> &mut Purse {
+        let at = self.purse_at(tenant, pool, now);
+        &mut self.purses[at]
+    }
+
+    /// Its place in the list, made where it is new, its demand brought to now.
+    fn purse_at(&mut self, tenant: &str, pool: &Pool, now: Millis) -> usize {
         let is_it = |purse: &Purse| purse.tenant == tenant && purse.pool == *pool;
         let at = self.purses.iter().position(is_it).unwrap_or_else(|| {
             self.purses.push(Purse {
@@ -174,7 +183,7 @@ impl Borrowed {
             purse.before = if is_next { purse.count } else { 0 };
             (purse.count, purse.span) = (0, now);
         }
-        purse
+        at
     }
 }
 

@@ -83,14 +83,6 @@ impl Bucket {
         if missing <= 0 { 0 } else { (missing as u64).div_ceil(self.per_minute as u64) }
     }
 
-    /// How many requests of `each` tokens can be lent while `owed` of the level
-    /// is promised: never below half of the bucket, an eighth of it at a time.
-    pub(crate) fn lendable(&self, each: u64, owed: i64) -> u64 {
-        let capacity = self.capacity();
-        let spare = self.level().saturating_sub(owed).saturating_sub((capacity / 2) as i64);
-        u64::try_from(spare).unwrap_or(0).min(capacity / 8) / each.max(1)
-    }
-
     /// The span until it is full.
     pub(crate) fn wait_full_ms(&self) -> Millis {
         (self.capacity.saturating_sub(self.level).max(0) as u64).div_ceil(self.per_minute as u64)

@@ -5,8 +5,11 @@
 //! settled, renewed or expires like any other, and what is not used is returned.
 //! The isolate's half is [`crate::borrow`].
 
+use crate::bucket::Bucket;
+use crate::day::{Three, signed};
 use crate::gate::Gate;
 use crate::message::{Admit, Lease, MicroUsd, Millis, TicketId, Tokens, Used, lent_ticket};
+use crate::mirror::Mirror;
 use crate::scope::Need;
 use crate::settle::Usage;
 use crate::ticket::{DOUBT_MS, Hold, Ticket};
@@ -19,11 +22,34 @@ const TTL_MS: Millis = 2_000;
 pub(crate) const MOST: u32 = 64;
 /// Fewer are not worth it.
 pub(crate) const FEWEST: u32 = 4;
-/// In the memory of what is over: that an admit's lease went out.
-const LENT: u32 = u32::MAX;
-/// A ticket is good for requests up to so many times the size of the one that
-/// it was lent with.
+/// A ticket is good for requests up to so many times the size of the one that it
+/// was lent with: sizes vary, and what does not fit asks.
 const LARGER: u64 = 2;
+/// A lease takes no more than this part of a bucket: other isolates ask, too.
+const PART_OF_BUCKET: u64 = 8;
+/// A budget of which less than this part is left lends nothing: its end is in sight.
+const BUDGET_END: u64 = 10;
+/// A lease holds no more than this part of what a budget has left, since it holds
+/// the worst case of each ticket.
+const PART_OF_BUDGET: u64 = 16;
+
+/// The most of a bucket that is out on loan at one time: half is for who asks.
+fn lent_max(bucket: &Bucket) -> i64 {
+    signed(bucket.capacity() / 2)
+}
+
+/// How many requests of `each` tokens a bucket can lend while `owed` of its level
+/// is promised.
+pub(crate) fn of_bucket(bucket: &Bucket, each: u64, owed: i64) -> u64 {
+    let spare = bucket.level().saturating_sub(owed).saturating_sub(lent_max(bucket));
+    u64::try_from(spare).unwrap_or(0).min(bucket.capacity() / PART_OF_BUCKET) / each.max(1)
+}
+
+/// How many requests of `each` a budget can lend of which `left` is left.
+pub(crate) fn of_budget(limit: u64, left: i64, each: u64) -> u64 {
+    let left = u64::try_from(left).unwrap_or(0);
+    if left < limit / BUDGET_END { 0 } else { left / PART_OF_BUDGET / each.max(1) }
+}
 
 /// What a call would like to be lent: tickets like the one it asks for.
 pub(crate) struct Wish {
@@ -52,7 +78,9 @@ impl Gate {
     pub(crate) fn lend(&mut self, wish: Wish) -> Option<Lease> {
         let Wish { id, tickets, input_tokens, max_tokens, microusd_max } = wish;
         let like = self.tickets.open.get(&id)?;
-        let is_plain = like.user.is_none() && like.attempt == 0 && like.hold == Hold::Taken;
+        // The same admit again: its lease went with the first reply.
+        let is_plain =
+            like.user.is_none() && like.attempt == 0 && like.hold == Hold::Taken && !like.has_lease;
         if !self.settings.leases || !is_plain {
             return None;
         }
@@ -70,16 +98,15 @@ impl Gate {
         let scopes = self.payers(tenant, None).map(|payer| self.scope(payer).lendable(&need));
         let most = scopes.min()?.min(self.pools[pool].mirror.lendable(&need, self.now));
         let tickets = tickets.min(u32::try_from(most).unwrap_or(MOST));
-        let first = lent_ticket(&id, 0);
-        // The same admit again: its lease went with the first reply.
-        let again = self.over.contains(&id, LENT) || self.tickets.open.contains_key(&first);
-        if tickets < FEWEST || again {
+        if tickets < FEWEST {
             return None;
         }
         for number in 0..tickets {
             self.hold(&lent_ticket(&id, number), like.clone());
         }
-        self.over.add(&id, Some(LENT));
+        if let Some(asker) = self.tickets.get_mut(&id, 0) {
+            asker.has_lease = true;
+        }
         self.tickets.leases.push_back((self.now + DOUBT_MS, id.clone(), tickets));
         Some(Lease { id, tickets, input_tokens, max_tokens, microusd_max, ttl_ms: TTL_MS })
     }
@@ -136,5 +163,92 @@ impl Gate {
         mirror.take(&need, now);
         self.step.touched.push(pool);
         true
+    }
+}
+
+impl Mirror {
+    /// Lent tickets.
+    pub(crate) fn lent(&self) -> u64 {
+        self.lent[0].max(0) as u64
+    }
+
+    /// What lent tickets hold of a bucket. Half of it is the most that is lent; there
+    /// are more where the limit fell since. Those were mostly used before, and must
+    /// not shut everyone out until the last of them is settled.
+    pub(crate) fn held_lent(&self, kind: usize, bucket: &Bucket) -> i64 {
+        self.lent[kind].min(lent_max(bucket))
+    }
+
+    /// How many requests like `need` can be lent while the pool stays far from
+    /// each of its limits.
+    pub(crate) fn lendable(&self, need: &Need, now: Millis) -> u64 {
+        if self.ramp.is_some() || self.held_until > now {
+            return 0;
+        }
+        let rates = need.rates();
+        let owed = [0, 0, self.promised(now)];
+        let each = self.buckets.iter().enumerate().map(|(kind, bucket)| {
+            let owed = owed[kind].saturating_add(self.lent[kind]);
+            // Unknown limits are met by the window, one request at a time.
+            bucket.as_ref().map_or(0, |bucket| of_bucket(bucket, rates[kind], owed))
+        });
+        let second = self.second.as_ref().map(|bucket| of_bucket(bucket, 1, self.lent[0]));
+        each.chain(second).min().unwrap_or(0)
+    }
+
+    /// A ticket was lent: promised, not taken, for nobody knows when it is used,
+    /// and a bucket that refills until then must not promise it twice.
+    pub(crate) fn lend(&mut self, need: &Need) {
+        self.promise(need, 1);
+    }
+
+    /// It came back, or runs like any other from now on.
+    pub(crate) fn unlend(&mut self, need: &Need) {
+        self.promise(need, -1);
+    }
+
+    fn promise(&mut self, need: &Need, sign: i64) {
+        for (lent, rate) in self.lent.iter_mut().zip(need.rates()) {
+            *lent += sign * signed(rate);
+        }
+        debug_assert!(self.lent.iter().all(|lent| *lent >= 0), "lent = sum of the lent tickets");
+    }
+
+    /// A lent ticket's request is over: what it used is taken now.
+    pub(crate) fn end_lent(
+        &mut self,
+        need: &Need,
+        used: &Three,
+        output: Option<(Tokens, Millis)>,
+        now: Millis,
+    ) {
+        self.unlend(need);
+        if used[0] == 0 {
+            return;
+        }
+        self.history.record(now);
+        for (kind, used) in used.map(signed).into_iter().enumerate().take(2) {
+            // One beyond what may be lent held nothing: the larger bucket, of before
+            // the limit fell, gave it.
+            let lent = self.lent[kind];
+            let gave = |bucket: &&mut Bucket| lent < lent_max(bucket);
+            if let Some(bucket) = self.buckets[kind].as_mut().filter(gave) {
+                bucket.take(used);
+            }
+            self.history.taken[kind] = self.history.taken[kind].saturating_add(used);
+        }
+        let lent = self.lent[0];
+        if let Some(second) = self.second.as_mut().filter(|second| lent < lent_max(second)) {
+            second.take(1);
+        }
+        if let Some(ramp) = &mut self.ramp {
+            ramp.bucket.take(1);
+        }
+        let Some((output, ms)) = output else { return };
+        self.take_output(signed(output));
+        if output > 0 {
+            self.running.learn(need.output, output, ms);
+            self.assumed = self.running.generated(now);
+        }
     }
 }

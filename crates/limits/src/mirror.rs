@@ -46,17 +46,17 @@ pub(crate) struct Mirror {
     pub(crate) limits: [Option<u64>; 3],
     pub(crate) limits_at: Millis,
     pub(crate) buckets: [Option<Bucket>; 3],
-    second: Option<Bucket>,
-    ramp: Option<Ramp>,
+    pub(crate) second: Option<Bucket>,
+    pub(crate) ramp: Option<Ramp>,
     share_permille: u32,
     headroom: Headroom,
     margin_permille: u32,
     margin_at: Millis,
     pub(crate) running: Running,
     /// Requests, input and expected output of lent tickets.
-    lent: [i64; 3],
+    pub(crate) lent: [i64; 3],
     /// What of the output level was taken for running requests on assumption.
-    assumed: i64,
+    pub(crate) assumed: i64,
     /// What those that ran before a restart may still draw, and since when.
     ghosts: (i64, Millis),
     pub(crate) history: History,
@@ -70,8 +70,8 @@ pub(crate) struct Mirror {
 
 /// The provider's ramp limit was met: this many requests, growing.
 #[derive(Clone, Debug)]
-struct Ramp {
-    bucket: Bucket,
+pub(crate) struct Ramp {
+    pub(crate) bucket: Bucket,
     grows_at: Millis,
 }
 
@@ -260,15 +260,8 @@ impl Mirror {
         })
     }
 
-    /// What lent tickets hold of a bucket. Half of it is the most that is lent; there
-    /// are more where the limit fell since. Those were mostly used before, and must
-    /// not shut everyone out until the last of them is settled.
-    fn held_lent(&self, kind: usize, bucket: &Bucket) -> i64 {
-        self.lent[kind].min(lent_max(bucket))
-    }
-
     /// Output that running requests may still draw.
-    fn promised(&self, now: Millis) -> i64 {
+    pub(crate) fn promised(&self, now: Millis) -> i64 {
         let Some(bucket) = &self.buckets[2] else { return 0 };
         let generated = self.running.generated(now);
         let promised = self.running.promised(generated, bucket.per_minute(), bucket.capacity());
@@ -438,94 +431,16 @@ impl Mirror {
         self.take_output(signed(output));
     }
 
-    fn take_output(&mut self, tokens: i64) {
+    pub(crate) fn take_output(&mut self, tokens: i64) {
         if let Some(bucket) = &mut self.buckets[2] {
             bucket.take(tokens);
         }
         self.history.taken[2] += tokens;
     }
 
-    /// How many requests like `need` can be lent while the pool stays far from
-    /// each of its limits.
-    pub(crate) fn lendable(&self, need: &Need, now: Millis) -> u64 {
-        if self.ramp.is_some() || self.held_until > now {
-            return 0;
-        }
-        let rates = need.rates();
-        let owed = [0, 0, self.promised(now)];
-        let each = self.buckets.iter().enumerate().map(|(kind, bucket)| {
-            let owed = owed[kind].saturating_add(self.lent[kind]);
-            // Unknown limits are met by the window, one request at a time.
-            bucket.as_ref().map_or(0, |bucket| bucket.lendable(rates[kind], owed))
-        });
-        let second = self.second.as_ref().map(|bucket| bucket.lendable(1, self.lent[0]));
-        each.chain(second).min().unwrap_or(0)
-    }
-
-    /// Lent tickets.
-    pub(crate) fn lent(&self) -> u64 {
-        self.lent[0].max(0) as u64
-    }
-
     /// True where no open ticket is the pool's.
     pub(crate) fn is_idle(&self) -> bool {
         self.running.count == 0 && self.lent() == 0
-    }
-
-    /// A ticket was lent: promised, not taken, for nobody knows when it is used,
-    /// and a bucket that refills until then must not promise it twice.
-    pub(crate) fn lend(&mut self, need: &Need) {
-        self.promise(need, 1);
-    }
-
-    /// It came back, or runs like any other from now on.
-    pub(crate) fn unlend(&mut self, need: &Need) {
-        self.promise(need, -1);
-    }
-
-    fn promise(&mut self, need: &Need, sign: i64) {
-        for (lent, rate) in self.lent.iter_mut().zip(need.rates()) {
-            *lent += sign * signed(rate);
-        }
-        debug_assert!(self.lent.iter().all(|lent| *lent >= 0), "lent = sum of the lent tickets");
-    }
-
-    /// A lent ticket's request is over: what it used is taken now.
-    pub(crate) fn end_lent(
-        &mut self,
-        need: &Need,
-        used: &Three,
-        output: Option<(Tokens, Millis)>,
-        now: Millis,
-    ) {
-        self.unlend(need);
-        if used[0] == 0 {
-            return;
-        }
-        self.history.record(now);
-        for (kind, used) in used.map(signed).into_iter().enumerate().take(2) {
-            // One beyond what may be lent held nothing: the larger bucket, of before
-            // the limit fell, gave it.
-            let lent = self.lent[kind];
-            let gave = |bucket: &&mut Bucket| lent < lent_max(bucket);
-            if let Some(bucket) = self.buckets[kind].as_mut().filter(gave) {
-                bucket.take(used);
-            }
-            self.history.taken[kind] = self.history.taken[kind].saturating_add(used);
-        }
-        let lent = self.lent[0];
-        if let Some(second) = self.second.as_mut().filter(|second| lent < lent_max(second)) {
-            second.take(1);
-        }
-        if let Some(ramp) = &mut self.ramp {
-            ramp.bucket.take(1);
-        }
-        let Some((output, ms)) = output else { return };
-        self.take_output(signed(output));
-        if output > 0 {
-            self.running.learn(need.output, output, ms);
-            self.assumed = self.running.generated(now);
-        }
     }
 
     /// A request of this priority arrived: higher ones' demand is what lower
@@ -598,8 +513,8 @@ impl Mirror {
     pub(crate) fn save(&mut self, durability: &Durability, now: Millis) -> Option<SavedPool> {
         // A restart forgets what runs, and adds the refill of its own accord.
         let rest = self.running.rest(self.running.generated(now));
-        let lent = self.lent;
-        let owed = |kind: usize| if kind == 2 { rest } else { 0 } + lent[kind];
+        let [requests, input, output] = self.lent;
+        let owed = |kind: usize| [requests, input, output + rest][kind];
         let below = (0..3)
             .any(|kind| self.buckets[kind].as_ref().is_some_and(|b| b.is_below_floor(owed(kind))));
         if !below && !std::mem::take(&mut self.unsaved) {
@@ -618,11 +533,6 @@ impl Mirror {
         let rest = rest.max(self.ghosts.0.min(self.promised(now)));
         Some(SavedPool { at: now, limits, floors, held_until, learned, rest })
     }
-}
-
-/// The most of a bucket that is lent at one time.
-fn lent_max(bucket: &Bucket) -> i64 {
-    signed(bucket.capacity() / 2)
 }
 
 /// What a margin is in a bucket's tokens: at least one.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bucket::Bucket;
 use crate::day::{Day, Shut, Three, signed};
+use crate::lend;
 use crate::message::{LimitView, MicroUsd, Millis, Tokens};
 use crate::policy::{Budget, RateLimits};
 use crate::settings::Durability;
@@ -237,17 +238,15 @@ impl Scope {
         if self.concurrent.is_some() {
             return 0;
         }
+        let day = need.day();
         let budgets = (0..3).filter_map(|i| {
-            let (limit, left) = (self.day.limits()[i]?, self.day.left(i)?);
-            let left = u64::try_from(left).unwrap_or(0);
-            Some(if left < limit / 10 { 0 } else { left / 16 / need.day()[i].max(1) })
+            Some(lend::of_budget(self.day.limits()[i]?, self.day.left(i)?, day[i]))
         });
         // Of output the most there can be: a lost isolate's tickets count as that.
         let each = [1, need.input, need.output_max];
-        let buckets =
-            self.buckets.iter().enumerate().filter_map(|(i, bucket)| {
-                Some(bucket.as_ref()?.lendable(each[i], self.owed_of(i)))
-            });
+        let buckets = (0..3).filter_map(|i| {
+            Some(lend::of_bucket(self.buckets[i].as_ref()?, each[i], self.owed_of(i)))
+        });
         budgets.chain(buckets).min().unwrap_or(u64::MAX)
     }
 

@@ -92,19 +92,17 @@ impl Gate {
             _ => 0,
         };
         let span = ran.unwrap_or_else(|| now.saturating_sub(ticket.granted));
-        match ticket.doubted {
-            _ if ticket.hold == Hold::Lent => {
-                if usage.rates[0] > 0 && usage.output.is_some() {
+        let output = usage.output.map(|output| (output, span));
+        match (ticket.hold, ticket.doubted) {
+            (Hold::Lent, _) => {
+                // One that expires tells nothing of demand.
+                if usage.rates[0] > 0 && output.is_some() {
                     pool.mirror.arrived(ticket.class, &ticket.need, now);
                 }
-                let output = usage.output.map(|output| (output, span));
                 pool.mirror.end_lent(&ticket.need, &usage.rates, output, now);
             }
-            None => {
-                let output = usage.output.map(|output| (output, span));
-                pool.mirror.end(&ticket.part(), refund, output, now);
-            }
-            Some(assumed) => {
+            (_, None) => pool.mirror.end(&ticket.part(), refund, output, now),
+            (_, Some(assumed)) => {
                 let known = signed(ticket.generated) + assumed;
                 let output = usage.output.map(|output| signed(output) - known);
                 pool.mirror.end_doubted(refund, output);

@@ -51,6 +51,8 @@ pub(crate) struct Ticket {
     pub(crate) hold: Hold,
     /// Granted in the queue and not yet told to anyone.
     pub(crate) unclaimed: bool,
+    /// Tickets like it were lent with it.
+    pub(crate) has_lease: bool,
     /// Its own response's levels were seen.
     pub(crate) observed: bool,
     /// Not heard of for long: what it was assumed to have generated beyond

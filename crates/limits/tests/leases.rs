@@ -307,17 +307,16 @@ fn levels_told_by_a_lent_ticket_s_response_count_its_request_once() {
     assert_eq!(cost(true), cost(false));
 }
 
+/// As the Gate would lend it, for requests of this size.
+fn lease_for(size: &Size, id: &str, tickets: u32) -> Lease {
+    let Size { input_tokens, max_tokens, microusd_max } = *size;
+    Lease { id: id.into(), tickets, input_tokens, max_tokens, microusd_max, ttl_ms: 2_000 }
+}
+
 #[test]
 fn an_isolate_draws_what_it_was_lent_and_asks_for_its_demand() {
     let size = Size { input_tokens: 1_000, max_tokens: 500, microusd_max: 50 };
-    let lent = |id: &str, tickets| Lease {
-        id: id.into(),
-        tickets,
-        input_tokens: 1_000,
-        max_tokens: 500,
-        microusd_max: 50,
-        ttl_ms: 2_000,
-    };
+    let lent = |id: &str, tickets| lease_for(&size, id, tickets);
     let mut held = Borrowed::default();
     for n in 0..3 {
         assert_eq!(held.draw("t", &pool(), &size, n), None);
@@ -360,14 +359,7 @@ fn an_isolate_draws_what_it_was_lent_and_asks_for_its_demand() {
 #[test]
 fn half_a_lease_on_one_request_asks_for_the_next_while_others_draw() {
     let size = Size { input_tokens: 1, max_tokens: 1, microusd_max: 1 };
-    let lent = |id: &str, tickets| Lease {
-        id: id.into(),
-        tickets,
-        input_tokens: 1,
-        max_tokens: 1,
-        microusd_max: 1,
-        ttl_ms: 2_000,
-    };
+    let lent = |id: &str, tickets| lease_for(&size, id, tickets);
     let mut held = Borrowed::default();
     for _ in 0..100 {
         held.draw("t", &pool(), &size, 0);
