@@ -68,8 +68,8 @@ impl de::Error for Error {
     }
 }
 
-/// serde's sentence. A fraction's digits are not in it: printing floats would
-/// bring 6 KB gzip into the Worker.
+/// In serde's form. A fraction's digits are not in it: printing floats would bring
+/// 10 KB gzip into the Worker (docs/bench.md).
 fn mismatch(what: &str, found: Unexpected<'_>, expected: &dyn Expected) -> Error {
     let found = match found {
         Unexpected::Float(_) => "a fraction".to_owned(),

@@ -96,18 +96,13 @@ impl Gate {
         if state.policy.is_none() {
             return;
         }
-        let saved = match state.configured {
-            true => None,
-            false => take(&mut self.saved, &tenant_key(&state.name)),
-        };
+        let is_first = !state.configured;
+        let mut stored = |key: String| is_first.then(|| take(&mut self.saved, &key)).flatten();
+        let (saved, public) = (stored(tenant_key(&state.name)), stored(public_key(&state.name)));
         if let Some(saved) = &saved {
             state.scope = Scope::new(Some(saved), now);
             self.loose.insert(ScopeId::Tenant(index));
         }
-        let public = match state.configured {
-            true => None,
-            false => take(&mut self.saved, &public_key(&state.name)),
-        };
         if let Some(public) = &public {
             state.public = Scope::new(Some(public), now);
             self.loose.insert(ScopeId::Public(index));

@@ -47,12 +47,11 @@ impl Gate {
                 let saved = take(&mut self.saved, &key);
                 let Some(scope) = self.fresh(tenant, user, saved.as_ref()) else { return Ok(None) };
                 let (version, touched) = (self.tenants[tenant].version, self.now);
-                let key_of = key.clone();
                 let state = UserState {
                     tenant,
                     is_public: who.is_public(),
                     is_address,
-                    key: key_of,
+                    key: key.clone(),
                     version,
                     scope,
                     touched,

@@ -32,9 +32,7 @@ impl Gate {
             for payer in self.payers(index, user) {
                 let scope = self.scope_mut(payer);
                 scope.refill(now);
-                for (own, free) in own.iter_mut().zip(scope.available()) {
-                    *own = least(*own, free);
-                }
+                narrow(&mut own, scope.available());
                 match payer {
                     ScopeId::Tenant(_) if !is_public => limits.extend(scope.views("tenant", now)),
                     ScopeId::User(user) => limits.extend(self.users[user].views(now)),
@@ -42,17 +40,13 @@ impl Gate {
                 }
             }
             if let Some(scope) = unmet {
-                for (own, free) in own.iter_mut().zip(scope.available()) {
-                    *own = least(*own, free);
-                }
+                narrow(&mut own, scope.available());
                 limits.extend(scope.views(if is_public { "visitor" } else { "user" }, now));
                 if is_public {
                     // Of an unmet visitor no index tells that all of them pay.
                     let public = self.scope_mut(ScopeId::Public(index));
                     public.refill(now);
-                    for (own, free) in own.iter_mut().zip(public.available()) {
-                        *own = least(*own, free);
-                    }
+                    narrow(&mut own, public.available());
                 }
             }
         }
@@ -107,6 +101,13 @@ impl Mirror {
             })
         };
         (0..3).filter_map(view).collect()
+    }
+}
+
+/// What is available over all limits is the least of what each leaves.
+fn narrow(own: &mut [Option<i64>; 3], free: [Option<i64>; 3]) {
+    for (own, free) in own.iter_mut().zip(free) {
+        *own = least(*own, free);
     }
 }
 
