@@ -61,7 +61,7 @@ pub(super) fn create(
     now: Millis,
 ) -> Result<AdminInput, Problem> {
     let bad = |message: String| Problem::bad("tollgate_bad_request", message);
-    let ask: Create = json::from_str(body).map_err(|error| bad(format!("body: {error}.")))?;
+    let ask: Create = super::read(body)?;
     if !::keys::tenant_name_ok(&ask.tenant) {
         return Err(bad("tenant: not a tenant's name.".into()));
     }

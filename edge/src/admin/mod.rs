@@ -360,6 +360,15 @@ fn text(body: &[u8]) -> Result<&str, Problem> {
         .map_err(|_| Problem::bad("tollgate_bad_request", "body: not UTF-8. Send JSON in UTF-8."))
 }
 
+/// A body of ours; or what is wrong with it, by its path.
+fn read<T: serde::de::DeserializeOwned>(body: &str) -> Result<T, Problem> {
+    ::json::from_str(body).map_err(|error| {
+        let path = error.path().join(".");
+        let path = if path.is_empty() { "body" } else { &path };
+        Problem::bad("tollgate_bad_request", format!("{path}: {error}."))
+    })
+}
+
 fn gate_unreachable() -> Problem {
     Problem::unavailable(
         "tollgate_gate_unreachable",

@@ -25,15 +25,7 @@ struct Put {
 
 /// `PUT`: `{ "tenants": { NAME: … }, "prune": bool, "dry_run": bool }`.
 pub(super) fn put(body: &str, admin: &Claims) -> Result<AdminInput, Problem> {
-    let Put { tenants, prune, dry_run } = json::from_str(body).map_err(|error| {
-        Problem::bad(
-            "tollgate_bad_request",
-            format!(
-                "{}: {error}.",
-                if error.path().is_empty() { "body".into() } else { error.path().join(".") }
-            ),
-        )
-    })?;
+    let Put { tenants, prune, dry_run } = super::read(body)?;
     if prune && admin.role < Some(Role::Owner) {
         return Err(Problem::forbidden(
             "tollgate_role",

@@ -88,7 +88,7 @@ pub(super) fn mint(
             "x-api-key: this tenant has no `publishable` table, which says what visitors may do. The operator applies one (docs/configure.md).",
         ));
     }
-    let ask: Ask = ::json::from_str(body).map_err(|error| bad(format!("body: {error}.")))?;
+    let ask: Ask = super::read(body)?;
     if !(1..=TTL_S_MAX).contains(&ask.ttl_s) {
         return Err(bad("ttl_s: must be 1 to 86400 seconds (a day).".into()));
     }
