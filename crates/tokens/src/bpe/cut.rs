@@ -13,6 +13,10 @@ use unicode_segmentation::GraphemeCursor;
 
 use super::tokenizer::Tokenizer;
 
+/// Tokens that may fall otherwise where a text is cut. Merging settles again within
+/// one or two of them; were it ever more, a part would end a little earlier or later.
+const TOKENS_AROUND_A_CUT: usize = 4;
+
 /// Which end of a text stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keep {
@@ -93,7 +97,7 @@ impl Tokenizer {
 
     /// How many bytes `tokens` allow from the beginning, and their tokens.
     fn head(&mut self, text: &str, tokens: usize) -> (usize, usize) {
-        let (end, whole) = self.end_of_token(text, tokens);
+        let (end, whole) = self.end_of_token(self.within_reach(text, tokens), tokens);
         if end == text.len() {
             return (end, whole);
         }
@@ -111,6 +115,14 @@ impl Tokenizer {
             }
             step *= 2;
         }
+    }
+
+    /// As far as `tokens` reach, however long each is. A piece is encoded whole, and
+    /// each part of a chunked one would encode again all that is left of it.
+    fn within_reach<'t>(&self, text: &'t str, tokens: usize) -> &'t str {
+        let tokens = tokens.saturating_add(TOKENS_AROUND_A_CUT);
+        let bytes = tokens.saturating_mul(self.vocabulary().longest_token());
+        &text[..text.floor_char_boundary(bytes)]
     }
 
     /// From which byte on `tokens` allow the end of the text.
@@ -172,4 +184,59 @@ fn boundary_behind(text: &str, at: usize) -> usize {
 
 fn is_boundary(text: &str, at: usize) -> bool {
     GraphemeCursor::new(at, text.len(), true).is_boundary(text, 0).unwrap_or(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use proptest::prelude::*;
+
+    use super::super::encoding::Encoding;
+    use super::super::merge::tests::{pieces, vocabulary};
+    use super::super::vocabulary::Vocabulary;
+    use super::*;
+
+    fn tokenizer() -> Tokenizer {
+        thread_local! {
+            static VOCABULARY: Arc<Vocabulary> = Arc::new(vocabulary("o200k_base"));
+        }
+        let made = Tokenizer::new(Encoding::O200kBase, VOCABULARY.with(Arc::clone));
+        made.expect("it is o200k's")
+    }
+
+    proptest! {
+        #[test]
+        fn what_lies_beyond_reach_changes_nothing(text in pieces(), tokens in 0..4usize) {
+            let mut tokenizer = tokenizer();
+            let text = text.repeat(4);
+            let near = tokenizer.within_reach(&text, tokens);
+            prop_assert_eq!(
+                tokenizer.end_of_token(near, tokens),
+                tokenizer.end_of_token(&text, tokens)
+            );
+        }
+    }
+
+    #[test]
+    fn the_work_of_chunking_grows_as_the_text_does() {
+        // Each text is one piece: ideographs, which have cuts, and letters, which
+        // have none.
+        for letters in [['中', '国', '文', '字'], ['i', 'n', 'e', 't']] {
+            let steps = |n| {
+                let mut seed = 7u32;
+                let next = || {
+                    seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    letters[(seed >> 16) as usize % letters.len()]
+                };
+                let text: String = std::iter::repeat_with(next).take(n).collect();
+                let mut tokenizer = tokenizer();
+                let chunks = tokenizer.chunk(&text, NonZeroUsize::MIN.saturating_add(15), 2);
+                assert!(chunks.len() > n / 100);
+                tokenizer.steps()
+            };
+            let (small, large) = (steps(20_000), steps(100_000));
+            assert!(large <= 6 * small, "{letters:?}: {small} to {large}");
+        }
+    }
 }

@@ -325,7 +325,7 @@ impl Heap {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::io::Read;
     use std::sync::LazyLock;
 
@@ -336,7 +336,7 @@ mod tests {
     static VOCABULARIES: LazyLock<[Vocabulary; 3]> =
         LazyLock::new(|| ["o200k_base", "cl100k_base", "r50k_base"].map(vocabulary));
 
-    fn vocabulary(name: &str) -> Vocabulary {
+    pub(in super::super) fn vocabulary(name: &str) -> Vocabulary {
         let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../wasm-client/vocabularies");
         let file = std::fs::File::open(format!("{root}/{name}.merges.gz")).expect("it is there");
         let mut bytes = Vec::new();
@@ -371,7 +371,7 @@ mod tests {
 
     /// Pieces, most of them longer than a window, from few different parts, so that
     /// runs repeat, almost repeat, and join in more than one way.
-    fn pieces() -> impl Strategy<Value = String> {
+    pub(in super::super) fn pieces() -> impl Strategy<Value = String> {
         let parts = proptest::sample::subsequence(
             vec![
                 "a", "b", "s", "in", "the", " ", "  ", "-", "=", "\n", "\t", "0", "é", "中", "国",

@@ -325,6 +325,12 @@ impl Tokenizer {
         }
     }
 
+    /// What merging has done so far.
+    #[cfg(test)]
+    pub(super) fn steps(&self) -> u64 {
+        self.work.steps
+    }
+
     fn each_by<S: Split>(&mut self, text: &str, mut take: impl FnMut(usize, &[u32]) -> bool) {
         let bytes = text.as_bytes();
         let mut at = 0;
