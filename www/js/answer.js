@@ -1,12 +1,10 @@
 // The answer on the page: text as it comes, facts beside it, or what went wrong.
 
-import { amount, named } from "./limits.js";
 import { make, show, the as $ } from "./page.js";
+import { amount, named, number, seconds } from "./words.js";
 
 /** @typedef {import("./message.js").Told} Told */
 /** @typedef {import("./message.js").Problem} Problem */
-
-const NUMBER = new Intl.NumberFormat("en");
 
 /** One answer; a new one takes the place of the last. */
 export class Answer {
@@ -161,7 +159,7 @@ export class Answer {
 function why(refusal) {
   /** @type {[string, string][]} */
   const rows = [];
-  if (refusal?.input) rows.push(["Counted here", `${NUMBER.format(refusal.input.lower)} to ${NUMBER.format(refusal.input.upper)} tokens`]);
+  if (refusal?.input) rows.push(["Counted here", `${number(refusal.input.lower)} to ${number(refusal.input.upper)} tokens`]);
   if (refusal?.limit) {
     const { scope, kind, level, capacity } = refusal.limit;
     rows.push([named(scope, kind), `${amount(kind, Math.max(0, level))} left of ${amount(kind, capacity)}`]);
@@ -192,17 +190,10 @@ function known(value) {
 
 /** @param {number | undefined} value */
 function count(value) {
-  return value === undefined ? "unknown" : NUMBER.format(value);
+  return value === undefined ? "unknown" : number(value);
 }
 
 /** @param {number} ms */
 function milliseconds(ms) {
   return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
-}
-
-/** @param {number} ms */
-export function seconds(ms) {
-  const s = Math.ceil(ms / 1000);
-  if (s < 120) return s === 1 ? "1 second" : `${s} seconds`;
-  return s < 7200 ? `${Math.ceil(s / 60)} minutes` : `${Math.ceil(s / 3600)} hours`;
 }

@@ -1,6 +1,7 @@
 // The form's fields as a Messages request, and what is wrong with them.
 
 import { make, show, the } from "./page.js";
+import { number } from "./words.js";
 
 /** What the API takes of one image. (docs, vision, 2026-10) */
 const IMAGE_BYTES_MAX = 5 * 1024 * 1024;
@@ -123,7 +124,7 @@ async function readImage(from) {
 export function imageCosts(tokens) {
   if (!image) return;
   const size = `${image.width} × ${image.height} pixels`;
-  the("image-says").replaceChildren(size, ...(tokens === undefined ? [] : [" → ", make("strong", `${tokens.toLocaleString("en")} tokens`)]));
+  the("image-says").replaceChildren(size, ...(tokens === undefined ? [] : [" → ", make("strong", `${number(tokens)} tokens`)]));
 }
 
 /** @param {Blob} blob */

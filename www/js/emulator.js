@@ -2,9 +2,9 @@
 // says, this shows. A deployed gate has none, and the card stays hidden.
 
 import { show, the } from "./page.js";
+import { number } from "./words.js";
 
 const POLL_MS = 2_000;
-const NUMBER = new Intl.NumberFormat("en");
 
 let address = "";
 /** What had arrived when Send was last pressed. @type {number | undefined} */
@@ -33,11 +33,11 @@ export async function look() {
   const sum = (/** @type {any[]} */ list) => list.reduce((total, value) => total + value, 0);
   const pools = /** @type {any[]} */ (stats.pools ?? []);
   const arrived = sum(Object.values(stats.answers ?? {})) + sum(pools.map((pool) => pool.in_flight));
-  the("arrived").textContent = NUMBER.format(arrived);
+  the("arrived").textContent = number(arrived);
   if (before !== undefined) {
-    the("arrived-since").textContent = NUMBER.format(arrived - before);
+    the("arrived-since").textContent = number(arrived - before);
     show(the("since"), true);
   }
-  the("arrived-tokens").textContent = NUMBER.format(sum(pools.map((pool) => pool.input_tokens)));
+  the("arrived-tokens").textContent = number(sum(pools.map((pool) => pool.input_tokens)));
   return arrived;
 }

@@ -1,8 +1,8 @@
 // What the prompt takes: count, bounds, cost, share of the context window, parts.
 
 import { make, show, the } from "./page.js";
+import { number } from "./words.js";
 
-const NUMBER = new Intl.NumberFormat("en");
 /** Permille of the window, as `<tollgate-meter>` has them: said in words, too. */
 const LEVELS = /** @type {const} */ ([
   [1000, "over", "over the context window"],
@@ -21,8 +21,8 @@ let saying;
 /** @param {any} measure of a Claude model */
 export function showMeasure(measure) {
   const { estimate, lower, upper, cost, max_input_tokens: most, confidence, parts } = measure;
-  the("count").textContent = `≈ ${NUMBER.format(estimate)}`;
-  the("bound").textContent = `${NUMBER.format(lower)} to ${NUMBER.format(upper)}`;
+  the("count").textContent = `≈ ${number(estimate)}`;
+  the("bound").textContent = `${number(lower)} to ${number(upper)}`;
   the("cost").textContent = dollars(cost.input_microusd);
   the("most").textContent = dollars(cost.most_microusd);
   const low = confidence === "low" ? " Short or unusual text: this one is rough." : "";
@@ -34,12 +34,12 @@ export function showMeasure(measure) {
       const row = make("tr");
       const name = make("th", PARTS[part.name] ?? part.name.replaceAll("_", " "));
       name.setAttribute("scope", "row");
-      row.append(name, make("td", NUMBER.format(part.estimate), "number"), make("td", `${NUMBER.format(part.lower)} to ${NUMBER.format(part.upper)}`, "number quiet"));
+      row.append(name, make("td", number(part.estimate), "number"), make("td", `${number(part.lower)} to ${number(part.upper)}`, "number quiet"));
       row.title = part.source;
       return row;
     }),
   );
-  say(`About ${NUMBER.format(estimate)} tokens, between ${NUMBER.format(lower)} and ${NUMBER.format(upper)}; input ${dollars(cost.input_microusd)}.`);
+  say(`About ${number(estimate)} tokens, between ${number(lower)} and ${number(upper)}; input ${dollars(cost.input_microusd)}.`);
 }
 
 /**
@@ -47,14 +47,14 @@ export function showMeasure(measure) {
  * @param {string} encoding
  */
 export function showExact(tokens, encoding) {
-  the("count").textContent = NUMBER.format(tokens);
+  the("count").textContent = number(tokens);
   the("bound").textContent = "exact";
   the("cost").textContent = "–";
   the("most").textContent = "–";
   the("how").textContent = `The prompt’s text by ${encoding}, as tiktoken counts it.`;
   window_(0, null);
   show(the("parts-of"), false);
-  say(`${NUMBER.format(tokens)} tokens, exact.`);
+  say(`${number(tokens)} tokens, exact.`);
 }
 
 /** @param {{code: string, message: string}} failure */
@@ -66,7 +66,7 @@ export function showFailure({ message }) {
 }
 
 /** @param {number} microusd */
-export function dollars(microusd) {
+function dollars(microusd) {
   const usd = microusd / 1e6;
   return `$${usd.toFixed(usd >= 1 ? 2 : 4)}`;
 }
@@ -83,7 +83,7 @@ function window_(tokens, most) {
   const bar = /** @type {HTMLMeterElement} */ (the("window-bar"));
   Object.assign(bar, { min: 0, max: most, low: most * 0.8, high: most * 0.9, optimum: 0, value: tokens });
   const share = permille === 0 ? "under 0.1" : (permille / 10).toFixed(permille < 100 ? 1 : 0);
-  const percent = `${share} % of ${NUMBER.format(most)}`;
+  const percent = `${share} % of ${number(most)}`;
   bar.textContent = percent;
   the("window").dataset.level = level;
   the("window-says").textContent = words ? `${percent}, ${words}` : percent;

@@ -1,28 +1,14 @@
 // What the limits leave: GET /v1/limits, asked again when it says so.
 
-import { seconds } from "./answer.js";
 import { problemOf } from "./message.js";
 import { make, the } from "./page.js";
+import { amount, named, number, seconds } from "./words.js";
 
 /** Whatever the gate says: not oftener, and not so rarely that a meter lies. */
 const POLL_MS_MIN = 1_000;
 const POLL_MS_MAX = 60_000;
 /** Meters of limits that are nearly used up change their colour below this part. */
 const LOW = 0.25;
-const NUMBER = new Intl.NumberFormat("en");
-
-/** @type {Record<string, string>} */
-const KINDS = {
-  requests: "requests a minute",
-  input_tokens: "input tokens a minute",
-  output_tokens: "output tokens a minute",
-  concurrent: "requests at a time",
-  requests_day: "requests today",
-  tokens_day: "tokens today",
-  microusd_day: "dollars today",
-};
-/** @type {Record<string, string>} */
-const SCOPES = { tenant: "Tenant", user: "End user", deployment: "Deployment", account: "Provider account" };
 
 /** Follows one key's limits at a time. */
 export class Limits {
@@ -121,7 +107,7 @@ function now(id, model) {
   const { requests, input_tokens, output_tokens } = model.available;
   const row = (/** @type {string} */ name, /** @type {number} */ value) => {
     const line = make("div", undefined, "meter");
-    line.append(make("span", name), make("strong", NUMBER.format(value)));
+    line.append(make("span", name), make("strong", number(value)));
     return line;
   };
   return [head, row("Requests, now", requests), row("Input tokens, now", input_tokens), row("Output tokens, now", output_tokens)];
@@ -142,24 +128,6 @@ function meter({ scope, kind, level, capacity, resets_ms }) {
   const when = resets_ms > 0 ? `, ${window} ${seconds(resets_ms)}` : "";
   line.append(make("span", `of ${amount(kind, capacity)}${when}`, "quiet"));
   return line;
-}
-
-/**
- * A limit's name for people.
- *
- * @param {string} scope
- * @param {string} kind
- */
-export function named(scope, kind) {
-  return `${SCOPES[scope] ?? scope}: ${KINDS[kind] ?? kind.replaceAll("_", " ")}`;
-}
-
-/**
- * @param {string} kind
- * @param {number} value
- */
-export function amount(kind, value) {
-  return kind === "microusd_day" ? `$${(value / 1e6).toFixed(2)}` : NUMBER.format(value);
 }
 
 /** @param {string} sentence */

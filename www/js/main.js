@@ -11,6 +11,7 @@ import { make, show, the } from "./page.js";
 import { fillSnippets } from "./snippets.js";
 import { watchState } from "./state.js";
 import { Tokens } from "./tokens.js";
+import { number } from "./words.js";
 
 /** Where the key is kept if its owner says so: for this tab, until it is closed. */
 const KEPT = "tollgate-key";
@@ -44,7 +45,7 @@ const counting = new Counting({
     tokens.change(change);
     if (document.activeElement === prompt) tokens.follow(prompt.selectionStart);
     if (!claude()) showExact(change.tokens, change.encoding);
-    the("tokens-count").textContent = change.tokens.toLocaleString("en");
+    the("tokens-count").textContent = number(change.tokens);
     the("tokens-by").textContent = change.encoding;
     tokensSay(claude() ? "Cut by OpenAI’s vocabulary, exactly, to show the shape of the text. Claude’s own is not published." : "");
   },
