@@ -127,6 +127,9 @@ impl Tokenizer {
 
     /// From which byte on `tokens` allow the end of the text.
     fn tail(&mut self, text: &str, tokens: usize) -> usize {
+        if tokens == 0 {
+            return text.len();
+        }
         let Some(skip) = self.count(text).checked_sub(tokens).filter(|&skip| skip > 0) else {
             return 0;
         };
