@@ -1,7 +1,7 @@
 // guard(…): a `fetch` for the official SDKs that refuses what must fail before it
 // leaves. The way of a call is `guarded` below; what is decided is ledger.js's.
 
-import { costOf, init, isReady, TollgateError } from "../core.js";
+import { costOf, init, isReady } from "../core.js";
 import { Book } from "./book.js";
 import { askOf, callOf } from "./call.js";
 import { fixedLimits, limitsOfHeaders, retryAfterMs } from "./limits.js";
@@ -254,5 +254,3 @@ function quietly(callback) {
     console.error(error);
   }
 }
-
-export { TollgateError };

@@ -4,8 +4,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 
-export const platform = "node";
-
 /** @returns {Promise<import("../core.js").InitSource>} */
 export async function source() {
   return readFile(join(__dirname, "../client_bg.wasm"));

@@ -3,8 +3,6 @@
 // @ts-ignore: a bundle's module, which only its bundler can resolve
 import module from "../client_bg.wasm?module";
 
-export const platform = "edge-light";
-
 /** @returns {Promise<import("../core.js").InitSource>} */
 export async function source() {
   return module;

@@ -4,8 +4,6 @@
 // @ts-ignore: build.mjs puts the module's base64 here
 import base64 from "#inline";
 
-export const platform = "inline";
-
 /** @returns {Promise<import("../core.js").InitSource>} */
 export async function source() {
   return Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));

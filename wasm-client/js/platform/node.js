@@ -7,8 +7,6 @@ import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-export const platform = "node";
-
 /** @returns {Promise<import("../core.js").InitSource>} */
 export async function source() {
   return readFile(join(here(), "../client_bg.wasm"));
