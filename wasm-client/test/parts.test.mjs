@@ -93,6 +93,9 @@ test("a stream that broke off is settled by what came, and flagged", async () =>
 test("an answer in one piece; one without usage, garbage and other kinds teach nothing and pass", async () => {
   const whole = JSON.stringify({ usage: { input_tokens: 3, output_tokens: 4 } });
   assert.deepEqual((await through(whole, "application/json")).used, { input: 3, cacheWritten: 0, cacheRead: 0, output: 4, reported: true });
+  // OpenAI's prompt has its cached tokens in it: a budget must not take them twice.
+  const cached = JSON.stringify({ usage: { prompt_tokens: 100, completion_tokens: 5, total_tokens: 105, prompt_tokens_details: { cached_tokens: 64 } } });
+  assert.deepEqual((await through(cached, "application/json")).used, { input: 100, cacheWritten: 0, cacheRead: 0, output: 5, reported: true });
   for (const [text, type] of [["{}", "application/json"], ["{", "application/json"], ['{"usage":7}', "application/json"], ["data: {\"usage\": nonsense}\n\n", "text/event-stream"], ["<p>", "text/html"]]) {
     const told = await through(text, type);
     assert.deepEqual([told.text, told.used], [text, null]);

@@ -3,9 +3,9 @@
 
 /**
  * @typedef {object} Used
- * @property {number} input that counts towards rate limits: without cache reads
+ * @property {number} input that counts towards rate limits: Anthropic's without cache reads, OpenAI's with them
  * @property {number} cacheWritten the part of it that was written to the cache
- * @property {number} cacheRead
+ * @property {number} cacheRead beside `input`
  * @property {number} output
  * @property {boolean} reported whether the provider said so; else the output is guessed by what was streamed
  */
@@ -119,8 +119,8 @@ function usedOf(body) {
   if (typeof usage !== "object" || usage === null) return null;
   const count = (/** @type {unknown} */ tokens) => (typeof tokens === "number" && tokens >= 0 ? tokens : 0);
   if (usage.prompt_tokens !== undefined) {
-    const cacheRead = count(usage.prompt_tokens_details?.cached_tokens);
-    return { input: count(usage.prompt_tokens), cacheWritten: 0, cacheRead, output: count(usage.completion_tokens), reported: true };
+    // What was read from the cache is within these, and counts towards its limits.
+    return { input: count(usage.prompt_tokens), cacheWritten: 0, cacheRead: 0, output: count(usage.completion_tokens), reported: true };
   }
   const cacheWritten = count(usage.cache_creation_input_tokens);
   return { input: count(usage.input_tokens) + cacheWritten, cacheWritten, cacheRead: count(usage.cache_read_input_tokens), output: count(usage.output_tokens), reported: true };
