@@ -83,6 +83,16 @@ async function served(dir) {
   return { url: `http://127.0.0.1:${port}/`, close: () => (server.close(), server.closeAllConnections()) };
 }
 
+/** A built directory shows what it must. @param {string} dir */
+async function counts(dir) {
+  const site = await served(dir);
+  try {
+    assert.deepEqual(await shown(site.url), { text: expected, complaints: [] });
+  } finally {
+    site.close();
+  }
+}
+
 /** @param {string} name */
 const bin = (name) => path.join(APPS, "node_modules/.bin", name);
 
@@ -94,12 +104,7 @@ test("Vite", options, async () => {
     await app.write("count.jsx", HOOK);
     const built = await app.run(bin("vite"), ["build", "--logLevel", "warn"]);
     assert.equal(built.code, 0, built.err);
-    const site = await served(path.join(app.dir, "dist"));
-    try {
-      assert.deepEqual(await shown(site.url), { text: expected, complaints: [] });
-    } finally {
-      site.close();
-    }
+    await counts(path.join(app.dir, "dist"));
   } finally {
     await app.remove();
   }
@@ -121,12 +126,7 @@ test("webpack", options, async () => {
     const built = await app.run(process.execPath, ["build.cjs"]);
     assert.deepEqual([built.code, built.out.trim()], [0, "[]"], built.err);
     await app.write("dist/index.html", '<!doctype html><html lang="en"><title>App</title><div id="app"></div><script src="/main.js" defer></script>');
-    const site = await served(path.join(app.dir, "dist"));
-    try {
-      assert.deepEqual(await shown(site.url), { text: expected, complaints: [] });
-    } finally {
-      site.close();
-    }
+    await counts(path.join(app.dir, "dist"));
   } finally {
     await app.remove();
   }
