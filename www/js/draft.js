@@ -1,18 +1,19 @@
 // The form's fields as a Messages request, and what is wrong with them.
 
-import { make, show, the } from "./page.js";
+import { make, show, the, wrong } from "./page.js";
 import { number } from "./words.js";
 
 /** What the API takes of one image. (docs, vision, 2026-10) */
 const IMAGE_BYTES_MAX = 5 * 1024 * 1024;
-const IMAGE_TYPES = ["image/jpeg", "image/png", "image/gif", "image/webp"];
 /** Roughly what one line of the preview's column holds. */
 const PREVIEW_PX = 64;
 
-const prompt = /** @type {HTMLTextAreaElement} */ (the("prompt"));
+export const prompt = /** @type {HTMLTextAreaElement} */ (the("prompt"));
 const system = /** @type {HTMLTextAreaElement} */ (the("system"));
 const tools = /** @type {HTMLTextAreaElement} */ (the("tools"));
 const maxTokens = /** @type {HTMLInputElement} */ (the("max-tokens"));
+/** No field of the request: a header tells it. */
+export const maxWait = /** @type {HTMLInputElement} */ (the("max-wait"));
 const file = /** @type {HTMLInputElement} */ (the("image"));
 
 /** @type {{type: string, data: string, width: number, height: number} | undefined} */
@@ -66,28 +67,28 @@ export function request(text) {
 
 /** The first field that cannot be sent, if any; each is marked. */
 export function unsound() {
-  const bad = [prompt, maxTokens].filter((field) => !field.checkValidity());
-  for (const field of [prompt, maxTokens]) field.setAttribute("aria-invalid", String(!field.checkValidity()));
+  const fields = [prompt, maxTokens, maxWait];
+  for (const field of fields) field.setAttribute("aria-invalid", String(!field.checkValidity()));
   if (tools.getAttribute("aria-invalid") === "true") {
     /** @type {HTMLDetailsElement} */ (tools.closest("details")).open = true;
     return tools;
   }
-  return bad[0];
+  return fields.find((field) => !field.checkValidity());
 }
 
 function readTools() {
   const text = tools.value.trim();
-  let wrong = "";
+  let problem = "";
   try {
     const list = text ? JSON.parse(text) : [];
-    if (!Array.isArray(list)) wrong = "Tools are a list: [ … ].";
-    else if (!list.every((tool) => typeof tool?.name === "string")) wrong = "Each tool needs a name.";
+    if (!Array.isArray(list)) problem = "Tools are a list: [ … ].";
+    else if (!list.every((tool) => typeof tool?.name === "string")) problem = "Each tool needs a name.";
     else toolList = list;
   } catch (error) {
-    wrong = `Not JSON yet: ${error instanceof Error ? error.message : error}`;
+    problem = `Not JSON yet: ${error instanceof Error ? error.message : error}`;
   }
-  if (wrong) toolList = undefined;
-  says("tools", tools, wrong);
+  if (problem) toolList = undefined;
+  wrong(tools, problem);
   the("tools-sum").textContent = toolList?.length ? `${toolList.length} ${toolList.length === 1 ? "tool" : "tools"}` : "";
 }
 
@@ -96,14 +97,14 @@ async function readImage(from) {
   image = undefined;
   show(the("image-shown"), false);
   the("image-sum").textContent = "";
-  if (!from) return says("image", file, "");
-  if (!IMAGE_TYPES.includes(from.type)) return says("image", file, "The API takes JPEG, PNG, GIF and WebP.");
-  if (from.size > IMAGE_BYTES_MAX) return says("image", file, `The API takes 5 MB; this has ${(from.size / 1048576).toFixed(1)} MB.`);
+  if (!from) return wrong(file, "");
+  if (!file.accept.split(",").includes(from.type)) return wrong(file, "The API takes JPEG, PNG, GIF and WebP.");
+  if (from.size > IMAGE_BYTES_MAX) return wrong(file, `The API takes 5 MB; this has ${(from.size / 1048576).toFixed(1)} MB.`);
   let bitmap;
   try {
     bitmap = await createImageBitmap(from);
   } catch {
-    return says("image", file, "This file is not an image that the browser can read.");
+    return wrong(file, "This file is not an image that the browser can read.");
   }
   const { width, height } = bitmap;
   image = { type: from.type, data: await base64(from), width, height };
@@ -117,7 +118,7 @@ async function readImage(from) {
   the("image-says").textContent = `${width} × ${height} pixels`;
   the("image-sum").textContent = from.name;
   show(the("image-shown"), true);
-  says("image", file, "");
+  wrong(file, "");
 }
 
 /** @param {number | undefined} tokens what the image costs, once that is counted */
@@ -137,15 +138,4 @@ async function base64(blob) {
   });
   const url = String(reader.result);
   return url.slice(url.indexOf(",") + 1);
-}
-
-/**
- * @param {string} id
- * @param {HTMLElement} field
- * @param {string} wrong
- */
-function says(id, field, wrong) {
-  the(`${id}-wrong`).textContent = wrong;
-  show(the(`${id}-wrong`), wrong !== "");
-  field.setAttribute("aria-invalid", String(wrong !== ""));
 }

@@ -2,12 +2,12 @@
 
 import { Answer } from "./answer.js";
 import { Counting } from "./counting.js";
-import { imageCosts, request, unsound, watchDraft } from "./draft.js";
+import { imageCosts, maxWait, prompt, request, unsound, watchDraft } from "./draft.js";
 import { look, mark, watchEmulator } from "./emulator.js";
 import { showExact, showFailure, showMeasure } from "./figures.js";
 import { Limits } from "./limits.js";
 import { send } from "./message.js";
-import { make, show, the } from "./page.js";
+import { make, show, the, wrong } from "./page.js";
 import { fillSnippets } from "./snippets.js";
 import { watchState } from "./state.js";
 import { Tokens } from "./tokens.js";
@@ -20,8 +20,6 @@ const form = /** @type {HTMLFormElement} */ (the("ask"));
 const key = /** @type {HTMLInputElement} */ (the("key"));
 const keep = /** @type {HTMLInputElement} */ (the("keep"));
 const model = /** @type {HTMLSelectElement} */ (the("model"));
-const maxWait = /** @type {HTMLInputElement} */ (the("max-wait"));
-const prompt = /** @type {HTMLTextAreaElement} */ (the("prompt"));
 const sendButton = /** @type {HTMLButtonElement} */ (the("send"));
 const stopButton = /** @type {HTMLButtonElement} */ (the("stop"));
 
@@ -75,7 +73,7 @@ if (sessionStorage.getItem(KEPT)) {
 }
 // While it is typed: a sentence that came or went only when the field is left would
 // move Send away from under the pointer that is just pressing it.
-key.addEventListener("input", () => keySays(key.value.trim() ? keyProblem() : ""));
+key.addEventListener("input", () => wrong(key, key.value.trim() ? keyProblem() : ""));
 key.addEventListener("change", () => {
   followKey();
   keepKey();
@@ -133,17 +131,15 @@ function offer(ids) {
 /** Whether the form can be sent; says where it cannot, and goes there. */
 function sound() {
   const problem = keyProblem();
-  keySays(problem);
-  const waits = maxWait.checkValidity();
-  maxWait.setAttribute("aria-invalid", String(!waits));
-  const first = unsound() ?? (waits ? undefined : maxWait) ?? (problem ? key : undefined);
+  wrong(key, problem);
+  const first = unsound() ?? (problem ? key : undefined);
   first?.focus();
   return first === undefined;
 }
 
 function followKey() {
   const problem = key.value.trim() ? keyProblem() : "";
-  keySays(problem);
+  wrong(key, problem);
   limits.follow(problem ? "" : key.value.trim());
 }
 
@@ -158,13 +154,6 @@ function keyProblem() {
   if (text.startsWith("sk-ant-")) return "This is a provider’s key. It belongs to the gate’s operator; a key for this form starts with tg_.";
   // Headers carry no others, and fetch would fail without a word.
   return /^[\x21-\x7e]+$/.test(text) ? "" : "A key has no spaces or letters beyond ASCII: copy it again.";
-}
-
-/** @param {string} problem */
-function keySays(problem) {
-  the("key-wrong").textContent = problem;
-  show(the("key-wrong"), problem !== "");
-  key.setAttribute("aria-invalid", String(problem !== ""));
 }
 
 /** @param {string} sentence */

@@ -22,6 +22,19 @@ export function the(id) {
 }
 
 /**
+ * Says beneath a field what is wrong with it, and marks it.
+ *
+ * @param {HTMLElement} field whose id, with `-wrong`, is that of its place for the sentence
+ * @param {string} sentence empty: nothing is
+ */
+export function wrong(field, sentence) {
+  const place = the(`${field.id}-wrong`);
+  place.textContent = sentence;
+  show(place, sentence !== "");
+  field.setAttribute("aria-invalid", String(sentence !== ""));
+}
+
+/**
  * @param {string} tag
  * @param {string} [text]
  * @param {string} [className]
