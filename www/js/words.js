@@ -11,7 +11,7 @@ const KINDS = {
   microusd_day: "dollars today",
 };
 /** @type {Record<string, string>} */
-const SCOPES = { tenant: "Tenant", user: "End user", deployment: "Deployment", account: "Provider account" };
+const SCOPES = { tenant: "Tenant", user: "End user", visitor: "Visitor", deployment: "Deployment", account: "Provider account" };
 
 const NUMBER = new Intl.NumberFormat("en");
 
