@@ -23,7 +23,6 @@ import { events } from "./sse.js";
  * @property {string} [model]
  * @property {string} [requestId]
  * @property {number} [waitMs] in the gate's queue
- * @property {number} [status]
  * @property {{input_tokens?: number, output_tokens?: number}} [usage]
  * @property {string} [stopReason]
  */
@@ -84,7 +83,6 @@ export async function send({ key, waitS, request }, signal, tell) {
   const header = (/** @type {string} */ name) => response.headers.get(name) ?? undefined;
   const waited = header("x-tollgate-wait-ms");
   tell({
-    status: response.status,
     requestId: header("x-tollgate-request-id") ?? header("request-id"),
     waitMs: waited === undefined ? undefined : Number(waited),
     model: header("x-tollgate-model"),
