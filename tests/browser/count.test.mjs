@@ -211,6 +211,9 @@ test("without the package the page says what is missing, shows the rest, and sen
   await other.goto(`${world.gateway.url}/`);
   await other.waitForSelector('#pill[data-state="ready"]');
   await other.locator("#how").filter({ hasText: "Not counted" }).waitFor();
+  // Not for ever busy, which would hide it from screen readers.
+  await other.fill("#prompt", "Hello");
+  await other.waitForSelector('#figures[aria-busy="false"]');
   const { granted: before = 0 } = await world.stats();
   await other.fill("#key", await world.key());
   await other.click("#send");

@@ -36,6 +36,8 @@ export class Counting {
   #told;
   #n = 0;
   #busy = false;
+  /** The script of the thread failed: it answers nothing more. */
+  #lost = false;
   #units = 0;
   #waitsSince = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -51,7 +53,8 @@ export class Counting {
     this.#thread.addEventListener("message", ({ data }) => this.#heard(data));
     this.#thread.addEventListener("error", (event) => {
       event.preventDefault();
-      this.#busy = true;
+      this.#lost = true;
+      clearTimeout(this.#pause);
       told.failed({ code: "no_worker", message: event.message || "The counter’s script was not loaded. `make build` brings it." });
       told.settled();
     });
@@ -59,6 +62,7 @@ export class Counting {
 
   /** @param {() => Draft} draft asked for when there is time for it */
   count(draft) {
+    if (this.#lost) return this.#told.settled();
     this.#next = draft;
     clearTimeout(this.#pause);
     const now = performance.now();
