@@ -3,7 +3,10 @@
 
 import { make, the } from "./page.js";
 
-/** @typedef {import("./counting.js").Cut} Cut */
+/**
+ * @typedef {import("./counting.js").Cut} Cut
+ * @typedef {{id: number, units: number, box: HTMLElement, drawn: boolean}} Block
+ */
 
 /** Neighbours differ, and nothing else is meant by them. */
 const COLOURS = 5;
@@ -14,10 +17,10 @@ const UNITS_A_LINE = 70;
 
 export class Tokens {
   #pane = the("tokens");
-  /** @type {{id: number, units: number, box: HTMLElement, drawn: boolean}[]} */
+  /** @type {Block[]} */
   #blocks = [];
-  /** @type {Map<Element, number>} */
-  #ids = new Map();
+  /** Whose box it is. @type {WeakMap<Element, Block>} */
+  #of = new WeakMap();
   #watch;
 
   /** @param {(id: number) => void} want asks for a block's tokens, which come by `cut` */
@@ -25,8 +28,7 @@ export class Tokens {
     this.#watch = new IntersectionObserver(
       (entries) => {
         for (const { target, isIntersecting, boundingClientRect } of entries) {
-          const id = this.#ids.get(target);
-          const block = this.#blocks.find((block) => block.id === id);
+          const block = this.#of.get(target);
           if (!block) continue;
           if (isIntersecting && !block.drawn) want(block.id);
           if (!isIntersecting && block.drawn) this.#empty(block, boundingClientRect.height);
@@ -40,14 +42,14 @@ export class Tokens {
   change({ at, removed, added }) {
     const fresh = added.map(({ id, units, cut }) => {
       const block = { id, units, box: make("div", undefined, "block"), drawn: false };
-      this.#ids.set(block.box, id);
+      this.#of.set(block.box, block);
       if (cut) this.#fill(block, cut);
       else this.#empty(block, Math.ceil(units / UNITS_A_LINE) * LINE_PX);
       return block;
     });
     for (const { box } of this.#blocks.splice(at, removed, ...fresh)) {
       this.#watch.unobserve(box);
-      this.#ids.delete(box);
+      this.#of.delete(box);
       box.remove();
     }
     const next = this.#blocks[at + fresh.length]?.box ?? null;
@@ -94,7 +96,7 @@ export class Tokens {
   }
 
   /**
-   * @param {{units: number, box: HTMLElement, drawn: boolean}} block
+   * @param {Block} block
    * @param {Cut} cut
    */
   #fill(block, { text, ids, ends, tokens }) {
@@ -117,7 +119,7 @@ export class Tokens {
   }
 
   /**
-   * @param {{box: HTMLElement, drawn: boolean}} block
+   * @param {Block} block
    * @param {number} height
    */
   #empty(block, height) {
