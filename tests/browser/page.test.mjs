@@ -6,6 +6,7 @@ import { after, afterEach, before, beforeEach, test } from "node:test";
 import { ANSWER, puppet, SSE } from "../e2e/puppet.mjs";
 import { open, until } from "../e2e/world.mjs";
 import { launch, noChromium } from "./chromium.mjs";
+import { visit } from "./visitor.mjs";
 
 const options = { skip: noChromium };
 if (noChromium) console.log(`# The page's tests are left out: ${noChromium}`);
@@ -18,8 +19,12 @@ let provider;
 let world;
 /** @type {import("playwright-core").Page} */
 let page;
-/** What the page's console and its content security policy said. */
-let complaints = /** @type {string[]} */ ([]);
+/** @type {import("./visitor.mjs").Visitor["complaints"]} */
+let complaints;
+/** @type {import("./visitor.mjs").Visitor["text"]} */
+let text;
+/** @type {import("./visitor.mjs").Visitor["seen"]} */
+let seen;
 
 before(async () => {
   if (noChromium) return;
@@ -36,12 +41,7 @@ after(async () => {
 
 beforeEach(async () => {
   if (noChromium) return;
-  complaints = [];
-  page = await browser.newPage({ reducedMotion: "reduce" });
-  page.on("pageerror", (error) => complaints.push(String(error)));
-  page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
-  await page.goto(`${world.gateway.url}/`);
-  await page.waitForSelector('#pill[data-state="ready"]');
+  ({ page, complaints, text, seen } = await visit(browser, world.gateway.url));
 });
 afterEach(() => page?.close());
 
@@ -51,10 +51,6 @@ async function send(key, prompt = "Hello") {
   await page.fill("#prompt", prompt);
   await page.click("#send");
 }
-
-const text = (/** @type {string} */ selector) => page.innerText(selector);
-const seen = (/** @type {string} */ selector, /** @type {string} */ part) =>
-  page.locator(selector).filter({ hasText: part }).waitFor();
 
 test("a prompt goes in, and its answer is read while it is written", options, async () => {
   const key = await world.key();
