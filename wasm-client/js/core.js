@@ -135,6 +135,16 @@ export function knownModels() {
 }
 
 /**
+ * The one that a name means: with a date behind it, it is the same model.
+ *
+ * @param {string} name
+ */
+export function knownModel(name) {
+  const id = name.replace(/-\d{8}$/, "");
+  return knownModels().find((known) => known.id === id);
+}
+
+/**
  * Calls with a whole text in the buffer.
  *
  * @template T

@@ -1,6 +1,6 @@
 // The package's face: counters by name, whole requests, the guard.
 
-import { costOf, estimateText, init, initSync, kindOf, knownModels, measureJson, onLost, TollgateError } from "./core.js";
+import { costOf, estimateText, init, initSync, kindOf, knownModel, knownModels, measureJson, onLost, TollgateError } from "./core.js";
 import { guard } from "./guard/index.js";
 import { encodingOf, loadVocabulary } from "./vocabulary.js";
 
@@ -82,8 +82,7 @@ export function cost(model, usage) {
  * @returns {ClaudeCounter}
  */
 function claude(model) {
-  const id = model.replace(/-\d{8}$/, "");
-  const info = knownModels().find((known) => known.id === id);
+  const info = knownModel(model);
   if (!info) {
     const names = knownModels().filter((known) => !known.retired).map((known) => known.id);
     throw new TollgateError("unknown_model", `"${model}" is not known. Known are OpenAI's models and vocabularies (o200k_base, cl100k_base, …), and: ${names.join(", ")}.`);

@@ -1,7 +1,7 @@
 // What a call of `fetch` is to the guard: which API it speaks, what it asks for,
 // how long it would wait. What cannot be read is not guessed.
 
-import { estimateText, knownModels, measureJson } from "../core.js";
+import { estimateText, knownModel, measureJson } from "../core.js";
 import { readyFor } from "../vocabulary.js";
 import { openaiMeasure } from "./openai.js";
 
@@ -79,8 +79,7 @@ export async function askOf(call, now, maxWaitS, measured) {
   }
   try {
     const { lower, estimate, upper, cost, max_input_tokens } = measureJson(text, true, now);
-    const info = knownModels().find((known) => known.id === model.replace(/-\d{8}$/, ""));
-    return { model, class: info?.class ?? model, input: { lower, estimate, upper }, maxTokens, microusdMax: cost.most_microusd, window: max_input_tokens, patienceMs };
+    return { model, class: knownModel(model)?.class ?? model, input: { lower, estimate, upper }, maxTokens, microusdMax: cost.most_microusd, window: max_input_tokens, patienceMs };
   } catch {
     return null;
   }
