@@ -3,13 +3,14 @@
 
 import { readFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
+import { DEFAULT_MODEL } from "./core.js";
 import { load } from "./index.js";
 
 const USAGE = `Usage: tollgate count [--model MODEL] [--json] [FILE…]
 
 Tokens of each file, or of the standard input where none is named (or by -).
 
-  --model MODEL  counts for this model (default claude-sonnet-5-5)
+  --model MODEL  counts for this model (default ${DEFAULT_MODEL})
   --json         one JSON object a file: { file, model, lower, estimate, upper, exact }
 `;
 
@@ -26,7 +27,7 @@ async function main(argv) {
     options = parseArgs({
       args: argv,
       allowPositionals: true,
-      options: { model: { type: "string", default: "claude-sonnet-5-5" }, json: { type: "boolean", default: false }, help: { type: "boolean", short: "h", default: false } },
+      options: { model: { type: "string", default: DEFAULT_MODEL }, json: { type: "boolean", default: false }, help: { type: "boolean", short: "h", default: false } },
     });
   } catch (error) {
     return fail(EXIT_USAGE, `${error instanceof Error ? error.message : error}\n\n${USAGE}`);

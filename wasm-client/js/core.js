@@ -13,6 +13,8 @@ import { source } from "#platform";
  * @typedef {import("../types/index.js").Measure} Measure
  */
 
+/** Of the meter, the hook and the command, where none is named. */
+export const DEFAULT_MODEL = "claude-sonnet-5-5";
 /** Bytes of the buffer: larger windows are no faster (2026-11). */
 const WINDOW_BYTES = 1 << 20;
 /** UTF-8 bytes of one UTF-16 unit, at most. */

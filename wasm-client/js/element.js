@@ -1,5 +1,6 @@
 // <tollgate-meter for="id">: what a prompt takes, beside the field it is typed in.
 
+import { DEFAULT_MODEL } from "./core.js";
 import { load, TollgateError } from "./index.js";
 
 /** @typedef {import("../types/index.js").Measure} Measure */
@@ -126,11 +127,15 @@ export class TollgateMeter extends Base {
     });
   };
 
+  get #model() {
+    return this.getAttribute("model") ?? DEFAULT_MODEL;
+  }
+
   async #update() {
-    const model = this.getAttribute("model") ?? "claude-sonnet-5-5";
+    const model = this.#model;
     try {
       const counter = this.#counter?.name === model ? this.#counter : await load(model);
-      if (model !== (this.getAttribute("model") ?? "claude-sonnet-5-5")) return;
+      if (model !== this.#model) return;
       this.#counter = counter;
       const text = /** @type {any} */ (this.#field)?.value ?? this.#field?.textContent ?? "";
       const earlier = Array.isArray(this.#request.messages) ? this.#request.messages : [];

@@ -1,6 +1,7 @@
 // useTokenCount: a text's or a request's tokens, as it is typed.
 
 import { useEffect, useState } from "react";
+import { DEFAULT_MODEL } from "./core.js";
 import { load } from "./index.js";
 
 /** @typedef {import("../types/react.js").TokenCount} TokenCount */
@@ -13,7 +14,7 @@ const LOADING = { status: "loading", measure: null, error: null };
  * @param {string} [model]
  * @returns {TokenCount}
  */
-export function useTokenCount(input, model = "claude-sonnet-5-5") {
+export function useTokenCount(input, model = DEFAULT_MODEL) {
   const [counter, setCounter] = useState(/** @type {import("../types/index.js").ClaudeCounter | null} */ (null));
   const [error, setError] = useState(/** @type {unknown} */ (null));
   useEffect(() => {
