@@ -2,11 +2,12 @@
 // leaves. The way of a call is `guarded` below; what is decided is ledger.js's.
 
 import { costOf, init, isReady } from "../core.js";
+import { randomHex, sha256 } from "../hash.js";
 import { Book } from "./book.js";
 import { askOf, callOf } from "./call.js";
 import { fixedLimits, limitsOfHeaders, retryAfterMs } from "./limits.js";
 import { poller } from "./poll.js";
-import { answer, hex } from "./refusal.js";
+import { answer } from "./refusal.js";
 import { watched } from "./usage.js";
 
 /**
@@ -80,7 +81,7 @@ export function guard(options) {
     // Without a key of its own the guard may use the request's, where it goes anyway.
     const own = call.url.origin === url?.origin ? keyOf(call.headers) : "";
     const book = await bookOf(key ?? own, call.headers.get("x-tollgate-user") ?? "");
-    const id = hex(8);
+    const id = randomHex(8);
     const admitting = book.admit(id, ask);
     const decision = await until(admitting, call.signal).catch((error) => {
       // It left while the limits were asked for: its place, once it has one, is free.
@@ -228,9 +229,8 @@ function keyOf(headers) {
  * @param {string} secret
  */
 async function tabsName(secret) {
-  if (!globalThis.crypto?.subtle) return null;
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(secret));
-  return `tollgate:${Array.from(new Uint8Array(digest, 0, 12), (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
+  const hash = await sha256(new TextEncoder().encode(secret));
+  return hash && `tollgate:${hash.slice(0, 24)}`;
 }
 
 /**

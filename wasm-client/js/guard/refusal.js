@@ -1,6 +1,8 @@
 // The guard's own answers, in the JSON of the API that the client speaks, so that
 // its SDK raises its usual errors.
 
+import { randomHex } from "../hash.js";
+
 /**
  * @typedef {import("./ledger.js").Refusal} Refusal
  * @typedef {import("./call.js").Api} Api
@@ -15,7 +17,7 @@ const OWN_CODES = ["tollgate_guard_limit", "tollgate_not_yet", "tollgate_limits_
  * @returns {Response}
  */
 export function answer(refusal, api) {
-  const id = `tgl_${hex(12)}`;
+  const id = `tgl_${randomHex(12)}`;
   const headers = new Headers({
     "content-type": "application/json",
     "request-id": id,
@@ -43,10 +45,4 @@ export function answer(refusal, api) {
  */
 function openaiCode(refusal) {
   return refusal.code === "tollgate_context_window" ? "context_length_exceeded" : refusal.code;
-}
-
-/** @param {number} bytes */
-export function hex(bytes) {
-  const random = crypto.getRandomValues(new Uint8Array(bytes));
-  return Array.from(random, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

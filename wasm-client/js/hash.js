@@ -1,0 +1,20 @@
+// Bytes as hexadecimal: random ones, and hashes.
+
+/** @param {number} bytes */
+export function randomHex(bytes) {
+  return hex(crypto.getRandomValues(new Uint8Array(bytes)));
+}
+
+/**
+ * @param {BufferSource} bytes
+ * @returns {Promise<string | null>} null without a secure context, where nothing hashes
+ */
+export async function sha256(bytes) {
+  if (!globalThis.crypto?.subtle) return null;
+  return hex(new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)));
+}
+
+/** @param {Uint8Array} bytes */
+function hex(bytes) {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
