@@ -182,6 +182,6 @@ test("half an emoji, and a backslash before what looks like one, are counted as 
   const claude = await load("claude-sonnet-5-5");
   const of = (/** @type {string} */ content) => claude.measure({ messages: [{ role: "user", content }] }).parts.find((/** @type {{name: string}} */ part) => part.name === "messages");
   assert.deepEqual(of("a\ud83d"), of("a\ufffd"));
-  assert.deepEqual(of("\\ud83d"), of("\\ux83d".replace("x", "d")));
+  assert.notDeepEqual(of("\\ud83d"), of("\ufffd"));
   assert.equal(of("\\ud83d")?.upper, 6);
 });

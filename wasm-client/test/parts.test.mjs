@@ -77,7 +77,7 @@ async function through(text, type, size = 7) {
 
 test("a stream's usage is its last word, however it is cut; its bytes pass as they are", async () => {
   for (const size of [1, 5, 64, 10_000]) {
-    const { text, used } = await through(`\ufeff${EVENTS}`.slice(1), "text/event-stream; charset=utf-8", size);
+    const { text, used } = await through(EVENTS, "text/event-stream; charset=utf-8", size);
     assert.equal(text, EVENTS);
     assert.deepEqual(used, { input: 120, cacheWritten: 20, cacheRead: 7, output: 42, reported: true });
   }
