@@ -86,6 +86,15 @@ for (const name of /** @type {const} */ (["o200k_base", "cl100k_base"])) {
   });
 }
 
+/**
+ * @param {number} width
+ * @param {number} height
+ */
+async function picture(width, height) {
+  const url = await page.evaluate(([width, height]) => Object.assign(document.createElement("canvas"), { width, height }).toDataURL("image/png"), [width, height]);
+  return { name: `${width}.png`, mimeType: "image/png", buffer: Buffer.from(url.split(",")[1], "base64") };
+}
+
 test("system prompt, tools and an image are counted, each as a part", options, async () => {
   const counts = [number(await visitor.text("#count"))];
   const more = async () => {
@@ -105,13 +114,8 @@ test("system prompt, tools and an image are counted, each as a part", options, a
   assert.equal(await visitor.text("#tools-sum"), "1 tool");
   await more();
   // A picture of 800 by 600: ceil(800/28) * ceil(600/28) patches.
-  const png = Buffer.from((await page.evaluate(() => {
-    const canvas = Object.assign(document.createElement("canvas"), { width: 800, height: 600 });
-    canvas.getContext("2d")?.fillRect(9, 9, 99, 99);
-    return canvas.toDataURL("image/png");
-  })).split(",")[1], "base64");
   await page.click("summary:has-text('Image')");
-  await page.setInputFiles("#image", { name: "plan.png", mimeType: "image/png", buffer: png });
+  await page.setInputFiles("#image", await picture(800, 600));
   await visitor.seen("#image-says", `800 × 600 pixels → ${29 * 22} tokens`);
   await more();
   await page.click("#image-none");
@@ -121,6 +125,31 @@ test("system prompt, tools and an image are counted, each as a part", options, a
   await visitor.seen("#image-wrong", "JPEG, PNG, GIF and WebP");
   await page.setInputFiles("#image", { name: "broken.png", mimeType: "image/png", buffer: Buffer.from("no image") });
   await visitor.seen("#image-wrong", "not an image");
+  assert.deepEqual(visitor.complaints, []);
+});
+
+test("of two images, one chosen while the other is still read, the last one counts", options, async () => {
+  await page.click("summary:has-text('Image')");
+  await page.evaluate(() => {
+    const real = createImageBitmap;
+    const held = /** @type {any} */ (window);
+    held.createImageBitmap = async (/** @type {Blob} */ blob) => {
+      held.createImageBitmap = real;
+      await new Promise((resolve) => (held.goOn = resolve));
+      return real(blob);
+    };
+  });
+  await page.setInputFiles("#image", await picture(800, 600));
+  await page.setInputFiles("#image", await picture(56, 28));
+  await visitor.seen("#image-says", "56 × 28 pixels → 2 tokens");
+  // One more of the browser's readings: the first image's is over by then.
+  await page.evaluate(async () => {
+    /** @type {any} */ (window).goOn();
+    await createImageBitmap(document.createElement("canvas"));
+  });
+  await visitor.counted();
+  await visitor.seen("#image-says", "56 × 28 pixels → 2 tokens");
+  assert.equal(await visitor.text("#image-sum"), "56.png");
   assert.deepEqual(visitor.complaints, []);
 });
 

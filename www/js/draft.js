@@ -100,14 +100,13 @@ async function readImage(from) {
   if (!from) return wrong(file, "");
   if (!file.accept.split(",").includes(from.type)) return wrong(file, "The API takes JPEG, PNG, GIF and WebP.");
   if (from.size > IMAGE_BYTES_MAX) return wrong(file, `The API takes 5 MB; this has ${(from.size / 1048576).toFixed(1)} MB.`);
-  let bitmap;
-  try {
-    bitmap = await createImageBitmap(from);
-  } catch {
-    return wrong(file, "This file is not an image that the browser can read.");
-  }
+  const read = await Promise.all([createImageBitmap(from), base64(from)]).catch(() => undefined);
+  // Another was chosen meanwhile, or none.
+  if (from !== file.files?.[0]) return;
+  if (!read) return wrong(file, "This file is not an image that the browser can read.");
+  const [bitmap, data] = read;
   const { width, height } = bitmap;
-  image = { type: from.type, data: await base64(from), width, height };
+  image = { type: from.type, data, width, height };
   // Drawn, not linked: the page's policy need not allow addresses of images.
   const canvas = /** @type {HTMLCanvasElement} */ (the("image-preview"));
   const scale = PREVIEW_PX / Math.max(width, height);
@@ -115,7 +114,7 @@ async function readImage(from) {
   canvas.height = Math.max(1, Math.round(height * scale));
   canvas.getContext("2d")?.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
   bitmap.close();
-  the("image-says").textContent = `${width} × ${height} pixels`;
+  imageCosts(undefined);
   the("image-sum").textContent = from.name;
   show(the("image-shown"), true);
   wrong(file, "");
