@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, beforeEach, test } from "node:test";
 import { sign } from "./sign.mjs";
-import { ask, MODEL, open } from "./world.mjs";
+import { ask, MODEL, open, until } from "./world.mjs";
 
 /** @type {import("./world.mjs").World} */
 let world;
@@ -228,12 +228,13 @@ test("a revoked key reads no cached answer, and `only` asks nobody", async () =>
   const only = await world.post(mine.key, ask("never asked"), { headers: { "x-tollgate-cache": "only" } });
   assert.equal(only.status, 504);
   await world.admin("DELETE", `/admin/keys/${mine.id}`);
-  // Its copy of the policy is renewed within 10 s; another key's request renews it now.
-  const late = Date.now() + 11_000;
-  for (;;) {
+  const revoked = Date.now();
+  await until(async () => {
     const answer = await world.post(mine.key, body, cached);
     await answer.text();
-    if (answer.status === 401) break;
-    assert.ok(Date.now() < late, "a revoked key reads the cache for longer than 10 s");
-  }
+    return answer.status === 401;
+  });
+  const late = Date.now() - revoked;
+  // The isolate's copy of the policy is at most 10 s old; one more for the asking.
+  assert.ok(late < 11_000, `a revoked key read the cache for ${late} ms`);
 });
