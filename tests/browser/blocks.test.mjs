@@ -21,7 +21,6 @@ const made = (next, pieces) => Array.from({ length: pieces }, () => PIECES[next(
 for (const name of /** @type {const} */ (["o200k_base", "cl100k_base"])) {
   test(`blocks never tear a token of ${name}`, () => {
     const vocabulary = get_encoding(name);
-    const encoder = new TextEncoder();
     let several = 0;
     for (let seed = 1; seed <= 60; seed++) {
       const text = made(random(seed), 1 + random(seed * 7)(1500));
@@ -31,7 +30,7 @@ for (const name of /** @type {const} */ (["o200k_base", "cl100k_base"])) {
       const whole = vocabulary.encode_ordinary(text);
       const cut = parts.flatMap((part) => [...vocabulary.encode_ordinary(part)]);
       assert.deepEqual(cut, [...whole], `seed ${seed}`);
-      assert.ok(parts.every((part) => encoder.encode(part).length > 0));
+      assert.ok(parts.every(Boolean), `seed ${seed}: a block is empty`);
     }
     assert.ok(several > 30, "most texts have several blocks");
     vocabulary.free();
