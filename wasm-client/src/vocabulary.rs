@@ -46,10 +46,12 @@ impl Encoder {
     /// The text's ids. `specials`: special tokens in it become their ids; else they
     /// are text like any other.
     pub fn encode(&mut self, bytes: usize, specials: bool) -> Result<Vec<u32>, String> {
-        let allowed = if specials { SpecialSet::All } else { SpecialSet::None };
-        let specials = Specials { allowed, disallowed: SpecialSet::None };
         with_text(bytes, |text| {
-            let ids = self.tokenizer.encode_with_specials(text, &specials);
+            if !specials {
+                return Ok(self.tokenizer.encode(text));
+            }
+            let all = Specials { allowed: SpecialSet::All, disallowed: SpecialSet::None };
+            let ids = self.tokenizer.encode_with_specials(text, &all);
             ids.map_err(|error| error.to_string())
         })
     }
