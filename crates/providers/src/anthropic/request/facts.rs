@@ -6,7 +6,9 @@ use crate::Speed;
 use crate::models::{self, ModelInfo};
 use crate::price::{self, CacheWrites, Cost, Terms};
 
-/// More of a system prompt is not kept.
+/// More of a system prompt is not kept: one byte over the longest that a setting may
+/// prescribe (docs/configure.md, `publishable.system`), so that one which only
+/// begins like it differs.
 pub const SYSTEM_BYTES_KEPT: usize = 4_097;
 
 /// What a request asks for.
