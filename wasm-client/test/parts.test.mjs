@@ -201,6 +201,10 @@ test("options that mean nothing are refused where they are given", () => {
     [{ limits: { rpm: 1 }, maxWait: 1.5 }, /maxWait/],
     [{ limits: { rpm: 1 }, whenUnknown: "maybe" }, /whenUnknown/],
     [{ limits: { rpm: 0 } }, /limits\.rpm/],
+    [{ limits: { rpm: 1 }, staleMs: NaN }, /staleMs/],
+    [{ limits: { rpm: 1 }, staleMs: -1 }, /staleMs/],
+    [{ limits: { windows: 5 } }, /limits\.windows must/],
+    [{ limits: { windows: { "gpt-5": "large" } } }, /limits\.windows\.gpt-5 must/],
   ];
   for (const [options, words] of table) assert.throws(() => guard(options), words);
 });

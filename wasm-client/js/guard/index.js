@@ -35,7 +35,9 @@ export function guard(options) {
   if (maxWait !== undefined && !(Number.isInteger(maxWait) && maxWait >= 0 && maxWait <= 3600)) throw new TypeError("guard: maxWait must be whole seconds, 0 to 3600");
   const whenUnknown = options.whenUnknown ?? "open";
   if (whenUnknown !== "open" && whenUnknown !== "closed") throw new TypeError('guard: whenUnknown must be "open" or "closed"');
-  const rules = { whenUnknown, staleMs: options.staleMs ?? STALE_MS, fixed: fixed !== null };
+  const staleMs = options.staleMs ?? STALE_MS;
+  if (!(typeof staleMs === "number" && staleMs >= 0)) throw new TypeError("guard: staleMs must be milliseconds, 0 or more");
+  const rules = { whenUnknown, staleMs, fixed: fixed !== null };
   // Told here where they are wrong, not at the first call.
   if (fixed) fixedLimits(fixed, 0);
   let stopped = false;

@@ -73,8 +73,10 @@ export function fixedLimits(fixed, now) {
   const { rpm, itpm, otpm, concurrent, requests_day, tokens_day, usd_day, windows = {}, ...others } = fixed;
   const unknown = Object.keys(others);
   if (unknown.length) throw new TypeError(`guard: limits.${unknown[0]} is no limit`);
-  for (const [name, value] of Object.entries({ rpm, itpm, otpm, concurrent, requests_day, tokens_day, usd_day }))
-    if (value !== undefined && !(Number.isFinite(value) && value > 0)) throw new TypeError(`guard: limits.${name} must be a number above 0`);
+  if (!isObject(windows)) throw new TypeError("guard: limits.windows must have the context window of each model, by its name");
+  const ofWindows = Object.entries(windows).map(([model, tokens]) => [`windows.${model}`, tokens]);
+  for (const [name, value] of [...Object.entries({ rpm, itpm, otpm, concurrent, requests_day, tokens_day, usd_day }), ...ofWindows])
+    if (value !== undefined && !(Number.isFinite(value) && Number(value) > 0)) throw new TypeError(`guard: limits.${name} must be a number above 0`);
   const limit = (/** @type {Kind} */ kind, /** @type {number | undefined} */ capacity, perMinute = 0) =>
     capacity === undefined ? [] : [{ scope: "code", kind, level: capacity, capacity, perMinute, atMs: now, endsMs: nextDay(now) }];
   const limits = [
