@@ -181,7 +181,7 @@ export interface Measure extends Bounds {
    * not known, or much of the input is short, encrypted, in a rare script, or not in
    * the request at all (files, addresses, server tools).
    */
-  confidence: "exact" | "medium" | "low";
+  confidence: "medium" | "low";
   /** Each estimated by itself; rounding makes their sum differ a little. */
   parts: readonly Part[];
   /** What may come back, as the request limits it; thinking is a part of `max_tokens`. */
