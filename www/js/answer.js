@@ -141,12 +141,7 @@ export class Answer {
       ["Request id", requestId],
     ];
     $("facts").replaceChildren(
-      ...rows.flatMap(([name, value]) => {
-        if (value === undefined) return [];
-        const row = make("div", undefined, name === "Request id" ? "long" : "");
-        row.append(make("dt", name), make("dd", value));
-        return [row];
-      }),
+      ...rows.flatMap(([name, value]) => (value === undefined ? [] : [entry(name, value, name === "Request id" ? "long" : "")])),
     );
   }
 }
@@ -165,13 +160,20 @@ function why(refusal) {
     rows.push([named(scope, kind), `${amount(kind, Math.max(0, level))} left of ${amount(kind, capacity)}`]);
   }
   show($("problem-why"), rows.length > 0);
-  $("problem-why").replaceChildren(
-    ...rows.map(([name, value]) => {
-      const row = make("div");
-      row.append(make("dt", name), make("dd", value));
-      return row;
-    }),
-  );
+  $("problem-why").replaceChildren(...rows.map(([name, value]) => entry(name, value)));
+}
+
+/**
+ * A row of a description list.
+ *
+ * @param {string} name
+ * @param {string} value
+ * @param {string} [className]
+ */
+function entry(name, value, className) {
+  const row = make("div", undefined, className);
+  row.append(make("dt", name), make("dd", value));
+  return row;
 }
 
 /**
