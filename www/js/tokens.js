@@ -12,7 +12,9 @@ import { make, the } from "./page.js";
 const COLOURS = 5;
 /** Pixels around what is seen that are drawn, too: scrolling finds them there. */
 const AHEAD = "300px";
+/** The pane's line-height in style.css. */
 const LINE_PX = 26;
+/** Of prose in the pane at its widest: the height of a block that was never drawn is a guess by it, so that the scroll bar hardly jumps. */
 const UNITS_A_LINE = 70;
 
 export class Tokens {
