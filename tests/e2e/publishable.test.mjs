@@ -235,6 +235,7 @@ test("revoking the minting key ends its tokens at once, the publishable key its 
 test("each visitor has its own limits: tokens by user, others by address", async () => {
   const until429 = async (/** @type {string} */ key, /** @type {string} */ from) => {
     for (let sent = 0; ; sent++) {
+      assert.ok(sent <= PAGES.visitor.limits.rpm, `${sent} requests and no refusal`);
       // More than a minute's refill: it could wait, so a bare script is patient.
       const response = await post(key, ask("Hello"), { from, headers: { "x-stainless-timeout": "1" } });
       if (response.status !== 200) {
@@ -303,7 +304,10 @@ test("the example's server mints for its page's visitor, and the page may ask", 
   });
   try {
     /** @type {string} */
-    const site = await new Promise((resolve) => splitLines(child.stdout, (line) => line.startsWith("ready ") && resolve(line.slice(6))));
+    const site = await new Promise((resolve, reject) => {
+      child.once("close", (code) => reject(new Error(`the server ended with ${code}`)));
+      splitLines(child.stdout, (line) => line.startsWith("ready ") && resolve(line.slice(6)));
+    });
     await world.admin("PUT", "/admin/tenants", { tenants: { fixed: { publishable: { ...PAGES, origins: [site] } } } });
     const page = await fetch(site);
     const html = await page.text();
