@@ -8,7 +8,7 @@ import { homedir } from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
 import { startEdge } from "./edge.mjs";
-import { freePort, start, startWorkerd } from "./program.mjs";
+import { freePort, start, startWorkerd } from "../tests/serve/program.mjs";
 
 const run = promisify(execFile);
 const HERE = new URL(".", import.meta.url).pathname;

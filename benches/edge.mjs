@@ -9,7 +9,7 @@ import { mkdir, mkdtemp, readdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { parse } from "smol-toml";
 import { admin } from "../tests/serve/admin.mjs";
-import { startWorkerd } from "./program.mjs";
+import { startWorkerd } from "../tests/serve/program.mjs";
 
 const HERE = new URL(".", import.meta.url).pathname;
 const ROOT = path.join(HERE, "..");

@@ -12,7 +12,7 @@ import { parseArgs } from "node:util";
 import { tollgate, upstream } from "./contestants.mjs";
 import { loadsOf } from "./loads.mjs";
 import { press } from "./press.mjs";
-import { freePort } from "./program.mjs";
+import { freePort } from "../tests/serve/program.mjs";
 
 const { values: args, positionals } = parseArgs({
   allowPositionals: true,

@@ -8,7 +8,7 @@ import { cp, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
-import { startWorkerd } from "../../benches/program.mjs";
+import { startWorkerd } from "../serve/program.mjs";
 
 const REQUESTS = 3_000;
 /** Far above the calls that go alone, so that nearly every request waits for another's. */

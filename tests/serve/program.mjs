@@ -1,13 +1,13 @@
-// Programs that a benchmark starts, and their ports.
+// Programs that a test or a benchmark starts, and their ports.
 
 import { spawn } from "node:child_process";
 import { createServer } from "node:net";
 import path from "node:path";
 // @ts-expect-error the package has no types: it exports its binary's path, as CommonJS
 import { default as WORKERD } from "workerd";
-import { splitLines } from "../tests/serve/serve.mjs";
+import { splitLines } from "./serve.mjs";
 
-// What a benchmark leaves behind would disturb the next one: exit handlers run.
+// What is left behind would disturb the next: exit handlers run.
 for (const signal of /** @type {const} */ (["SIGTERM", "SIGINT", "SIGHUP"])) process.once(signal, () => process.exit(1));
 
 /**
