@@ -10,12 +10,15 @@ use std::net::IpAddr;
 
 use limits::message::{LimitView, PolicyView, PublishableView, Refusal};
 use providers::Speed;
-use providers::anthropic::request::{Api, Facts};
+use providers::anthropic::request::{Api, Facts, SYSTEM_BYTES_KEPT};
 
 use super::auth::Caller;
 use super::errors::Problem;
 use super::parse::Endpoint;
 use super::{Head, Headers};
+
+// A longer system prompt than any tenant can fix must not look like its beginning.
+const _: () = assert!(SYSTEM_BYTES_KEPT > limits::policy::SYSTEM_BYTES_MAX);
 
 /// Whom a publishable key's request is counted for: the address that Cloudflare
 /// saw, of IPv6 the /64 that one subscriber has. Never a header that clients
