@@ -1,8 +1,9 @@
 //! `tollgate`: what an operator does at the command line.
 //!
 //! Signs admin tokens offline, makes keys and brings tenants in force over a
-//! gate's admin interface, and checks configuration before a deploy. Results go
-//! to standard output, everything said about them to standard error.
+//! gate's admin interface, checks configuration before a deploy, and plays scenarios
+//! in virtual time. Results go to standard output, everything said about them to
+//! standard error.
 #![forbid(unsafe_code)]
 
 mod admin;
@@ -12,6 +13,7 @@ mod dev_vars;
 mod key;
 mod report;
 mod signing;
+mod simulate;
 mod span;
 mod tenants;
 
@@ -64,6 +66,20 @@ enum Command {
         #[arg(long)]
         tenants: Option<PathBuf>,
     },
+    /// Play scenarios in virtual time, the Gate beside what else one could do
+    Simulate {
+        /// A scenario's file, or the name of one that is built in [default: all of them]
+        scenario: Option<String>,
+        /// All chance comes from it
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+        /// This many seeds from there on
+        #[arg(long, default_value_t = 1)]
+        seeds: u64,
+        /// For machines
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// Which gate, for the commands that call one.
@@ -81,6 +97,9 @@ fn main() -> ExitCode {
         Command::Key(request) => key::make(&request),
         Command::Apply { file, gate, prune, dry_run } => {
             apply::apply(&file, &gate.url, prune, dry_run)
+        }
+        Command::Simulate { scenario, seed, seeds, json } => {
+            simulate::simulate(scenario.as_deref(), seed, seeds, json)
         }
         Command::Check { config, tenants } => check::check(&config, tenants.as_deref()),
     };

@@ -29,8 +29,17 @@ impl Chance {
 
     /// Exponentially distributed: the time to the next of independent events.
     pub(crate) fn exponential(&mut self, mean: f64) -> f64 {
-        // 53 bits, never 0.
-        let unit = ((self.next() >> 11) + 1) as f64 / (1_u64 << 53) as f64;
-        -unit.ln() * mean
+        -self.unit().ln() * mean
+    }
+
+    /// Pareto distributed with the exponent 1.5: a finite mean, of which most
+    /// draws have less than half, and no finite variance.
+    pub(crate) fn pareto(&mut self, mean: f64) -> f64 {
+        mean / 3.0 * self.unit().powf(-1.0 / 1.5)
+    }
+
+    /// Evenly from (0, 1], 53 bits.
+    fn unit(&mut self) -> f64 {
+        ((self.next() >> 11) + 1) as f64 / (1_u64 << 53) as f64
     }
 }

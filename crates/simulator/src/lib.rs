@@ -7,11 +7,13 @@
 #![forbid(unsafe_code)]
 
 mod chance;
+pub mod file;
 pub mod provider;
 mod report;
+pub mod rivals;
 pub mod scenario;
 mod world;
 
-pub use report::{Report, Waits};
-pub use scenario::{Fault, Flow, Growth, Scenario};
+pub use report::{FlowReport, Report, Waits};
+pub use scenario::{Fault, Flow, Growth, Lengths, Scenario};
 pub use world::run;

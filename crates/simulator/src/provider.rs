@@ -101,7 +101,7 @@ impl Provider {
     }
 
     /// Somebody else uses the account.
-    pub fn drain(&mut self, now: Millis, requests: u64, input: Tokens, output: Tokens) {
+    pub fn drain(&mut self, now: Millis, [requests, input, output]: [u64; 3]) {
         self.requests.take(now, requests);
         self.input.take(now, input);
         self.output.take(now, output);

@@ -32,6 +32,9 @@ pub struct Scenario {
     pub renew_ms: Millis,
     /// Real input tokens per 1,000 estimated.
     pub estimate_permille: (u64, u64),
+    /// The client of this request comes back earlier than it was told: after so
+    /// many thousandths of the time.
+    pub early: Option<(usize, u64)>,
 }
 
 impl Scenario {
@@ -61,7 +64,21 @@ impl Scenario {
             latency_ms: (2, 30),
             renew_ms: 30_000,
             estimate_permille: (850, 1_150),
+            early: None,
         }
+    }
+}
+
+impl Scenario {
+    /// What the provider allows at this time, as far as faults change it.
+    pub(crate) fn limits_at(&self, at: Millis) -> [u64; 3] {
+        let changes = self.faults.iter().filter_map(|fault| match *fault {
+            Fault::LimitsChange(from, limits) if from <= at => Some((from, limits)),
+            _ => None,
+        });
+        let last = changes.max_by_key(|(from, _)| *from);
+        let Limits { rpm, itpm, otpm } = last.map_or(self.limits, |(_, limits)| limits);
+        [rpm, itpm, otpm]
     }
 }
 
@@ -74,12 +91,18 @@ pub struct Flow {
     pub policy: Tenant,
     /// Requests a minute, on average.
     pub per_minute: f64,
+    /// So many more at one time.
+    pub at_once: u32,
+    /// That time.
+    pub at_once_ms: Millis,
     /// How its traffic grows, if it does.
     pub growth: Option<Growth>,
     /// Mean input tokens, exponentially distributed.
     pub input: Tokens,
-    /// Mean output tokens, exponentially distributed up to `max_tokens`.
+    /// Mean output tokens, up to `max_tokens`.
     pub output: Tokens,
+    /// How they are distributed.
+    pub lengths: Lengths,
     /// Each request's own limit.
     pub max_tokens: Tokens,
     /// Its priority.
@@ -88,6 +111,8 @@ pub struct Flow {
     pub patience_ms: Millis,
     /// This many of 1,000 clients leave before their answer is complete.
     pub leave_permille: u32,
+    /// Refused clients come back when they were told to.
+    pub comes_back: bool,
 }
 
 impl Flow {
@@ -97,13 +122,17 @@ impl Flow {
             tenant: tenant.to_owned(),
             policy: Tenant::default(),
             per_minute,
+            at_once: 0,
+            at_once_ms: 0,
             growth: None,
             input,
             output,
+            lengths: Lengths::Memoryless,
             max_tokens: 4_096,
             priority: Priority::Normal,
             patience_ms: 120_000,
             leave_permille: 0,
+            comes_back: false,
         }
     }
 
@@ -114,6 +143,17 @@ impl Flow {
         let part = (at.saturating_sub(from_ms) as f64 / span).min(1.0);
         self.per_minute * (1.0 + (times - 1.0) * part)
     }
+}
+
+/// How the lengths of answers are distributed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Lengths {
+    /// Exponentially: how much was generated says nothing of what is left.
+    #[default]
+    Memoryless,
+    /// By Pareto's law with the exponent 1.5: a few are very long.
+    HeavyTailed,
 }
 
 /// Traffic that grows from one time to another, evenly, and stays so.
@@ -149,4 +189,12 @@ pub enum Fault {
     Outside(Millis, Millis, u64),
     /// The Workers' clocks are ahead of the Gate's by this.
     ClocksAhead(Millis),
+    /// Every second isolate's clock is ahead of the Gate's by this, the others'
+    /// are behind.
+    ClocksApart(Millis),
+    /// This many of 1,000 messages between Worker and Gate are lost, and as many
+    /// replies.
+    Lost(u32),
+    /// This many of 1,000 messages take up to this long, and are overtaken.
+    Late(u32, Millis),
 }

@@ -9,11 +9,11 @@ mod books;
 mod faults;
 mod isolate;
 mod shell;
-mod traffic;
+pub(crate) mod traffic;
 mod upstream;
 mod worker;
 
-use std::cmp::Reverse;
+use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, BinaryHeap};
 
 use limits::admin::{AdminInput, AdminReply, Key, KeyKind};
@@ -30,9 +30,9 @@ use shell::Parked;
 use traffic::{Request, Stage};
 
 /// Simulations start here, so that no time is zero: 2026-11-24, 10:00 UTC.
-const START: Millis = 1_795_514_400_000;
+pub(crate) const START: Millis = 1_795_514_400_000;
 /// A step of generation.
-const CHUNK_MS: Millis = 200;
+pub(crate) const CHUNK_MS: Millis = 200;
 
 /// Plays a scenario. Panics, naming the seed, when an invariant breaks.
 pub fn run(scenario: &Scenario) -> Report {
@@ -44,15 +44,20 @@ pub fn run(scenario: &Scenario) -> Report {
 /// What happens at one time.
 #[derive(Clone, Debug)]
 enum Happens {
+    /// The next request arrives, by its number in time.
     Arrive(usize),
+    /// A refused client comes back when it was told to.
+    Return(usize),
     /// A message reaches the Gate.
-    ToGate(Box<Input>, Option<usize>),
-    /// A reply reaches the Worker of a request.
+    ToGate(Box<Message>),
+    /// A reply reaches the Worker of a request, for its asking of this number.
     FromGate(usize, u32, Box<Reply>),
+    /// No reply came to a message in time.
+    Unanswered(Box<Message>),
     SliceOver(String, u64),
     GateTimer(u64),
     Upstream(usize),
-    Head(usize, Option<Millis>, Levels),
+    Head(usize, Option<Millis>, Box<Levels>),
     Generate(usize),
     Renew(usize),
     /// What waits in an isolate goes to the Gate.
@@ -63,12 +68,50 @@ enum Happens {
     Drain,
 }
 
+/// A message to the Gate, and whose it is.
+#[derive(Clone, Debug)]
+struct Message {
+    input: Input,
+    isolate: usize,
+    /// The request that waits for the reply, and the number of its asking.
+    asker: Option<(usize, u32)>,
+    /// Its reply will be lost.
+    loses_reply: bool,
+}
+
+/// An event on the clock: the earliest first, of one time in the order made.
+#[derive(Debug)]
+struct Due {
+    time: Millis,
+    number: u64,
+    what: Happens,
+}
+
+impl Ord for Due {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.time, self.number).cmp(&(other.time, other.number))
+    }
+}
+
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Due {}
+
 struct World<'a> {
     scenario: &'a Scenario,
     now: Millis,
     chance: Chance,
-    events: BinaryHeap<Reverse<(Millis, u64)>>,
-    what: BTreeMap<u64, Happens>,
+    events: BinaryHeap<Reverse<Due>>,
     number: u64,
     gate: Gate,
     rows: BTreeMap<String, String>,
@@ -78,13 +121,14 @@ struct World<'a> {
     provider: Provider,
     isolates: Vec<Isolate>,
     requests: Vec<Request>,
+    /// Their numbers in the order in which they arrive.
+    arrivals: Vec<usize>,
     /// How many of them run.
     running: u64,
     report: Report,
     pool: Pool,
     /// Settled for certain: tokens and money, all tenants.
     real: (u64, u64, u64),
-    skew: Millis,
     steps: u64,
 }
 
@@ -95,7 +139,6 @@ impl<'a> World<'a> {
             now: START,
             chance: Chance::new(scenario.seed),
             events: BinaryHeap::new(),
-            what: BTreeMap::new(),
             number: 0,
             gate: Gate::new(scenario.settings.clone(), START),
             rows: BTreeMap::new(),
@@ -104,11 +147,11 @@ impl<'a> World<'a> {
             provider: Provider::new(scenario.limits),
             isolates: vec![Isolate::default(); scenario.isolates.max(1)],
             requests: Vec::new(),
+            arrivals: Vec::new(),
             running: 0,
-            report: Report { seed: scenario.seed, ..Report::default() },
+            report: Report::new(scenario),
             pool: Pool { account: "acct".into(), class: "class".into(), speed: "standard".into() },
             real: (0, 0, 0),
-            skew: 0,
             steps: 0,
         };
         world.set_up();
@@ -136,9 +179,8 @@ impl<'a> World<'a> {
             self.step(Input::Admin(AdminInput::AddKey(key)));
         }
         self.requests = traffic::requests(scenario, &mut self.chance);
-        for index in 0..self.requests.len() {
-            self.at(self.requests[index].asked, Happens::Arrive(index));
-        }
+        self.arrivals = traffic::in_time(&self.requests);
+        self.next_arrival(0);
         self.set_faults();
     }
 
@@ -149,15 +191,15 @@ impl<'a> World<'a> {
         self.running -= u64::from(before == Stage::Runs);
     }
 
-    fn is_measured(&self) -> bool {
-        let scenario = self.scenario;
-        (scenario.measure_from_ms..scenario.span_ms).contains(&(self.now - START))
+    fn next_arrival(&mut self, number: usize) {
+        if let Some(index) = self.arrivals.get(number) {
+            self.at(self.requests[*index].asked, Happens::Arrive(number));
+        }
     }
 
     fn at(&mut self, time: Millis, what: Happens) {
         self.number += 1;
-        self.events.push(Reverse((time, self.number)));
-        self.what.insert(self.number, what);
+        self.events.push(Reverse(Due { time, number: self.number, what }));
     }
 
     fn latency(&mut self) -> Millis {
@@ -165,9 +207,13 @@ impl<'a> World<'a> {
         self.chance.between(low, high)
     }
 
+    /// An isolate's own clock.
+    fn clock(&self, isolate: usize) -> Millis {
+        self.now.saturating_add_signed(self.skew(isolate))
+    }
+
     fn play(&mut self) {
-        while let Some(Reverse((time, number))) = self.events.pop() {
-            let Some(what) = self.what.remove(&number) else { continue };
+        while let Some(Reverse(Due { time, what, .. })) = self.events.pop() {
             debug_assert!(time >= self.now);
             self.now = time;
             self.steps += 1;
@@ -177,9 +223,14 @@ impl<'a> World<'a> {
 
     fn happen(&mut self, what: Happens) {
         match what {
-            Happens::Arrive(index) => self.arrive(index),
-            Happens::ToGate(input, asker) => self.reach_gate(*input, asker),
-            Happens::FromGate(index, attempt, reply) => self.answered(index, attempt, &reply),
+            Happens::Arrive(number) => {
+                self.next_arrival(number + 1);
+                self.arrive(self.arrivals[number]);
+            }
+            Happens::Return(index) => self.come_back(index),
+            Happens::ToGate(message) => self.reach_gate(*message),
+            Happens::FromGate(index, asking, reply) => self.answered(index, asking, &reply),
+            Happens::Unanswered(message) => self.unanswered(*message),
             Happens::SliceOver(ticket, slice) => {
                 if self.parked.get(&ticket).is_some_and(|parked| parked.slice == slice) {
                     self.step(Input::Release { ticket });
@@ -191,7 +242,7 @@ impl<'a> World<'a> {
                 }
             }
             Happens::Upstream(index) => self.upstream(index),
-            Happens::Head(index, wait, levels) => self.head(index, wait, levels),
+            Happens::Head(index, wait, levels) => self.head(index, wait, *levels),
             Happens::Generate(index) => self.generate(index),
             Happens::Renew(index) => self.renew(index),
             Happens::Flush(isolate) => self.flush(isolate),

@@ -117,7 +117,8 @@ fn capacity_that_lost_isolates_held_comes_back() {
         let used = (with.output_permille(), without.output_permille());
         println!("seed {seed}: use {used:?}, {} of {} drawn", with.drawn, with.asked);
         assert_eq!((with.refused_upstream, with.refused()), (0, 0), "seed {seed}");
-        assert!(used.0 >= 970 && used.0 + 10 >= used.1, "seed {seed}: {used:?}");
+        // More than the rate is what is left of the burst.
+        assert!(used.0 >= 970 && used.0 + 10 >= used.1.min(1_000), "seed {seed}: {used:?}");
     }
 }
 
@@ -155,7 +156,7 @@ fn a_lowered_limit_is_used_while_what_was_lent_before_still_runs() {
         scenario.faults = vec![Fault::LimitsChange(30_000, less)];
         scenario.measure_from_ms = 33_000;
         let (with, without) = with_and_without(&scenario);
-        let started = (with.requests.0, without.requests.0);
+        let started = (with.used_of(0).0, without.used_of(0).0);
         println!("seed {seed}: {started:?} started in seven seconds, at most 350");
         assert!(with.drawn > 1_000, "seed {seed}");
         assert!(started.0 >= 315 && started.0 <= 360, "seed {seed}: {started:?}");
@@ -215,9 +216,8 @@ fn what_holds_without_leases_holds_with_them() {
             assert_eq!(report.refused_upstream, 0, "{name}, seed {seed}");
             assert_eq!(report.answered + report.refused(), report.asked, "{name}, seed {seed}");
             // Only who comes too often is refused.
-            let others = report.waits.iter().filter(|(tenant, _)| *tenant != "flood");
-            let served: usize = others.map(|(_, waits)| waits.count()).sum();
-            let flood = report.waits.get("flood").map_or(0, |waits| waits.count() as u64);
+            let served = report.waits_where(|flow| flow.tenant != "flood").count();
+            let flood = report.waits("flood").count() as u64;
             assert_eq!(served as u64 + flood + report.refused(), report.asked, "{name}");
             assert!(name == "a flood" || report.refused() == 0, "{name}, seed {seed}");
         }

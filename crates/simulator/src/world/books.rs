@@ -110,11 +110,6 @@ impl World<'_> {
             assert_eq!(exact, self.real, "seed {seed}: the books do not balance");
         }
         self.report.microusd = (self.real.2, spend.spent.microusd);
-        let span = self.scenario.span_ms - self.scenario.measure_from_ms;
-        let could = |limit: u64| limit * span / 60_000;
-        self.report.output.1 = could(self.scenario.limits.otpm);
-        self.report.input.1 = could(self.scenario.limits.itpm);
-        self.report.requests.1 = could(self.scenario.limits.rpm);
         self.report
     }
 }

@@ -2,6 +2,7 @@
 //! strike where the request is, in `upstream`.
 
 use limits::Gate;
+use limits::message::Millis;
 
 use super::isolate::Isolate;
 use super::shell::Parked;
@@ -23,16 +24,54 @@ impl World<'_> {
                 }
                 Fault::LimitsChange(at, _) => self.at(START + at, Happens::Limits(index)),
                 Fault::Outside(from, ..) => self.at(START + from, Happens::Drain),
-                Fault::ClocksAhead(span) => self.skew = span,
                 Fault::IsolatesLost(span, until) => {
                     for n in 1..=until / span {
                         let isolate = n as usize % self.isolates.len();
                         self.at(START + n * span, Happens::IsolateLost(isolate));
                     }
                 }
-                Fault::IsolateDies(_) | Fault::Doubled(_) => {}
+                // These strike where a message or a request is.
+                Fault::IsolateDies(_)
+                | Fault::Doubled(_)
+                | Fault::ClocksAhead(_)
+                | Fault::ClocksApart(_)
+                | Fault::Lost(_)
+                | Fault::Late(..) => {}
             }
         }
+    }
+
+    /// How far an isolate's clock is ahead of the Gate's.
+    pub(super) fn skew(&self, isolate: usize) -> i64 {
+        let skews = self.scenario.faults.iter().map(|fault| match *fault {
+            Fault::ClocksAhead(span) => span as i64,
+            Fault::ClocksApart(span) if isolate.is_multiple_of(2) => span as i64,
+            Fault::ClocksApart(span) => -(span as i64),
+            _ => 0,
+        });
+        skews.sum()
+    }
+
+    /// Whether a message or a reply is lost.
+    pub(super) fn loses(&mut self) -> bool {
+        let losses = self.scenario.faults.iter().map(|fault| match fault {
+            Fault::Lost(permille) => *permille,
+            _ => 0,
+        });
+        let permille = losses.sum();
+        permille > 0 && self.chance.is(permille)
+    }
+
+    /// How much longer than usual a message takes.
+    pub(super) fn lateness(&mut self) -> Millis {
+        for fault in &self.scenario.faults {
+            if let Fault::Late(permille, most) = *fault
+                && self.chance.is(permille)
+            {
+                return self.chance.between(0, most);
+            }
+        }
+        0
     }
 
     /// The Gate dies and comes back with what it wrote; parked calls fail, and
@@ -43,8 +82,10 @@ impl World<'_> {
             self.gate.restore(key, value);
         }
         self.timer += 1;
-        for Parked { index, .. } in std::mem::take(&mut self.parked).into_values() {
-            if !self.requests[index].dead {
+        for Parked { asker: (index, asking), .. } in std::mem::take(&mut self.parked).into_values()
+        {
+            let request = &self.requests[index];
+            if !request.dead && request.asking == asking && request.stage == Stage::Asks {
                 self.ask(index, true);
             }
         }
@@ -84,12 +125,9 @@ impl World<'_> {
         let part = |limit: u64| limit * permille / 600_000;
         let limits = self.scenario.limits;
         let requests = u64::from(self.chance.is(((limits.rpm * permille / 600) % 1_000) as u32));
-        self.provider.drain(
-            self.now,
-            part(limits.rpm) + requests,
-            part(limits.itpm),
-            part(limits.otpm),
-        );
+        let used = [part(limits.rpm) + requests, part(limits.itpm), part(limits.otpm)];
+        self.provider.drain(self.now, used);
+        self.report.used(self.now - START, used);
         if self.now < until {
             self.at(self.now + 100, Happens::Drain);
         }

@@ -62,7 +62,7 @@ impl World<'_> {
     /// Tells what found no call to ride on, and what is left of leases that are
     /// over; comes again when those that are not end.
     pub(super) fn flush(&mut self, isolate: usize) {
-        let clock = self.now + self.skew;
+        let clock = self.clock(isolate);
         let it = &mut self.isolates[isolate];
         it.is_armed = false;
         let returns = it.borrowed.take_returns(clock);
@@ -70,14 +70,15 @@ impl World<'_> {
         let held_until = it.borrowed.held_until().filter(|until| *until > clock);
         if let Some(until) = held_until.filter(|_| clock >= it.guarded_until) {
             it.guarded_until = until;
-            self.at(until - self.skew, Happens::Flush(isolate));
+            let at = until.saturating_add_signed(-self.skew(isolate));
+            self.at(at, Happens::Flush(isolate));
         }
         loop {
             let events = self.isolates[isolate].take_reports();
             if events.is_empty() {
                 break;
             }
-            self.send(Input::Call(Call { v: VERSION, events, ..Call::default() }), None);
+            self.send(Input::Call(Call { v: VERSION, events, ..Call::default() }), isolate, None);
         }
     }
 }

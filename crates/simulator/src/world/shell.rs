@@ -4,50 +4,68 @@
 use limits::message::Reply;
 use limits::{Answer, Input, Output};
 
-use super::{Happens, World};
+use super::{Happens, Message, World};
 
 /// The slice that a call is parked for.
 const SLICE_MS: u64 = 10_000;
+/// After this the Worker gives a lost reply up.
+const SILENCE_MS: u64 = 2_000;
 
 /// A call parked in the Gate.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Parked {
     /// The number of its slice: polls of one ticket follow each other.
     pub(super) slice: u64,
-    /// Whose request.
-    pub(super) index: usize,
+    /// Whose request, and the number of its asking.
+    pub(super) asker: (usize, u32),
+    /// The call, where its reply will be lost.
+    lost: Option<Box<Message>>,
 }
 
 impl World<'_> {
     /// The Gate's shell: steps the machine, sends what it answers.
-    pub(super) fn reach_gate(&mut self, input: Input, asker: Option<usize>) {
+    pub(super) fn reach_gate(&mut self, message: Message) {
         self.report.calls += 1;
-        if let (Input::Poll(_), Some(index)) = (&input, asker) {
+        let lost = message.loses_reply.then(|| Box::new(message.clone()));
+        let Message { input, asker, .. } = message;
+        let Some(asker) = asker else {
+            self.step(input);
+            if let Some(message) = lost {
+                self.at(self.now + SILENCE_MS, Happens::Unanswered(message));
+            }
+            return;
+        };
+        let (Input::Call(call) | Input::Poll(call)) = &input else {
+            panic!("only calls are asked")
+        };
+        let ticket = call.admit.as_ref().map(|admit| admit.ticket.clone()).unwrap_or_default();
+        if matches!(input, Input::Poll(_)) {
             // Parked before the step, for it may be decided within it.
             self.number += 1;
-            let parked = Parked { slice: self.number, index };
-            self.parked.insert(self.requests[index].ticket.clone(), parked);
+            let parked = Parked { slice: self.number, asker, lost: lost.clone() };
+            self.parked.insert(ticket.clone(), parked);
         }
         let output = self.step(input);
-        let Some(index) = asker else { return };
-        let ticket = self.requests[index].ticket.clone();
         match output.reply {
             Answer::Reply(reply) => {
                 self.parked.remove(&ticket);
-                self.deliver(index, reply);
+                self.deliver(asker, reply, lost);
             }
             Answer::Parked => {
-                if let Some(Parked { slice, .. }) = self.parked.get(&ticket).copied() {
-                    self.at(self.now + SLICE_MS, Happens::SliceOver(ticket, slice));
+                if let Some(Parked { slice, .. }) = self.parked.get(&ticket) {
+                    self.at(self.now + SLICE_MS, Happens::SliceOver(ticket, *slice));
                 }
             }
             other => panic!("seed {}: a call was answered {other:?}", self.scenario.seed),
         }
     }
 
-    fn deliver(&mut self, index: usize, reply: Reply) {
-        let (at, attempt) = (self.now + self.latency(), self.requests[index].attempt);
-        self.at(at, Happens::FromGate(index, attempt, Box::new(reply)));
+    fn deliver(&mut self, (index, asking): (usize, u32), reply: Reply, lost: Option<Box<Message>>) {
+        let at = self.now + self.latency();
+        match lost {
+            Some(message) => self.at(self.now + SILENCE_MS, Happens::Unanswered(message)),
+            None => self.at(at, Happens::FromGate(index, asking, Box::new(reply))),
+        }
     }
 
     /// One step of the machine, and what the shell owes it.
@@ -62,10 +80,10 @@ impl World<'_> {
             };
         }
         for (ticket, reply) in std::mem::take(&mut output.answers) {
-            let Some(Parked { index, .. }) = self.parked.remove(&ticket) else {
+            let Some(Parked { asker, lost, .. }) = self.parked.remove(&ticket) else {
                 panic!("seed {}: {ticket} was not parked", self.scenario.seed)
             };
-            self.deliver(index, reply);
+            self.deliver(asker, reply, lost);
         }
         if let Some(at) = output.wake_at {
             assert!(at > self.now, "seed {}: a timer in the past", self.scenario.seed);

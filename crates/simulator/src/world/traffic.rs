@@ -5,39 +5,46 @@ use limits::message::{Millis, Tokens};
 
 use super::{CHUNK_MS, START};
 use crate::chance::Chance;
-use crate::scenario::Scenario;
+use crate::scenario::{Lengths, Scenario};
 
 /// One client's request and how far it is.
 #[derive(Clone, Debug)]
-pub(super) struct Request {
-    pub(super) flow: usize,
+pub(crate) struct Request {
+    pub(crate) flow: usize,
     /// Where it runs.
-    pub(super) isolate: usize,
+    pub(crate) isolate: usize,
     /// Its ticket: its own, or a lent one.
-    pub(super) ticket: String,
-    pub(super) asked: Millis,
-    pub(super) deadline: Millis,
-    pub(super) estimate: Tokens,
-    pub(super) input: Tokens,
-    pub(super) output: Tokens,
-    pub(super) generated: Tokens,
+    pub(crate) ticket: String,
+    /// When its client first asked, and when it last did.
+    pub(crate) arrived: Millis,
+    pub(crate) asked: Millis,
+    pub(crate) deadline: Millis,
+    pub(crate) estimate: Tokens,
+    pub(crate) input: Tokens,
+    pub(crate) output: Tokens,
+    pub(crate) generated: Tokens,
     /// Tokens in a chunk.
-    pub(super) speed: Tokens,
-    pub(super) attempt: u32,
-    pub(super) stage: Stage,
+    pub(crate) speed: Tokens,
+    pub(crate) attempt: u32,
+    /// How often it asked or polled: an answer to an earlier asking is late.
+    pub(crate) asking: u32,
+    /// How often its client came back after a refusal.
+    pub(crate) returned: u32,
+    /// It came back, and was neither granted nor refused since.
+    pub(crate) is_back: bool,
+    pub(crate) stage: Stage,
     /// Its Worker is gone: it sends nothing more.
-    pub(super) dead: bool,
+    pub(crate) dead: bool,
     /// So is its client, with the whole isolate.
-    pub(super) lost: bool,
-    pub(super) granted: Option<Millis>,
-    pub(super) told: Option<(Millis, Millis)>,
-    pub(super) sent: Millis,
+    pub(crate) lost: bool,
+    pub(crate) told: Option<(Millis, Millis)>,
+    pub(crate) sent: Millis,
     /// When it asked for a lease, too, by the Worker's clock.
-    pub(super) borrows_since: Option<Millis>,
+    pub(crate) borrows_since: Option<Millis>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(crate) enum Stage {
     /// Not there yet.
     Comes,
     Asks,
@@ -46,9 +53,15 @@ pub(super) enum Stage {
 }
 
 /// All requests of a scenario, flow by flow.
-pub(super) fn requests(scenario: &Scenario, chance: &mut Chance) -> Vec<Request> {
+pub(crate) fn requests(scenario: &Scenario, chance: &mut Chance) -> Vec<Request> {
     let mut requests = Vec::new();
     for (index, flow) in scenario.flows.iter().enumerate() {
+        for _ in 0..flow.at_once {
+            requests.push(draw(scenario, chance, index, START + flow.at_once_ms));
+        }
+        if flow.per_minute <= 0.0 {
+            continue;
+        }
         let mut at = 0.0;
         loop {
             at += chance.exponential(60_000.0 / flow.per_minute_at(at as Millis));
@@ -67,17 +80,29 @@ pub(super) fn requests(scenario: &Scenario, chance: &mut Chance) -> Vec<Request>
     requests
 }
 
+/// Their indices by the time at which they arrive.
+pub(crate) fn in_time(requests: &[Request]) -> Vec<usize> {
+    let mut order: Vec<_> = (0..requests.len()).collect();
+    order.sort_by_key(|index| requests[*index].asked);
+    order
+}
+
 fn draw(scenario: &Scenario, chance: &mut Chance, index: usize, asked: Millis) -> Request {
     let flow = &scenario.flows[index];
     let exponential = |chance: &mut Chance, mean: u64| chance.exponential(mean as f64) as u64;
     let estimate = exponential(chance, flow.input).clamp(1, 20 * flow.input);
     let (low, high) = scenario.estimate_permille;
     let input = (estimate * chance.between(low, high) / 1_000).max(1);
-    let output = exponential(chance, flow.output).clamp(1, flow.max_tokens);
+    let output = match flow.lengths {
+        Lengths::Memoryless => exponential(chance, flow.output),
+        Lengths::HeavyTailed => chance.pareto(flow.output as f64) as u64,
+    };
+    let output = output.clamp(1, flow.max_tokens);
     Request {
         flow: index,
         isolate: 0,
         ticket: String::new(),
+        arrived: asked,
         asked,
         deadline: asked + flow.patience_ms,
         estimate,
@@ -86,10 +111,12 @@ fn draw(scenario: &Scenario, chance: &mut Chance, index: usize, asked: Millis) -
         generated: 0,
         speed: chance.between(40, 100) * CHUNK_MS / 1_000,
         attempt: 0,
+        asking: 0,
+        returned: 0,
+        is_back: false,
         stage: Stage::Comes,
         dead: false,
         lost: false,
-        granted: None,
         told: None,
         sent: 0,
         borrows_since: None,

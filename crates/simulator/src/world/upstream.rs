@@ -1,6 +1,6 @@
 //! A request at the provider: taken or refused, generating, over.
 
-use super::{CHUNK_MS, Happens, World};
+use super::{CHUNK_MS, Happens, START, World};
 use crate::scenario::Fault;
 
 impl World<'_> {
@@ -12,10 +12,8 @@ impl World<'_> {
         let levels = self.provider.levels(self.now);
         let first = match started {
             Ok(()) => {
-                if self.is_measured() {
-                    self.report.requests.0 += 1;
-                    self.report.input.0 += input;
-                }
+                self.report.used(self.now - START, [1, input, 0]);
+                self.started(index);
                 self.chance.between(200, 1_200)
             }
             Err(_) => 0,
@@ -28,7 +26,7 @@ impl World<'_> {
             self.requests[index].dead |= self.chance.is(permille);
         }
         let at = self.now + first + self.latency();
-        self.at(at, Happens::Head(index, started.err(), levels));
+        self.at(at, Happens::Head(index, started.err(), Box::new(levels)));
         if started.is_ok() {
             self.at(self.now + first + CHUNK_MS, Happens::Generate(index));
             self.at(self.now + self.scenario.renew_ms, Happens::Renew(index));
@@ -42,9 +40,9 @@ impl World<'_> {
         let tokens = request.speed.min(request.output - request.generated);
         request.generated += tokens;
         self.provider.generate(self.now, tokens);
-        if self.is_measured() {
-            self.report.output.0 += tokens;
-        }
+        let flow = request.flow;
+        self.report.used(self.now - START, [0, 0, tokens]);
+        self.report.flows[flow].served[2] += tokens;
         // Spread over the chunks of a mean answer.
         let has_left = leaves > 0 && self.chance.is(leaves.div_ceil(20));
         if self.requests[index].generated < self.requests[index].output && !has_left {

@@ -4,22 +4,46 @@
 use limits::Input;
 use limits::borrow::Size;
 use limits::message::{
-    Admit, Call, Decision, Event, Millis, Observation, Progress, Reply, Settle, Used, VERSION,
+    Admit, Call, Decision, Event, Millis, Observation, Progress, Refusal, Reply, Settle, Used,
+    VERSION,
 };
 
-use super::traffic::Stage;
-use super::{Happens, World};
+use super::traffic::{Request, Stage};
+use super::{Happens, Message, World};
 use crate::provider::Levels;
+use crate::report::add;
 use crate::scenario::Fault;
 
 /// Price of a token, so that money is checked too.
 const INPUT_PRICE: u64 = 3;
 const OUTPUT_PRICE: u64 = 15;
+/// The longest that the Worker waits for a reply.
+const ANSWER_MS: Millis = 2_000;
+/// A client that was refused so often stays away.
+const RETURNS_MAX: u32 = 20;
 
 impl World<'_> {
     /// A request arrives: it goes by a lent ticket, or asks.
     pub(super) fn arrive(&mut self, index: usize) {
+        let Request { flow, input, output, .. } = self.requests[index];
         self.report.asked += 1;
+        add(&mut self.report.flows[flow].asked, [1, input, output]);
+        self.enter(index);
+    }
+
+    /// A client that was refused comes back: a new request, the same question.
+    pub(super) fn come_back(&mut self, index: usize) {
+        let patience = self.scenario.flows[self.requests[index].flow].patience_ms;
+        let request = &mut self.requests[index];
+        request.returned += 1;
+        request.ticket = format!("t{index}r{}", request.returned);
+        (request.asked, request.deadline) = (self.now, self.now + patience);
+        (request.attempt, request.is_back) = (0, true);
+        self.report.came_back += 1;
+        self.enter(index);
+    }
+
+    fn enter(&mut self, index: usize) {
         self.set_stage(index, Stage::Asks);
         let request = &self.requests[index];
         let flow = &self.scenario.flows[request.flow];
@@ -28,7 +52,7 @@ impl World<'_> {
             max_tokens: flow.max_tokens,
             microusd_max: self.microusd_max(index),
         };
-        let clock = self.now + self.skew;
+        let clock = self.clock(request.isolate);
         let borrowed = &mut self.isolates[request.isolate].borrowed;
         match borrowed.draw(&flow.tenant, &self.pool, &size, clock) {
             Some(ticket) => {
@@ -43,8 +67,10 @@ impl World<'_> {
     /// Asks the Gate, or polls it, and tells what waited for a call.
     pub(super) fn ask(&mut self, index: usize, is_poll: bool) {
         let admit = Some(self.admit(index, None));
-        let clock = self.now + self.skew;
+        let clock = self.clock(self.requests[index].isolate);
         let request = &mut self.requests[index];
+        request.asking += 1;
+        let asker = Some((index, request.asking));
         let tenant = &self.scenario.flows[request.flow].tenant;
         let isolate = &mut self.isolates[request.isolate];
         let events = isolate.take_reports();
@@ -55,12 +81,43 @@ impl World<'_> {
         }
         let call = Call { v: VERSION, admit, events, lend, ..Call::default() };
         let input = if is_poll { Input::Poll(call) } else { Input::Call(call) };
-        self.send(input, Some(index));
+        let isolate = self.requests[index].isolate;
+        self.send(input, isolate, asker);
     }
 
-    pub(super) fn send(&mut self, input: Input, asker: Option<usize>) {
-        let at = self.now + self.latency();
-        self.at(at, Happens::ToGate(Box::new(input), asker));
+    /// Sends a message to the Gate, or loses it.
+    pub(super) fn send(&mut self, input: Input, isolate: usize, asker: Option<(usize, u32)>) {
+        let (is_lost, loses_reply) = (self.loses(), self.loses());
+        let at = self.now + self.latency() + self.lateness();
+        let message = Box::new(Message { input, isolate, asker, loses_reply });
+        if is_lost {
+            self.at(self.now + ANSWER_MS, Happens::Unanswered(message));
+        } else {
+            self.at(at, Happens::ToGate(message));
+        }
+    }
+
+    /// No reply came. What the message told is told again; the request that asked
+    /// fails, and takes back what it asked for (invariant 11).
+    pub(super) fn unanswered(&mut self, message: Message) {
+        let (Input::Call(call) | Input::Poll(call)) = message.input else { return };
+        for event in call.events {
+            self.tell(message.isolate, event);
+        }
+        let Some((index, asking)) = message.asker else { return };
+        let request = &mut self.requests[index];
+        if request.dead || request.asking != asking || request.stage != Stage::Asks {
+            return;
+        }
+        let borrowed = &mut self.isolates[request.isolate].borrowed;
+        if let Some(asked) = request.borrows_since.take() {
+            let tenant = &self.scenario.flows[request.flow].tenant;
+            borrowed.replied(tenant, &self.pool, None, asked);
+        }
+        let cancelled = Event::Cancelled { ticket: request.ticket.clone() };
+        self.tell(message.isolate, cancelled);
+        self.report.unreachable += 1;
+        self.set_stage(index, Stage::Over);
     }
 
     fn admit(&self, index: usize, running: Option<Progress>) -> Admit {
@@ -69,7 +126,7 @@ impl World<'_> {
         Admit {
             ticket: request.ticket.clone(),
             attempt: request.attempt,
-            asked_ms: request.asked + self.skew,
+            asked_ms: request.asked.saturating_add_signed(self.skew(request.isolate)),
             tenant: flow.tenant.clone(),
             user: None,
             key: flow.tenant.clone(),
@@ -94,11 +151,16 @@ impl World<'_> {
     }
 
     /// A reply reached the Worker.
-    pub(super) fn answered(&mut self, index: usize, attempt: u32, reply: &Reply) {
+    pub(super) fn answered(&mut self, index: usize, asking: u32, reply: &Reply) {
         let seed = self.scenario.seed;
-        let slack = 2 * self.scenario.latency_ms.1 + 1;
+        // A message's way there and back, and the longest that one is late.
+        let late = self.scenario.faults.iter().map(|fault| match fault {
+            Fault::Late(_, most) => *most,
+            _ => 0,
+        });
+        let slack = 2 * self.scenario.latency_ms.1 + 1 + 2 * late.max().unwrap_or(0);
         let request = &mut self.requests[index];
-        if request.dead || request.attempt != attempt || request.stage != Stage::Asks {
+        if request.dead || request.asking != asking || request.stage != Stage::Asks {
             return;
         }
         let late = self.now.saturating_sub(request.deadline);
@@ -114,29 +176,51 @@ impl World<'_> {
                 request.told.get_or_insert((*wait_ms, self.now));
                 self.ask(index, true);
             }
-            Some(Decision::Refused(refusal)) => {
-                self.report.count_refusal(refusal.reason);
-                self.set_stage(index, Stage::Over);
-            }
+            Some(Decision::Refused(refusal)) => self.refused(index, refusal),
             None => panic!("seed {seed}: an admit without a decision"),
         }
+    }
+
+    fn refused(&mut self, index: usize, refusal: &Refusal) {
+        self.set_stage(index, Stage::Over);
+        let request = &self.requests[index];
+        let flow = &self.scenario.flows[request.flow];
+        self.report.visible_upstream += u64::from(request.attempt > 0);
+        if let Some(wait) = refusal.retry_after_ms.filter(|_| flow.comes_back)
+            && request.returned < RETURNS_MAX
+        {
+            if request.returned == 0 {
+                self.report.told_back.push((index, wait));
+            }
+            let early = self.scenario.early.filter(|(early, _)| *early == index);
+            let permille = early.map_or(1_000, |(_, permille)| permille);
+            self.at(self.now + wait * permille / 1_000, Happens::Return(index));
+            return;
+        }
+        self.report.count_refusal(request.flow, refusal.reason);
     }
 
     /// A request may go: to the provider.
     fn granted(&mut self, index: usize) {
         self.set_stage(index, Stage::Runs);
+        let now = self.now;
         let request = &mut self.requests[index];
-        if request.granted.replace(self.now).is_none() {
-            let tenant = self.scenario.flows[request.flow].tenant.clone();
-            let wait = self.now - request.asked;
-            self.report.waits.entry(tenant).or_default().add(wait);
-            if let Some((told, at)) = request.told {
-                self.report.told.push((told, self.now - at));
-            }
+        if let Some((told, at)) = request.told.take() {
+            self.report.told.push((told, now - at));
         }
-        request.sent = self.now;
-        let at = self.now + self.latency();
+        if std::mem::take(&mut request.is_back) {
+            self.report.back_in_time += 1;
+        }
+        request.sent = now;
+        let at = now + self.latency();
         self.at(at, Happens::Upstream(index));
+    }
+
+    /// The provider took a request.
+    pub(super) fn started(&mut self, index: usize) {
+        let Request { flow, arrived, input, .. } = self.requests[index];
+        add(&mut self.report.flows[flow].served, [1, input, 0]);
+        self.report.flows[flow].waits.add(self.now - arrived);
     }
 
     /// A response's head reaches the Worker.
@@ -144,14 +228,15 @@ impl World<'_> {
         if wait.is_some() {
             self.report.refused_upstream += 1;
         }
-        let clock = self.now + self.skew;
         let request = &self.requests[index];
+        let clock = self.clock(request.isolate);
+        let skew = self.skew(request.isolate);
         let (isolate, attempt) = (request.isolate, request.attempt);
         let observation = Observation {
             pool: self.pool.clone(),
             ticket: request.ticket.clone(),
             attempt,
-            sent_ms: request.sent + self.skew,
+            sent_ms: request.sent.saturating_add_signed(skew),
             at_ms: clock,
             status: if wait.is_some() { 429 } else { 200 },
             error_code: None,
@@ -204,7 +289,7 @@ impl World<'_> {
         let permille = self.scenario.faults.iter().find_map(doubles).unwrap_or(0);
         if self.chance.is(permille) {
             let events = vec![settle.clone()];
-            self.send(Input::Call(Call { v: VERSION, events, ..Call::default() }), None);
+            self.send(Input::Call(Call { v: VERSION, events, ..Call::default() }), isolate, None);
         }
         self.tell(isolate, settle);
     }
@@ -224,7 +309,7 @@ impl World<'_> {
             input_estimate: request.estimate,
             used,
             unasked: false,
-            at_ms: self.now + self.skew,
+            at_ms: self.clock(request.isolate),
             ran_ms: self.now - request.sent,
         }
     }
@@ -237,7 +322,8 @@ impl World<'_> {
         }
         let progress = Progress { output_tokens: request.generated };
         let admit = Some(self.admit(index, Some(progress)));
-        self.send(Input::Call(Call { v: VERSION, admit, ..Call::default() }), None);
+        let isolate = self.requests[index].isolate;
+        self.send(Input::Call(Call { v: VERSION, admit, ..Call::default() }), isolate, None);
         self.at(self.now + self.scenario.renew_ms, Happens::Renew(index));
     }
 }
