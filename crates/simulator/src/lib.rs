@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod chance;
+mod clock;
 pub mod file;
 pub mod provider;
 mod report;

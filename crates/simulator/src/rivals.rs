@@ -5,12 +5,12 @@
 //! a queue where they have a gate, exact knowledge of the limits and of the input.
 //! Clients retry as the official SDKs do.
 
-use std::cmp::{Ordering, Reverse};
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::VecDeque;
 
 use limits::message::{Millis, Reason};
 
 use crate::chance::Chance;
+use crate::clock::Clock;
 use crate::provider::Provider;
 use crate::report::{Amounts, Report, add};
 use crate::scenario::{Fault, Scenario};
@@ -61,8 +61,7 @@ pub fn run(rival: Rival, scenario: &Scenario) -> Report {
         scenario,
         now: START,
         chance,
-        events: BinaryHeap::new(),
-        number: 0,
+        events: Clock::new(START),
         provider: Provider::new(scenario.limits),
         budget: Budget::new(scenario.limits_at(0)),
         queue: VecDeque::new(),
@@ -88,32 +87,12 @@ enum Happens {
     Drain,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Due {
-    time: Millis,
-    number: u64,
-    what: Happens,
-}
-
-impl Ord for Due {
-    fn cmp(&self, other: &Self) -> Ordering {
-        (self.time, self.number).cmp(&(other.time, other.number))
-    }
-}
-
-impl PartialOrd for Due {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
 struct World<'a> {
     rival: Rival,
     scenario: &'a Scenario,
     now: Millis,
     chance: Chance,
-    events: BinaryHeap<Reverse<Due>>,
-    number: u64,
+    events: Clock<Happens>,
     provider: Provider,
     budget: Budget,
     queue: VecDeque<usize>,
@@ -133,15 +112,14 @@ impl World<'_> {
                 _ => {}
             }
         }
-        while let Some(Reverse(Due { time, what, .. })) = self.events.pop() {
+        while let Some((time, what)) = self.events.pop() {
             self.now = time;
             self.happen(what);
         }
     }
 
     fn at(&mut self, time: Millis, what: Happens) {
-        self.number += 1;
-        self.events.push(Reverse(Due { time, number: self.number, what }));
+        self.events.push(time, what);
     }
 
     fn happen(&mut self, what: Happens) {

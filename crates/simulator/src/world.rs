@@ -13,8 +13,7 @@ pub(crate) mod traffic;
 mod upstream;
 mod worker;
 
-use std::cmp::{Ordering, Reverse};
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BTreeMap;
 
 use limits::admin::{AdminInput, AdminReply, Key, KeyKind};
 use limits::message::{Millis, Pool, Reply};
@@ -22,6 +21,7 @@ use limits::policy::Tenants;
 use limits::{Answer, Gate, Input};
 
 use crate::chance::Chance;
+use crate::clock::Clock;
 use crate::provider::{Levels, Provider};
 use crate::report::Report;
 use crate::scenario::{Fault, Flow, Scenario};
@@ -79,40 +79,13 @@ struct Message {
     loses_reply: bool,
 }
 
-/// An event on the clock: the earliest first, of one time in the order made.
-#[derive(Debug)]
-struct Due {
-    time: Millis,
-    number: u64,
-    what: Happens,
-}
-
-impl Ord for Due {
-    fn cmp(&self, other: &Self) -> Ordering {
-        (self.time, self.number).cmp(&(other.time, other.number))
-    }
-}
-
-impl PartialOrd for Due {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Due {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Due {}
-
 struct World<'a> {
     scenario: &'a Scenario,
     now: Millis,
     chance: Chance,
-    events: BinaryHeap<Reverse<Due>>,
-    number: u64,
+    events: Clock<Happens>,
+    /// Slices so far.
+    slices: u64,
     gate: Gate,
     rows: BTreeMap<String, String>,
     /// Calls parked in the Gate, by ticket.
@@ -138,8 +111,8 @@ impl<'a> World<'a> {
             scenario,
             now: START,
             chance: Chance::new(scenario.seed),
-            events: BinaryHeap::new(),
-            number: 0,
+            events: Clock::new(START),
+            slices: 0,
             gate: Gate::new(scenario.settings.clone(), START),
             rows: BTreeMap::new(),
             parked: BTreeMap::new(),
@@ -198,8 +171,7 @@ impl<'a> World<'a> {
     }
 
     fn at(&mut self, time: Millis, what: Happens) {
-        self.number += 1;
-        self.events.push(Reverse(Due { time, number: self.number, what }));
+        self.events.push(time, what);
     }
 
     fn latency(&mut self) -> Millis {
@@ -213,8 +185,7 @@ impl<'a> World<'a> {
     }
 
     fn play(&mut self) {
-        while let Some(Reverse(Due { time, what, .. })) = self.events.pop() {
-            debug_assert!(time >= self.now);
+        while let Some((time, what)) = self.events.pop() {
             self.now = time;
             self.steps += 1;
             self.happen(what);

@@ -41,8 +41,8 @@ impl World<'_> {
         let ticket = call.admit.as_ref().map(|admit| admit.ticket.clone()).unwrap_or_default();
         if matches!(input, Input::Poll(_)) {
             // Parked before the step, for it may be decided within it.
-            self.number += 1;
-            let parked = Parked { slice: self.number, asker, lost: lost.clone() };
+            self.slices += 1;
+            let parked = Parked { slice: self.slices, asker, lost: lost.clone() };
             self.parked.insert(ticket.clone(), parked);
         }
         let output = self.step(input);
