@@ -13,6 +13,7 @@ use limits::{Answer, Gate, Input, Output};
 
 pub(crate) const START: u64 = 1_795_514_400_000;
 
+#[derive(Clone)]
 pub(crate) struct Shell {
     pub(crate) gate: Gate,
     pub(crate) settings: GateSettings,
