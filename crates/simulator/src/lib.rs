@@ -9,6 +9,7 @@
 mod chance;
 mod clock;
 pub mod file;
+pub mod gates;
 pub mod provider;
 mod report;
 pub mod rivals;
