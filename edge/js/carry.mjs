@@ -52,8 +52,8 @@ class Walk {
 
   async run() {
     try {
-      ready(this.env);
       const { request } = this;
+      ready(this.env, request);
       this.passage = new Passage(request.method, request.url, flatten(request.headers), Date.now());
       request.signal.addEventListener("abort", () => this.left());
       return await this.steps();

@@ -32,9 +32,10 @@ export function trapped(error) {
 }
 
 /** Hands the isolate its settings and secrets, once per wasm instance. */
-export function ready(env) {
+export function ready(env, request) {
   if (configured === instance) return;
-  glue.configure(env);
+  // Cloudflare alone gives requests this, and no client can (workerd, 2026-11).
+  glue.configure(env, request.cf !== undefined);
   place = glue.gate_place().split("\0");
   configured = instance;
 }

@@ -23,16 +23,19 @@ fn isolate<T>(act: impl FnOnce(&mut Isolate) -> T) -> T {
     ISOLATE.with_borrow_mut(act)
 }
 
-/// Hands the isolate its settings and secrets.
+/// Hands the isolate its settings and secrets, and whether it runs at Cloudflare.
 #[wasm_bindgen]
-pub fn configure(env: &JsValue) {
+pub fn configure(env: &JsValue, at_cloudflare: bool) {
     // Where, and never what: a panic's message can quote the text it was about.
     std::panic::set_hook(Box::new(|info| {
         let at = info.location().map_or_else(String::new, ToString::to_string);
         let line = serde_json::json!({ "event": "panic", "at": at }).to_string();
         web_sys::console::error_1(&line.into());
     }));
-    isolate(|isolate| isolate.deployment = Some(deployment(env)));
+    isolate(|isolate| {
+        isolate.deployment = Some(deployment(env));
+        isolate.at_cloudflare = at_cloudflare;
+    });
 }
 
 /// Traps, for the test that a re-initialised isolate loses nothing.

@@ -28,6 +28,8 @@ const REMEMBERED: usize = 2_000;
 pub struct Isolate {
     /// The deployment, once configured.
     pub deployment: Option<Deployment>,
+    /// Whether Cloudflare stands before the Worker, and names clients' addresses.
+    pub at_cloudflare: bool,
     policies: HashMap<String, (PolicyView, Millis)>,
     views: HashMap<(String, Option<String>, bool), (View, Millis)>,
     marks: HashMap<Mark, Vec<NotBefore>>,
@@ -134,6 +136,15 @@ impl Isolate {
     /// Signs and verifies keys; or what is missing.
     pub fn keyring(&self) -> Result<&Keyring, &str> {
         self.deployment.as_ref().map_or(Err("the gate is not configured"), Deployment::keyring)
+    }
+
+    /// The header that a client's address is read from, and its place from the end;
+    /// none where a client could have written all of them.
+    pub fn address_header(&self) -> Option<(&str, u32)> {
+        let proxy = self.settings()?.gate.proxy.as_ref();
+        // Cloudflare overwrites this one (docs, HTTP headers, 2026-11).
+        let cloudflare = self.at_cloudflare.then_some(("cf-connecting-ip", 1));
+        proxy.map(|proxy| (proxy.header.as_str(), proxy.hops)).or(cloudflare)
     }
 
     /// Origins whose pages may read responses.

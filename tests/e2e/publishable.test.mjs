@@ -1,6 +1,6 @@
 // What everybody can read: a publishable key and a visitor token in a thief's
-// script, from pages of any origin, over HTTP. Cloudflare sets cf-connecting-ip in
-// production and overwrites a client's; here the tests stand in for it.
+// script, from pages of any origin, over HTTP. The tests stand in for a proxy that
+// writes cf-connecting-ip, as Cloudflare does.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -29,6 +29,7 @@ let keys;
 
 before(async () => {
   world = await open({
+    vars: { TOLLGATE_GATE: { proxy: { header: "cf-connecting-ip" } } },
     tenants: {
       acme: { publishable: PAGES, limits: { rpm: 100_000 }, users: { limits: { rpm: 2 } } },
       fixed: { publishable: { ...PAGES, system: "Answer in French." } },
@@ -255,6 +256,28 @@ test("each visitor has its own limits: tokens by user, others by address", async
   assert.equal(await until429(mal.token, one), 3, "another user");
   const server = await world.post(keys.secret, ask("Hello"), { headers: { "x-tollgate-user": "eve" } });
   assert.equal(server.status, 200, await server.text());
+});
+
+test("whoever chooses a header is no other visitor by it: nobody is believed but the named proxy", async () => {
+  for (const [proxy, forged] of /** @type {[object | undefined, (i: number) => Record<string, string>][]} */ ([
+    [undefined, (i) => ({ "cf-connecting-ip": `203.0.113.${i}`, "x-forwarded-for": `203.0.113.${i}` })],
+    [{ header: "x-forwarded-for" }, (i) => ({ "cf-connecting-ip": `203.0.113.${i}`, "x-forwarded-for": `203.0.113.${i}, 198.51.100.7` })],
+    [{ header: "x-forwarded-for", hops: 2 }, (i) => ({ "x-real-ip": `203.0.113.${i}`, "x-forwarded-for": `203.0.113.${i}, 198.51.100.7, 10.0.0.${i}` })],
+  ])) {
+    const open_ = await open({ tenants: { acme: { publishable: PAGES } }, ...(proxy && { vars: { TOLLGATE_GATE: { proxy } } }) });
+    try {
+      const key = await open_.key("acme", { kind: "publishable" });
+      const statuses = [];
+      for (let i = 1; i <= 4; i++) {
+        const response = await open_.post(key, ask("Hello"), { headers: { origin: ORIGIN, "x-stainless-timeout": "1", ...forged(i) } });
+        statuses.push(response.status);
+        await response.text();
+      }
+      assert.deepEqual(statuses, [200, 200, 200, 429], JSON.stringify(proxy));
+    } finally {
+      await open_.close();
+    }
+  }
 });
 
 test("all visitors share a day's budget; the tenant's servers do not", async () => {

@@ -20,6 +20,9 @@ pub struct Gate {
     /// hand and never by cookie, so another origin gains nothing by default.
     #[serde(deserialize_with = "origins")]
     pub origins: Vec<String>,
+    /// The proxy that says from which address a request came, where that is not
+    /// Cloudflare; none: nobody is believed.
+    pub proxy: Option<Proxy>,
     /// The queue's bounds.
     pub queue: Queue,
     /// The deployment's budgets, in the form of a tenant's.
@@ -40,6 +43,7 @@ impl Default for Gate {
             location_hint: None,
             jurisdiction: None,
             origins: vec!["*".into()],
+            proxy: None,
             queue: Queue::default(),
             budgets: Vec::new(),
             chunk: Chunk::default(),
@@ -143,6 +147,19 @@ impl Jurisdiction {
             Self::Fedramp => "fedramp",
         }
     }
+}
+
+/// A trusted proxy before a gate that is hosted elsewhere than on Cloudflare.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Proxy {
+    /// The header that it writes or adds to, in lower case.
+    #[serde(deserialize_with = "address_header")]
+    pub header: String,
+    /// How many proxies of one's own add to it: the address is the entry so far
+    /// from its end, as clients may have written all that stand before.
+    #[serde(default = "one_hop", deserialize_with = "hops")]
+    pub hops: u32,
 }
 
 /// The queue's bounds.
@@ -279,6 +296,29 @@ fn some_share<'de, D: Deserializer<'de>>(from: D) -> Result<Percent, D::Error> {
         return Err(de::Error::custom("out of range; write 0.1% to 50%"));
     }
     Ok(share)
+}
+
+/// All such headers are called so; `forwarded` (RFC 7239) holds more than addresses.
+fn address_header<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let name = String::deserialize(from)?;
+    let is_token = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let is_known = name.starts_with("x-") || name.ends_with("-ip");
+    if is_known && name.len() <= 64 && name.bytes().all(is_token) {
+        return Ok(name);
+    }
+    Err(de::Error::custom(
+        "not a header with addresses; write its name in lower case, e.g. \"x-forwarded-for\" or \
+         \"x-real-ip\"",
+    ))
+}
+
+fn one_hop() -> u32 {
+    1
+}
+
+/// More proxies in a row than anybody has.
+fn hops<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+    between(from, 1, 16)
 }
 
 fn origins<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {

@@ -27,7 +27,7 @@ pub use account::{
 };
 pub use cache::Cache;
 pub use finding::Finding;
-pub use gate::{Chunk, Gate, Jurisdiction, LocationHint, Queue, Waits};
+pub use gate::{Chunk, Gate, Jurisdiction, LocationHint, Proxy, Queue, Waits};
 pub use quantity::Percent;
 pub use route::{Route, RouteCache, Target, Timeouts};
 

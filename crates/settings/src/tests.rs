@@ -49,6 +49,7 @@ cache = { enabled = true }
 location_hint = "weur"
 jurisdiction = "eu"
 origins = ["https://app.example.com"]
+proxy = { header = "x-forwarded-for", hops = 2 }
 queue = { length_max = 7, bytes_max = 2000000, wait_s = { critical = 1 }, wait_s_max = 9 }
 budgets = [{ window = "day", usd = "12.50" }, { window = "day", usd = 20, requests = 5 }]
 chunk = { bucket = "1%", budget = "0.5%", requests = 3, tokens = 4, usd = "0.01" }
@@ -71,6 +72,7 @@ fn everything_that_can_be_set_arrives() {
     assert_eq!(settings.target("unrouted").account_name, "main", "the first by name");
     assert_eq!(settings.accounts["main"].base_url.as_str(), "http://127.0.0.1:9999");
     assert!(!settings.gate.origin_allowed("https://evil.example"));
+    assert_eq!(settings.gate.proxy, Some(Proxy { header: "x-forwarded-for".into(), hops: 2 }));
 
     let gate = settings.gate_settings();
     let main = &gate.accounts["main"];
@@ -291,6 +293,23 @@ const BAD: &[(&str, &str, &str)] = &[
         "TOLLGATE_GATE.jurisdiction = 'mars'",
         "TOLLGATE_GATE.jurisdiction",
         "it knows `eu`, `fedramp`",
+    ),
+    ("TOLLGATE_GATE.proxy = { hops = 1 }", "TOLLGATE_GATE.proxy", "header"),
+    ("TOLLGATE_GATE.proxy = { header = 'X-Real-IP' }", "TOLLGATE_GATE.proxy.header", "lower case"),
+    (
+        "TOLLGATE_GATE.proxy = { header = 'forwarded' }",
+        "TOLLGATE_GATE.proxy.header",
+        "x-forwarded-for",
+    ),
+    (
+        "TOLLGATE_GATE.proxy = { header = 'x-real-ip', hops = 0 }",
+        "TOLLGATE_GATE.proxy.hops",
+        "1 to 16",
+    ),
+    (
+        "TOLLGATE_GATE.proxy = { header = 'x-real-ip', trust = true }",
+        "TOLLGATE_GATE.proxy.trust",
+        "unknown",
     ),
     ("TOLLGATE_GATE.origins = ['https://a.example/']", "TOLLGATE_GATE.origins", "no slash"),
     ("TOLLGATE_GATE.origins = ['https://a.example:443']", "TOLLGATE_GATE.origins", "not an origin"),

@@ -67,7 +67,10 @@ pub fn caller(
     }
     let user = match (claims.kind, claims.user.as_deref()) {
         (Kind::Visitor, Some(user)) => Some(EndUser::Visitor(user).text()),
-        (Kind::Publishable, _) => Some(EndUser::Address(&publishable::address(headers)).text()),
+        (Kind::Publishable, _) => {
+            let address = publishable::address(headers, isolate.address_header());
+            Some(EndUser::Address(&address).text())
+        }
         _ => wishes.user.clone(),
     };
     Ok(Caller { claims, tenant, user })

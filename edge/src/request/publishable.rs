@@ -6,7 +6,7 @@
 //! name of its field and with a remedy. Origins stop other sites' pages, not
 //! scripts: against those stand the limits of each visitor and the day's budget.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use limits::message::{LimitView, PolicyView, PublishableView, Refusal};
 use providers::Speed;
@@ -20,12 +20,16 @@ use super::{Head, Headers};
 // A longer system prompt than any tenant can fix must not look like its beginning.
 const _: () = assert!(SYSTEM_BYTES_KEPT > limits::policy::SYSTEM_BYTES_MAX);
 
-/// Whom a publishable key's request is counted for: the address that Cloudflare
-/// saw, of IPv6 the /64 that one subscriber has. Never a header that clients
-/// choose: Cloudflare overwrites this one (docs, HTTP headers, 2026-11). Callers
-/// without one are one visitor together.
-pub fn address(headers: &Headers) -> String {
-    let seen = headers.get("cf-connecting-ip").and_then(|text| text.trim().parse().ok());
+/// Whom a publishable key's request is counted for: the address that Cloudflare or
+/// the named proxy saw, of IPv6 the /64 that one subscriber has. Never one that
+/// clients choose: `from` is a header that is written before us, and which of its
+/// entries, from the end, was added by whom we trust. Callers without one are one
+/// visitor together.
+pub fn address(headers: &Headers, from: Option<(&str, u32)>) -> String {
+    let seen = from.and_then(|(name, place)| {
+        let entry = headers.get(name)?.rsplit(',').nth(place as usize - 1)?.trim();
+        entry.parse().ok().or_else(|| Some(entry.parse::<SocketAddr>().ok()?.ip()))
+    });
     match seen {
         None => "unknown".into(),
         Some(IpAddr::V4(four)) => four.to_string(),
@@ -168,6 +172,8 @@ fn refused(field: &str, what: &str) -> Problem {
 mod tests {
     use super::*;
 
+    const CLOUDFLARE: Option<(&str, u32)> = Some(("cf-connecting-ip", 1));
+
     #[test]
     fn a_visitor_is_the_address_that_cloudflare_saw() {
         for (seen, visitor) in [
@@ -177,14 +183,36 @@ mod tests {
             (Some("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::/64"),
             (Some("2001:db8:1:2::ffff"), "2001:db8:1:2::/64"),
             (Some("2001:db8::1"), "2001:db8:0:0::/64"),
-            (Some("192.0.2.7, 192.0.2.8"), "unknown"),
             (Some("me"), "unknown"),
+            (Some(""), "unknown"),
             (None, "unknown"),
         ] {
             let mut headers = Headers::default();
             headers.add("x-forwarded-for", "203.0.113.1");
             seen.iter().for_each(|seen| headers.add("cf-connecting-ip", seen));
-            assert_eq!(address(&headers), visitor, "{seen:?}");
+            assert_eq!(address(&headers, CLOUDFLARE), visitor, "{seen:?}");
+            assert_eq!(address(&headers, None), "unknown", "nobody is believed: {seen:?}");
+        }
+    }
+
+    #[test]
+    fn behind_proxies_a_visitor_is_what_the_outermost_of_them_added() {
+        for (hops, seen, visitor) in [
+            (1, "192.0.2.7", "192.0.2.7"),
+            (1, "203.0.113.1, 192.0.2.7", "192.0.2.7"),
+            (1, "192.0.2.7, ", "unknown"),
+            (2, "203.0.113.1, 192.0.2.7,10.0.0.1", "192.0.2.7"),
+            (2, "203.0.113.1, 192.0.2.7, 198.51.100.1, 10.0.0.1", "198.51.100.1"),
+            (2, "10.0.0.1", "unknown"),
+            (1, "192.0.2.7:4711", "192.0.2.7"),
+            (1, "[2001:db8:1:2::3]:4711", "2001:db8:1:2::/64"),
+            (1, "unknown", "unknown"),
+        ] {
+            let mut headers = Headers::default();
+            headers.add("cf-connecting-ip", "203.0.113.9");
+            headers.add("x-forwarded-for", seen);
+            let from = Some(("x-forwarded-for", hops));
+            assert_eq!(address(&headers, from), visitor, "{hops} of {seen}");
         }
     }
 }

@@ -45,6 +45,7 @@ impl World {
             secret,
             [("GATE", true), ("CACHE", true), ("ASSETS", true)],
         ));
+        isolate.at_cloudflare = true;
         let mut world = Self { isolate, key: String::new(), id: String::new() };
         (world.key, world.id) = world.key_of("acme");
         world
