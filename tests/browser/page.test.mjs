@@ -187,3 +187,21 @@ test("as it is deployed, the page holds no key and shows no emulator", options, 
   assert.ok(files.length > 15);
   assert.deepEqual(complaints, []);
 });
+
+test("an expired token: the limits and the answer say so, and what to do", options, async () => {
+  await world.admin("PUT", "/admin/tenants", { tenants: { pages: { publishable: { origins: ["*"], models: ["claude-*"], max_tokens: 1024, visitor: { limits: { rpm: 60 } }, usd_day: "5.00" } } } });
+  const { token } = await (await world.post(await world.key("pages"), { user: "late", ttl_s: 1 }, { path: "/v1/visitors" })).json();
+  await until(async () => {
+    const response = await fetch(`${world.gateway.url}/v1/limits`, { headers: { "x-api-key": token } });
+    await response.text();
+    return response.status === 401;
+  });
+  await send(token);
+  await seen("#limits-says", "this key has expired");
+  await page.waitForSelector("#problem:not([hidden])");
+  assert.equal(await text("#problem-title"), "Not answered");
+  assert.match(await text("#problem-says"), /this key has expired/);
+  assert.match(await text("#problem-code"), /401 · tollgate_key_expired/);
+  // The browser itself names an answer of 401; nothing else complains.
+  assert.ok(complaints.every((complaint) => complaint.includes("401")), complaints.join("\n"));
+});

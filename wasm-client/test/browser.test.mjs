@@ -27,7 +27,8 @@ let context;
 let complaints = [];
 
 const TWO = { limits: { rpm: 2 } };
-const TENANTS = { free: {}, refused: TWO, shared: TWO, unmeasured: TWO };
+const PAGES = { origins: ["*"], models: ["claude-haiku-*"], max_tokens: 64, visitor: { limits: { rpm: 600 } }, usd_day: "5.00" };
+const TENANTS = { free: {}, refused: TWO, shared: TWO, unmeasured: TWO, pages: { publishable: PAGES } };
 
 before(async () => {
   if (noChromium) return;
@@ -92,7 +93,7 @@ async function client(page, key, guarding = {}) {
           const message = await client.messages.create(body);
           return { status: 200, text: message.content[0].text };
         } catch (/** @type {any} */ error) {
-          const name = ["RateLimitError", "APIConnectionError"].find((name) => error instanceof app.Anthropic[name]);
+          const name = ["RateLimitError", "AuthenticationError", "APIConnectionError"].find((name) => error instanceof app.Anthropic[name]);
           return { name, status: error.status, local: error.headers?.get("x-tollgate-local"), after: error.headers?.get("retry-after"), code: error.error?.error?.details?.error_code };
         }
       };
@@ -277,4 +278,22 @@ test("the meter: count, bounds and cost as it is typed, and its level in colour,
   await page.evaluate(() => document.querySelector("tollgate-meter")?.setAttribute("model", "claude-9"));
   await page.waitForFunction(() => document.querySelector("tollgate-meter")?.shadowRoot?.querySelector("[part=count]")?.textContent === "not counted");
   assert.deepEqual(complaints, []);
+});
+
+test("an expired token: the gate says so, in its words, whether the guard is open or closed", options, async () => {
+  const page = await tab();
+  const { token } = await (await world.post(await world.key("pages"), { user: "late", ttl_s: 1 }, { path: "/v1/visitors" })).json();
+  await client(page, token, { whenUnknown: "closed" });
+  // Good for a second, then not: the guard has a snapshot by it, and asks in vain for the next.
+  let last = await send(page, "Hello", { model: "claude-haiku-4-5" });
+  await until(async () => (last = await send(page, "Hello", { model: "claude-haiku-4-5" })).status !== 200);
+  assert.deepEqual([last.status, last.local, last.code], [401, null, "tollgate_key_expired"]);
+  const before = await arrived();
+  for (const whenUnknown of ["open", "closed"]) {
+    await client(page, token, { whenUnknown, share: false });
+    const { name, status, local, code } = await send(page, "Hello", { model: "claude-haiku-4-5" });
+    assert.deepEqual([name, status, local, code], ["AuthenticationError", 401, null, "tollgate_key_expired"], whenUnknown);
+    assert.deepEqual((await heard(page)).unchecked, ["no_snapshot"]);
+  }
+  assert.equal(await arrived(), before);
 });

@@ -239,7 +239,8 @@ export interface GuardOptions {
   maxWait?: number;
   /**
    * What happens while the limits are not known (offline, stale, no answer): `"open"`,
-   * the default, sends and calls `onUnchecked`; `"closed"` answers 503.
+   * the default, sends and calls `onUnchecked`; `"closed"` answers 503. Where the
+   * gate refuses the key itself, the request goes either way, and hears why.
    */
   whenUnknown?: "open" | "closed";
   /** A snapshot older than this decides nothing. Default 30,000. */

@@ -1,6 +1,8 @@
 // The I/O around one ledger: one caller's limits, kept fresh and shared among tabs.
 
 import * as ledger from "./ledger.js";
+import { KeyRefused } from "./poll.js";
+import { UNKNOWN } from "./reasons.js";
 import { ALONE, join } from "./tabs.js";
 
 /**
@@ -11,6 +13,9 @@ import { ALONE, join } from "./tabs.js";
  */
 
 export class Book {
+  /** Whether the last poll was refused for its key. */
+  #keyRefused = false;
+
   /**
    * @param {object} options
    * @param {Rules} options.rules
@@ -45,10 +50,15 @@ export class Book {
   async admit(id, ask) {
     await this.#beReady();
     const first = await this.#decide(id, ask);
+    if (first.kind === "refuse" && first.refusal.code === UNKNOWN && this.#keyRefused) {
+      // Not kept from the gate's own words, e.g. that a token has expired.
+      this.#take(id, ask);
+      return { kind: "send", unchecked: this.state.snapshot ? "stale" : "no_snapshot" };
+    }
     if (first.kind !== "refresh") return first;
     // Never refused by old news.
     if (!(await this.refresh())) {
-      if (this.rules.whenUnknown === "closed") return { kind: "refuse", refusal: first.refusal };
+      if (this.rules.whenUnknown === "closed" && !this.#keyRefused) return { kind: "refuse", refusal: first.refusal };
       this.#take(id, ask);
       return { kind: "send", unchecked: "stale" };
     }
@@ -100,9 +110,11 @@ export class Book {
       if ((this.state.snapshot?.heardMs ?? -Infinity) > before) return true;
       try {
         this.#learn(await poll());
+        this.#keyRefused = false;
         this.tabs.tell({ snapshot: this.state.snapshot });
         return true;
-      } catch {
+      } catch (error) {
+        this.#keyRefused = error instanceof KeyRefused;
         // `whenUnknown` says what follows, once the last one is stale.
         return false;
       }

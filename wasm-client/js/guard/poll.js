@@ -8,6 +8,9 @@ import { parseLimits } from "./limits.js";
  * @typedef {typeof globalThis.fetch} Fetch
  */
 
+/** The gate takes no such key: it says why to the request itself, which uses nothing. */
+export class KeyRefused extends Error {}
+
 /** As long as the gate itself waits for what it asks (2 s). */
 const TIMEOUT_MS = 2_000;
 /** Spans between tries that fail. */
@@ -46,6 +49,7 @@ export function poller(url, headers, fetch, clock) {
         ...(typeof location === "object" && { cache: /** @type {const} */ ("no-store"), credentials: /** @type {const} */ ("omit") }),
       });
       const same = response.status === 304 && told !== undefined;
+      if (response.status === 401 || response.status === 403) throw new KeyRefused(`${url.pathname} answers ${response.status}`);
       if (!same && response.status !== 200) throw new Error(`${url.pathname} answers ${response.status}`);
       const text = same ? "" : await response.text();
       if (text.length > CHARS_MAX) throw new Error(`${url.pathname} answers more than ${CHARS_MAX} characters`);

@@ -8,10 +8,13 @@
  * @typedef {import("./ledger.js").Refusal} Refusal
  */
 
+/** Of what is refused because nothing is known. */
+export const UNKNOWN = "tollgate_limits_unknown";
+
 /** @returns {Refusal} */
 export function limitsUnknown() {
   const message = "The limits are not known: the gate could not be asked for them, and the guard was told to refuse then.";
-  return { status: 503, type: "api_error", code: "tollgate_limits_unknown", message, retryAfterMs: 2_000, limit: null };
+  return { status: 503, type: "api_error", code: UNKNOWN, message, retryAfterMs: 2_000, limit: null };
 }
 
 /**
