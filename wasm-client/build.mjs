@@ -10,6 +10,7 @@ import { build } from "esbuild";
 const HERE = import.meta.dirname;
 const OUT = path.join(HERE, "../dist/client");
 const WASM = path.join(HERE, "build/client_bg.wasm");
+const HF = path.join(HERE, "hf/build/hf_bg.wasm");
 
 rmSync(OUT, { recursive: true, force: true });
 mkdirSync(OUT, { recursive: true });
@@ -52,18 +53,18 @@ const inline = {
 const commonjs = /** @type {const} */ ({ format: "cjs", splitting: false, outExtension: { ".js": ".cjs" } });
 
 await Promise.all([
-  bundle("browser", ["index", "element", "worker", "worker-thread", "react"]),
-  bundle("node", ["index", "react", "cli"]),
-  bundle("workerd", ["index"]),
-  bundle("edge-light", ["index"]),
+  bundle("browser", ["index", "element", "worker", "worker-thread", "react", "hf"]),
+  bundle("node", ["index", "react", "cli", "hf"]),
+  bundle("workerd", ["index", "hf"]),
+  bundle("edge-light", ["index", "hf"]),
   bundle("inline", ["index"], inline),
   bundle("inline", ["index"], { ...inline, ...commonjs }),
-  bundle("commonjs", ["index"], { ...commonjs, outdir: path.join(OUT, "cjs") }),
+  bundle("commonjs", ["index", "hf"], { ...commonjs, outdir: path.join(OUT, "cjs") }),
 ]);
 
 const { imports: _, ...manifest } = JSON.parse(readFileSync(path.join(HERE, "package.json"), "utf8"));
 writeFileSync(path.join(OUT, "package.json"), `${JSON.stringify(manifest, null, 2)}\n`);
-cpSync(WASM, path.join(OUT, "client_bg.wasm"));
+for (const module of [WASM, HF]) cpSync(module, path.join(OUT, path.basename(module)));
 // `.bin`, which bundlers and Workers take for data. Packed: a server need not.
 for (const [name, { file, gzip }] of Object.entries(JSON.parse(readFileSync(path.join(HERE, "vocabularies/index.json"), "utf8")))) {
   cpSync(path.join(HERE, "vocabularies", file), path.join(OUT, "vocabularies", `${name}.bin`));
@@ -75,13 +76,18 @@ for (const page of ["browser", "errors"]) cpSync(path.join(HERE, `../docs/${page
 const readme = readFileSync(path.join(HERE, "README.md"), "utf8").replaceAll("](../docs/", "](docs/").replace("[Tollgate](../README.md)", "Tollgate");
 // What stands below is for the repository.
 writeFileSync(path.join(OUT, "README.md"), readme.slice(0, readme.indexOf("\n## In this directory")));
-for (const name of readdirSync(path.join(HERE, "types"))) if (name !== "glue.d.ts" && !name.startsWith("shim")) cpSync(path.join(HERE, "types", name), path.join(OUT, "types", name));
+for (const name of readdirSync(path.join(HERE, "types"))) if (!name.startsWith("glue") && !name.startsWith("shim")) cpSync(path.join(HERE, "types", name), path.join(OUT, "types", name));
 // `require` resolves types of its own kind, word for word the same.
-cpSync(path.join(HERE, "types/index.d.ts"), path.join(OUT, "types/index.d.cts"));
+for (const name of ["index", "hf"]) {
+  const types = readFileSync(path.join(HERE, `types/${name}.d.ts`), "utf8");
+  writeFileSync(path.join(OUT, `types/${name}.d.cts`), types.replaceAll('"./index.js"', '"./index.cjs"'));
+}
 chmodSync(path.join(OUT, "node/cli.js"), 0o755);
 
-const wasm = readFileSync(WASM);
-console.log(`client_bg.wasm: ${kib(wasm.length)}, ${kib(gzipSync(wasm, { level: 9 }).length)} gzip, ${kib(brotliCompressSync(wasm).length)} brotli`);
+for (const module of [WASM, HF]) {
+  const wasm = readFileSync(module);
+  console.log(`${path.basename(module)}: ${kib(wasm.length)}, ${kib(gzipSync(wasm, { level: 9 }).length)} gzip, ${kib(brotliCompressSync(wasm).length)} brotli`);
+}
 const scripts = readdirSync(path.join(OUT, "browser"), { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
 const script = Buffer.concat(scripts.map((entry) => readFileSync(path.join(entry.parentPath, entry.name))));
 console.log(`browser/*.js, all faces: ${kib(script.length)}, ${kib(gzipSync(script, { level: 9 }).length)} gzip`);

@@ -4,8 +4,10 @@
 import { Document as DocumentHandle, Encoder, vocabulary_of } from "#glue";
 import { vocabulary } from "#platform";
 import index from "../vocabularies/index.json" with { type: "json" };
-import { kindOf, onLost, TollgateError, withBytes, withText } from "./core.js";
+import { read, unpacked } from "./bytes.js";
+import { onLost, TollgateError, withBytes, withText } from "./core.js";
 import { sha256 } from "./hash.js";
+import { storeOf } from "./store.js";
 
 /**
  * @typedef {import("../types/index.js").VocabularyCounter} VocabularyCounter
@@ -154,74 +156,33 @@ function counterOf(name, encoding, encoder) {
  * @param {VocabularySource | Promise<VocabularySource>} [from]
  */
 async function bytesOf(name, known, from) {
+  const of = /** @type {const} */ ({ code: "bad_vocabulary", what: name });
+  const whole = async (/** @type {VocabularySource} */ from) => unpacked(await read(from, of), of);
   const given = await from;
-  if (given !== undefined) return checked(name, known, await unpacked(name, await read(given)));
+  if (given !== undefined) return checked(name, known, await whole(given));
   const place = await vocabulary(name);
   if (!place) throw new TollgateError("bad_vocabulary", `${name} is not at hand here: import "tollgate/vocabularies/${name}.bin" and give it as load(…, { vocabulary }).`);
-  if (!(place instanceof URL)) return checked(name, known, await unpacked(name, await read(place)));
+  if (!(place instanceof URL)) return checked(name, known, await whole(place));
   // Some bundlers put an address without an origin there.
   const address = new URL(place.href, globalThis.location?.href);
   // By its hash, so that a new version of the package never finds an old one.
   const key = new URL(address);
   key.searchParams.set("sha256", known.sha256);
-  const store = await storeOf();
+  const store = await storeOf(CACHE);
   const kept = await store?.match(key).catch(() => undefined);
   if (kept) {
     try {
-      return await checked(name, known, await unpacked(name, await read(kept)));
+      return await checked(name, known, await whole(kept));
     } catch {
       // Damaged where it was kept: fetched again.
       await store?.delete(key);
     }
   }
-  const packed = await read(address);
-  const bytes = await checked(name, known, await unpacked(name, packed));
+  const packed = await read(address, of);
+  const bytes = await checked(name, known, await unpacked(packed, of));
   // A store that is full or forbidden is none.
   await store?.put(key, new Response(packed)).catch(() => {});
   return bytes;
-}
-
-/** @returns {Promise<Cache | undefined>} none where there is none, or it is forbidden */
-async function storeOf() {
-  try {
-    return await globalThis.caches?.open(CACHE);
-  } catch {
-    return undefined;
-  }
-}
-
-/**
- * @param {VocabularySource} from
- * @returns {Promise<Uint8Array<ArrayBuffer>>}
- */
-async function read(from) {
-  if (from instanceof ArrayBuffer) return new Uint8Array(from);
-  if (ArrayBuffer.isView(from)) return new Uint8Array(/** @type {ArrayBuffer} */ (from.buffer), from.byteOffset, from.byteLength);
-  if (!(from instanceof Response || from instanceof URL || typeof from === "string")) throw new TollgateError("bad_vocabulary", `A vocabulary is bytes, a response or an address, not ${kindOf(from)}.`);
-  let response;
-  try {
-    response = from instanceof Response ? from : await fetch(from);
-    if (!response.ok) throw new Error(`status ${response.status}`);
-    return new Uint8Array(await response.arrayBuffer());
-  } catch (error) {
-    throw new TollgateError("bad_vocabulary", `The vocabulary could not be fetched from ${response?.url || from}: ${error instanceof Error ? error.message : error}`, error);
-  }
-}
-
-/**
- * Some servers unpack what they find packed: both are taken.
- *
- * @param {string} name
- * @param {Uint8Array<ArrayBuffer>} bytes
- */
-async function unpacked(name, bytes) {
-  if (bytes[0] !== 0x1f || bytes[1] !== 0x8b) return bytes;
-  try {
-    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-    return new Uint8Array(await new Response(stream).arrayBuffer());
-  } catch (error) {
-    throw new TollgateError("bad_vocabulary", `${name} is damaged or cut short.`, error);
-  }
 }
 
 /**

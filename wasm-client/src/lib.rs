@@ -4,11 +4,12 @@
 //!
 //! Text does not cross by wasm-bindgen's strings, which cost five times as much
 //! (measured 2026-11: 364 against 1,822 MB/s): JavaScript writes UTF-8 into one
-//! reused buffer, [`room`], and says how much of it is text. What is only scanned
+//! reused buffer, [`room::room`], and says how much of it is text. What is only scanned
 //! comes in windows, so that memory stays bounded for any length; a vocabulary
 //! needs the whole text.
 
 mod measure;
+pub mod room;
 pub mod vocabulary;
 
 use std::cell::RefCell;
@@ -20,32 +21,13 @@ use serde::Serialize;
 use tokens::{Estimate, Family, FeatureScanner};
 use wasm_bindgen::prelude::wasm_bindgen;
 
+use room::with_room;
+
 thread_local! {
-    /// What JavaScript writes into.
-    static ROOM: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
     /// The request that is read.
     static REQUEST: RefCell<Option<Scanner>> = const { RefCell::new(None) };
     /// The text that is read.
     static TEXT: RefCell<FeatureScanner> = RefCell::new(FeatureScanner::default());
-}
-
-/// The buffer, of at least so many bytes; what is in it stays. An address given
-/// before is void.
-#[wasm_bindgen]
-pub fn room(bytes: usize) -> *mut u8 {
-    ROOM.with_borrow_mut(|room| {
-        if room.len() < bytes {
-            room.reserve_exact(bytes - room.len());
-            room.resize(bytes, 0);
-        }
-        room.as_mut_ptr()
-    })
-}
-
-/// Gives the buffer back, after a text that was larger than most.
-#[wasm_bindgen]
-pub fn tidy() {
-    ROOM.take();
 }
 
 /// A request's JSON begins; `complete`: one to be sent, which says `max_tokens`.
@@ -138,10 +120,6 @@ struct Model {
     retired: bool,
 }
 
-fn with_room<T>(bytes: usize, read: impl FnOnce(&[u8]) -> T) -> T {
-    ROOM.with_borrow(|room| read(&room[..bytes.min(room.len())]))
-}
-
 /// A count or a time of JavaScript's: what is none becomes 0.
 fn whole(number: f64) -> u64 {
     // Saturates, and takes NaN for 0.
@@ -153,9 +131,7 @@ mod tests {
     use super::*;
 
     fn write(text: &str) -> usize {
-        room(text.len());
-        ROOM.with_borrow_mut(|room| room[..text.len()].copy_from_slice(text.as_bytes()));
-        text.len()
+        room::write(text)
     }
 
     fn request(windows: &[&str]) -> String {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokens::bpe::{self, Encoding, Keep, Progress, SpecialSet, Specials, Tokenizer, Vocabulary};
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use super::with_room;
+use super::room::{with_room, with_text};
 
 /// An encoding with its vocabulary.
 #[wasm_bindgen]
@@ -142,13 +142,6 @@ impl Document {
         let Progress { stable, .. } = self.document.progress(&mut by.tokenizer);
         stable
     }
-}
-
-fn with_text<T>(bytes: usize, read: impl FnOnce(&str) -> Result<T, String>) -> Result<T, String> {
-    with_room(bytes, |room| match std::str::from_utf8(room) {
-        Ok(text) => read(text),
-        Err(error) => Err(error.to_string()),
-    })
 }
 
 fn units(text: &str) -> usize {

@@ -245,6 +245,11 @@ export interface GuardOptions {
   whenUnknown?: "open" | "closed";
   /** A snapshot older than this decides nothing. Default 30,000. */
   staleMs?: number;
+  /**
+   * Counters for models whose tokenizer you name: what `loadTokenizer` of `tollgate/hf`
+   * gives, by the model of the request. Others are counted as before.
+   */
+  tokenizers?: Record<string, { count(text: string): number }>;
   /** Whether tabs of one origin act as one caller. Default true. */
   share?: boolean;
   /** Called for each request that was refused here. */
@@ -314,9 +319,9 @@ export interface LimitsSnapshot {
 
 /**
  * `no_wasm`: the module could not be started. `not_ready`: before `init`. `too_long`:
- * over 256 M units. `internal`: our mistake.
+ * over 256 M units. `bad_tokenizer`: of tollgate/hf. `internal`: our mistake.
  */
-export type ErrorCode = "no_wasm" | "not_ready" | "unknown_model" | "bad_vocabulary" | "not_a_string" | "too_long" | "bad_request" | "internal";
+export type ErrorCode = "no_wasm" | "not_ready" | "unknown_model" | "bad_vocabulary" | "bad_tokenizer" | "not_a_string" | "too_long" | "bad_request" | "internal";
 
 /** What the package throws and rejects with. */
 export class TollgateError extends Error {

@@ -55,9 +55,10 @@ export function callOf(input, init) {
  * @param {number} now
  * @param {number | null} maxWaitS the guard's own option
  * @param {boolean} measured whether the module is there to measure it
+ * @param {NonNullable<import("../../types/index.js").GuardOptions["tokenizers"]>} [tokenizers] counters by the model
  * @returns {Promise<Ask | null>}
  */
-export async function askOf(call, now, maxWaitS, measured) {
+export async function askOf(call, now, maxWaitS, measured, tokenizers = {}) {
   const text = await call.body();
   if (text === null || text.length > BODY_CHARS_MAX) return null;
   let body;
@@ -74,7 +75,7 @@ export async function askOf(call, now, maxWaitS, measured) {
   const unmeasured = { model, class: model, input: null, maxTokens, microusdMax: 0, window: null, patienceMs };
   if (!measured) return unmeasured;
   if (call.api === "openai") {
-    const input = openaiMeasure(body, (text) => estimateText(text, "claude-haiku-4-5"), readyFor(model)?.count);
+    const input = openaiMeasure(body, (text) => estimateText(text, "claude-haiku-4-5"), (Object.hasOwn(tokenizers, model) ? tokenizers[model] : readyFor(model))?.count);
     return { ...unmeasured, input };
   }
   try {

@@ -37,6 +37,8 @@ export function guard(options) {
   if (whenUnknown !== "open" && whenUnknown !== "closed") throw new TypeError('guard: whenUnknown must be "open" or "closed"');
   const staleMs = options.staleMs ?? STALE_MS;
   if (!(typeof staleMs === "number" && staleMs >= 0)) throw new TypeError("guard: staleMs must be milliseconds, 0 or more");
+  const tokenizers = options.tokenizers ?? {};
+  for (const [model, counter] of Object.entries(tokenizers)) if (typeof counter?.count !== "function") throw new TypeError(`guard: tokenizers["${model}"] must be a counter: await loadTokenizer(…)`);
   const rules = { whenUnknown, staleMs, fixed: fixed !== null };
   // Told here where they are wrong, not at the first call.
   if (fixed) fixedLimits(fixed, 0);
@@ -74,7 +76,7 @@ export function guard(options) {
     if (!call || stopped) return send(input, requestInit);
     call.signal?.throwIfAborted();
     const measured = isReady() || (await until(init(options.wasm), call.signal).then(() => true, failed(call.signal)));
-    const ask = await until(askOf(call, clock(), maxWait ?? null, measured), call.signal);
+    const ask = await until(askOf(call, clock(), maxWait ?? null, measured, tokenizers), call.signal);
     const tells = url && maxWait !== undefined && !isForPages(keyOf(call.headers));
     const sent = tells ? withMaxWait(call.headers, requestInit, maxWait) : requestInit;
     if (!ask) return send(input, sent);

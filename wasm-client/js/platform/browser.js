@@ -1,7 +1,7 @@
 // Where the module is for pages and web workers: beside the package, found by the
 // pattern that bundlers know, too.
 
-/** @returns {Promise<import("../core.js").InitSource>} */
+/** @returns {Promise<import("../module.js").InitSource>} */
 export async function source() {
   return new URL("../client_bg.wasm", import.meta.url);
 }

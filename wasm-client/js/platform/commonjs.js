@@ -4,7 +4,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 
-/** @returns {Promise<import("../core.js").InitSource>} */
+/** @returns {Promise<import("../module.js").InitSource>} */
 export async function source() {
   return readFile(join(__dirname, "../client_bg.wasm"));
 }

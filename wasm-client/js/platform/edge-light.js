@@ -3,7 +3,7 @@
 // @ts-ignore: a bundle's module, which only its bundler can resolve
 import module from "../client_bg.wasm?module";
 
-/** @returns {Promise<import("../core.js").InitSource>} */
+/** @returns {Promise<import("../module.js").InitSource>} */
 export async function source() {
   return module;
 }

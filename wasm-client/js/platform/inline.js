@@ -4,7 +4,7 @@
 // @ts-ignore: build.mjs puts the module's base64 here
 import base64 from "#inline";
 
-/** @returns {Promise<import("../core.js").InitSource>} */
+/** @returns {Promise<import("../module.js").InitSource>} */
 export async function source() {
   return Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
 }

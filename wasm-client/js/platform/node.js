@@ -7,7 +7,7 @@ import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-/** @returns {Promise<import("../core.js").InitSource>} */
+/** @returns {Promise<import("../module.js").InitSource>} */
 export async function source() {
   return readFile(join(here(), "../client_bg.wasm"));
 }

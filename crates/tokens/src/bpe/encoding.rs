@@ -2,7 +2,9 @@
 //!
 //! Source: `tiktoken_ext/openai_public.py` of tiktoken 0.12 (2025-10).
 
-/// An encoding of OpenAI's, by tiktoken's name.
+use super::split::Cut;
+
+/// An encoding of OpenAI's, by tiktoken's name; or one from elsewhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Encoding {
@@ -16,7 +18,13 @@ pub enum Encoding {
     P50kBase,
     /// GPT-3; GPT-2's, too.
     R50kBase,
+    /// A merge list from elsewhere ([`adopt`](super::adopt)), cut so. Its special
+    /// tokens and its own ids are the caller's.
+    Adopted(Cut),
 }
+
+/// The name of every adopted vocabulary.
+pub(super) const ADOPTED: &str = "adopted";
 
 /// Special tokens with a name of their own: text and id.
 type Named = &'static [(&'static str, u32)];
@@ -48,7 +56,7 @@ const P50K_BASE: Named = &[("<|endoftext|>", 50_256)];
 const RESERVED: [&str; 2] = ["<|reserved_", "|>"];
 
 impl Encoding {
-    /// Every encoding there is.
+    /// Every encoding of OpenAI's.
     pub const ALL: [Self; 5] =
         [Self::O200kBase, Self::O200kHarmony, Self::Cl100kBase, Self::P50kBase, Self::R50kBase];
 
@@ -67,6 +75,17 @@ impl Encoding {
             Self::Cl100kBase => "cl100k_base",
             Self::P50kBase => "p50k_base",
             Self::R50kBase => "r50k_base",
+            Self::Adopted(_) => ADOPTED,
+        }
+    }
+
+    /// How text is cut before it is merged.
+    pub(super) fn cut(self) -> Cut {
+        match self {
+            Self::O200kBase | Self::O200kHarmony => Cut::O200k,
+            Self::Cl100kBase => Cut::Cl100k,
+            Self::P50kBase | Self::R50kBase => Cut::R50k,
+            Self::Adopted(cut) => cut,
         }
     }
 
@@ -132,6 +151,7 @@ impl Encoding {
             Self::O200kHarmony => O200K_HARMONY,
             Self::Cl100kBase => CL100K_BASE,
             Self::P50kBase | Self::R50kBase => P50K_BASE,
+            Self::Adopted(_) => &[],
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::encoding::Encoding;
+use super::encoding::{ADOPTED, Encoding};
 
 const MAGIC: [u8; 4] = *b"TGV1";
 const HEADER: usize = 32;
@@ -102,6 +102,7 @@ impl MergeList {
         let name = Encoding::ALL
             .iter()
             .map(|encoding| encoding.vocabulary())
+            .chain([ADOPTED])
             .find(|name| name.as_bytes() == &stated[..end])
             .ok_or(LoadError::UnknownName)?;
         Ok(Self { file: file.to_vec(), name, merges })
@@ -135,6 +136,25 @@ impl MergeList {
         let pair = (half(0), half(1));
         (pair != (NO_TOKEN, NO_TOKEN)).then_some(pair)
     }
+}
+
+/// The file of an adopted vocabulary: the ids 0 to 255 stand for the bytes in their
+/// order, the rest are made by these pairs. `MergeList::read` takes it.
+pub(super) fn write(pairs: &[(u32, u32)]) -> Vec<u8> {
+    let mut file = vec![0; HEADER];
+    file[..4].copy_from_slice(&MAGIC);
+    file[4..8].copy_from_slice(&((BYTES + pairs.len()) as u32).to_le_bytes());
+    file[NAME][..ADOPTED.len()].copy_from_slice(ADOPTED.as_bytes());
+    file.extend(0..=u8::MAX);
+    for plane in 0..6 {
+        file.extend(pairs.iter().map(|&(left, right)| {
+            let half = if plane < 3 { left } else { right };
+            half.to_le_bytes()[plane % 3]
+        }));
+    }
+    let stated = checksum(&file[16..]).to_le_bytes();
+    file[8..16].copy_from_slice(&stated);
+    file
 }
 
 /// Against damage on the way, not against malice: `index.json` beside the files

@@ -8,7 +8,8 @@
 //! The way of a text: `split` cuts it into pieces; `cache` knows those that came
 //! before, `words` those that are tokens, and `merge` does the rest by `pairs` and
 //! `characters`. `vocabulary` builds these tables from a `file`. `document` counts
-//! a text that is being typed, `cut` shortens texts.
+//! a text that is being typed, `cut` shortens texts, `adopt` takes in merge lists
+//! of other makers.
 //!
 //! ```no_run
 //! use std::sync::Arc;
@@ -22,6 +23,7 @@
 //! # }
 //! ```
 
+mod adopt;
 mod cache;
 mod characters;
 mod cut;
@@ -38,10 +40,12 @@ mod unicode_table;
 mod vocabulary;
 mod words;
 
+pub use adopt::{NotAdopted, adopt};
 pub use cut::{Chunk, Keep};
 pub use document::{Document, EditError, Progress};
 pub use encoding::Encoding;
 pub use file::LoadError;
+pub use split::Cut;
 pub use tokenizer::{
     DisallowedSpecial, SpecialSet, Specials, Tokenizer, UnknownToken, WrongVocabulary,
 };

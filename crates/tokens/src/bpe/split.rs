@@ -5,7 +5,8 @@
 //! piece's start on decides where it ends. The expressions look ahead, never
 //! behind, so a boundary, once known, is a place to start again.
 //!
-//! The patterns are those of npm `tiktoken` 1.0.22, quoted at each rule. Newer
+//! The patterns are those of npm `tiktoken` 1.0.22 (`encoders/*.json`), quoted at
+//! each rule, and one more of another vendor's. Newer
 //! releases of Python's tiktoken write cl100k's with possessive quantifiers and
 //! `\s++$`, which changes one case: a text that ends in a newline and then blanks.
 //! The tests below compare
@@ -22,6 +23,60 @@ pub(super) trait Split {
     /// is UTF-8, and `at` the start of a character; so is what comes back. Always
     /// more than `at`.
     fn piece_end(bytes: &[u8], at: usize) -> usize;
+}
+
+/// The rules there are. Most models of others cut by one of OpenAI's, or nearly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Cut {
+    /// `o200k_base`; gpt-oss.
+    O200k,
+    /// `cl100k_base`; Llama 3, Phi 4.
+    Cl100k,
+    /// Qwen 2 to 3: cl100k's, and each digit alone.
+    Qwen,
+    /// `r50k_base`; GPT-2 and what followed it.
+    R50k,
+}
+
+/// The patterns as the tokenizer.json files of these models have them (npm
+/// @lenml/tokenizer-* 3.7.2: gpt4o, llama3, qwen2_5). GPT-2's stands in no file: the
+/// `ByteLevel` pre-tokenizer has it built in.
+const PATTERNS: [(Cut, &str); 4] = [
+    (
+        Cut::O200k,
+        concat!(
+            r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+",
+            r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?|",
+            r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*",
+            r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?|",
+            r"\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+        ),
+    ),
+    (
+        Cut::Cl100k,
+        concat!(
+            r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|",
+            r"\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+        ),
+    ),
+    (
+        Cut::Qwen,
+        concat!(
+            r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|",
+            r"\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+        ),
+    ),
+    (Cut::R50k, r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"),
+];
+
+impl Cut {
+    /// The rule that is written so, letter by letter: a pattern that means the same
+    /// in other words is not known.
+    #[must_use]
+    pub fn of_pattern(pattern: &str) -> Option<Self> {
+        PATTERNS.iter().find(|(_, known)| *known == pattern).map(|&(cut, _)| cut)
+    }
 }
 
 /// `o200k_base` and `o200k_harmony`, alternative by alternative:
@@ -57,26 +112,26 @@ impl Split for O200k {
             }
         }
         if class == NUMBER {
-            return digits(bytes, second);
+            return digits::<3>(bytes, second);
         }
         blank_lines(bytes, at)
     }
 }
 
-/// `cl100k_base`:
+/// `cl100k_base`, with `DIGITS` 3:
 ///
 /// ```text
 /// (?i:'s|'t|'re|'ve|'m|'ll|'d)
 /// [^\r\n\p{L}\p{N}]?\p{L}+
-/// \p{N}{1,3}
+/// \p{N}{1,DIGITS}
 ///  ?[^\s\p{L}\p{N}]+[\r\n]*
 /// \s*[\r\n]+
 /// \s+(?!\S)
 /// \s+
 /// ```
-pub(super) struct Cl100k;
+pub(super) struct Cl100k<const DIGITS: usize>;
 
-impl Split for Cl100k {
+impl<const DIGITS: usize> Split for Cl100k<DIGITS> {
     #[inline(always)]
     fn piece_end(bytes: &[u8], at: usize) -> usize {
         let (class, length) = class_at(bytes, at);
@@ -100,7 +155,7 @@ impl Split for Cl100k {
             }
         }
         if class == NUMBER {
-            return digits(bytes, second);
+            return digits::<DIGITS>(bytes, second);
         }
         blank_lines(bytes, at)
     }
@@ -228,10 +283,10 @@ fn contraction(bytes: &[u8], at: usize) -> usize {
     }
 }
 
-/// `\p{N}{1,3}` behind its first.
+/// `\p{N}{1,MOST}` behind its first.
 #[inline(always)]
-fn digits(bytes: &[u8], mut at: usize) -> usize {
-    for _ in 0..2 {
+fn digits<const MOST: usize>(bytes: &[u8], mut at: usize) -> usize {
+    for _ in 1..MOST {
         let (class, length) = class_at(bytes, at);
         if class != NUMBER {
             break;
@@ -339,14 +394,17 @@ mod tests {
     #[test]
     fn a_capital_begins_a_word_unless_capitals_stand_alone() {
         assert_eq!(pieces::<O200k>("fooBar HTTPServer ABC"), ["foo", "Bar", " HTTPServer", " ABC"]);
-        assert_eq!(pieces::<Cl100k>("fooBar ABC"), ["fooBar", " ABC"]);
+        assert_eq!(pieces::<Cl100k<3>>("fooBar ABC"), ["fooBar", " ABC"]);
     }
 
     #[test]
     fn contractions_are_what_each_encoding_says() {
         let text = "I'm I'LL 'ſ x'ſ '";
         assert_eq!(pieces::<O200k>(text), ["I'm", " I'LL", " '", "ſ", " x'ſ", " '"]);
-        assert_eq!(pieces::<Cl100k>(text), ["I", "'m", " I", "'LL", " '", "ſ", " x", "'ſ", " '"]);
+        assert_eq!(
+            pieces::<Cl100k<3>>(text),
+            ["I", "'m", " I", "'LL", " '", "ſ", " x", "'ſ", " '"]
+        );
         assert_eq!(
             pieces::<R50k>(text),
             ["I", "'m", " I", "'", "LL", " '", "ſ", " x", "'", "ſ", " '"]
@@ -358,7 +416,7 @@ mod tests {
         let text = "a  b\r\n\n  c \u{85}d \u{feff}e  ";
         let o200k = ["a", " ", " b", "\r\n\n", " ", " c", " ", "\u{85}d", " \u{feff}", "e", "  "];
         assert_eq!(pieces::<O200k>(text), o200k);
-        assert_eq!(pieces::<Cl100k>(text), o200k);
+        assert_eq!(pieces::<Cl100k<3>>(text), o200k);
         assert_eq!(
             pieces::<R50k>(text),
             ["a", " ", " b", "\r\n\n ", " c", " ", "\u{85}", "d", " \u{feff}", "e", "  "]
@@ -386,21 +444,6 @@ mod tests {
             assert_eq!(is_hard_boundary(text.as_bytes(), at), hard, "{text:?} at {at}");
         }
     }
-
-    /// The patterns as npm `tiktoken` 1.0.22 has them in `encoders/*.json`.
-    const O200K_PATTERN: &str = concat!(
-        r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+",
-        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?|",
-        r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*",
-        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?|",
-        r"\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-    );
-    const CL100K_PATTERN: &str = concat!(
-        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|",
-        r"\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
-    );
-    const R50K_PATTERN: &str =
-        r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
 
     /// What the rules tell apart, each more often than chance would bring it.
     const TELLING: &[&str] = &[
@@ -460,12 +503,13 @@ mod tests {
         #[test]
         fn pieces_are_what_the_patterns_match(text in texts()) {
             thread_local! {
-                static PATTERNS: [Regex; 3] = [O200K_PATTERN, CL100K_PATTERN, R50K_PATTERN]
-                    .map(|pattern| Regex::new(pattern).expect("a pattern of tiktoken's"));
+                static ENGINES: [Regex; 4] = PATTERNS
+                    .map(|(_, pattern)| Regex::new(pattern).expect("a pattern"));
             }
-            PATTERNS.with(|[o200k, cl100k, r50k]| {
+            ENGINES.with(|[o200k, cl100k, qwen, r50k]| {
                 prop_assert_eq!(pieces::<O200k>(&text), by_pattern(o200k, &text));
-                prop_assert_eq!(pieces::<Cl100k>(&text), by_pattern(cl100k, &text));
+                prop_assert_eq!(pieces::<Cl100k<3>>(&text), by_pattern(cl100k, &text));
+                prop_assert_eq!(pieces::<Cl100k<1>>(&text), by_pattern(qwen, &text));
                 prop_assert_eq!(pieces::<R50k>(&text), by_pattern(r50k, &text));
                 Ok(())
             })?;
@@ -478,7 +522,8 @@ mod tests {
                     let (left, right) = text.split_at(at);
                     let apart = |cut: fn(&str) -> Vec<&str>| [cut(left), cut(right)].concat();
                     prop_assert_eq!(pieces::<O200k>(&text), apart(pieces::<O200k>));
-                    prop_assert_eq!(pieces::<Cl100k>(&text), apart(pieces::<Cl100k>));
+                    prop_assert_eq!(pieces::<Cl100k<3>>(&text), apart(pieces::<Cl100k<3>>));
+                    prop_assert_eq!(pieces::<Cl100k<1>>(&text), apart(pieces::<Cl100k<1>>));
                     prop_assert_eq!(pieces::<R50k>(&text), apart(pieces::<R50k>));
                 }
             }

@@ -7,7 +7,7 @@ use super::cache::Cache;
 use super::encoding::Encoding;
 use super::merge::{Workspace, encode_piece, is_cut};
 use super::short::Short;
-use super::split::{Cl100k, O200k, R50k, Split};
+use super::split::{Cl100k, Cut, O200k, R50k, Split};
 use super::vocabulary::Vocabulary;
 
 /// An encoding with its vocabulary, ready to work: tiktoken's `Encoding`.
@@ -242,10 +242,11 @@ impl Tokenizer {
     /// Counts, and stops as soon as there are more than `limit`; then the answer
     /// is some number above it.
     fn count_until(&mut self, text: &str, limit: usize) -> usize {
-        match self.encoding {
-            Encoding::O200kBase | Encoding::O200kHarmony => self.count_by::<O200k>(text, limit),
-            Encoding::Cl100kBase => self.count_by::<Cl100k>(text, limit),
-            Encoding::P50kBase | Encoding::R50kBase => self.count_by::<R50k>(text, limit),
+        match self.encoding.cut() {
+            Cut::O200k => self.count_by::<O200k>(text, limit),
+            Cut::Cl100k => self.count_by::<Cl100k<3>>(text, limit),
+            Cut::Qwen => self.count_by::<Cl100k<1>>(text, limit),
+            Cut::R50k => self.count_by::<R50k>(text, limit),
         }
     }
 
@@ -318,10 +319,11 @@ impl Tokenizer {
     /// until `take` answers that it has enough. The tokens of a piece may come in
     /// several parts; then all of them with the end of the piece.
     pub(super) fn each_piece(&mut self, text: &str, take: impl FnMut(usize, &[u32]) -> bool) {
-        match self.encoding {
-            Encoding::O200kBase | Encoding::O200kHarmony => self.each_by::<O200k>(text, take),
-            Encoding::Cl100kBase => self.each_by::<Cl100k>(text, take),
-            Encoding::P50kBase | Encoding::R50kBase => self.each_by::<R50k>(text, take),
+        match self.encoding.cut() {
+            Cut::O200k => self.each_by::<O200k>(text, take),
+            Cut::Cl100k => self.each_by::<Cl100k<3>>(text, take),
+            Cut::Qwen => self.each_by::<Cl100k<1>>(text, take),
+            Cut::R50k => self.each_by::<R50k>(text, take),
         }
     }
 

@@ -4,7 +4,7 @@
 //! spares every page the megabytes of ready-made tables.
 
 use super::characters::Characters;
-use super::file::{BYTES, LoadError, MergeList, TEXT_BYTES_MAX, TOKEN_BYTES_MAX};
+use super::file::{BYTES, IDS_MAX, LoadError, MergeList, TEXT_BYTES_MAX, TOKEN_BYTES_MAX};
 use super::pairs::{NONE, Pairs};
 use super::words::Words;
 
@@ -21,6 +21,8 @@ pub struct Vocabulary {
     starts: Vec<u32>,
     longest: usize,
     byte_tokens: [u32; BYTES],
+    /// Whether the halves of every token come before it.
+    pub(super) in_order: bool,
     pub(super) words: Words,
     pub(super) pairs: Pairs,
     pub(super) characters: Characters,
@@ -34,12 +36,35 @@ impl Vocabulary {
     ///
     /// Whatever the bytes are, if they are no such file.
     pub fn load(file: &[u8]) -> Result<Self, LoadError> {
+        Self::load_with(file, &[])
+    }
+
+    /// The same with tokens that no merge makes, but that a piece of text which is
+    /// all of one becomes. Their ids follow the file's ([`ids`](Self::ids)).
+    ///
+    /// # Errors
+    ///
+    /// As for [`load`](Self::load); and if there are more than there can be, or one is
+    /// a single character.
+    pub fn load_with(file: &[u8], whole: &[&[u8]]) -> Result<Self, LoadError> {
         let merges = MergeList::read(file)?;
-        let (text, starts) = spell_out(&merges)?;
+        let Spelt { mut text, mut starts, in_order } = spell_out(&merges)?;
+        let ids = merges.ids();
+        for (id, token) in (ids as u32..).zip(whole) {
+            text.extend_from_slice(token);
+            let long = token.len() > TOKEN_BYTES_MAX || text.len() > TEXT_BYTES_MAX;
+            // Merging starts from characters.
+            let short = std::str::from_utf8(token).is_ok_and(|text| text.chars().nth(1).is_none());
+            if long || short || id as usize >= IDS_MAX {
+                return Err(LoadError::Inconsistent { id });
+            }
+            starts.push(text.len() as u32);
+        }
         let mut vocabulary = Self {
             longest: 0,
+            in_order,
             byte_tokens: [NONE; BYTES],
-            words: Words::for_tokens(merges.ids()),
+            words: Words::for_tokens(ids + whole.len()),
             pairs: Pairs::for_tokens(merges.ids()),
             characters: Characters::new(),
             merges,
@@ -53,7 +78,7 @@ impl Vocabulary {
         if let Some(byte) = vocabulary.byte_tokens.iter().position(|&id| id == NONE) {
             return Err(LoadError::Inconsistent { id: byte as u32 });
         }
-        for id in 0..vocabulary.merges.ids() as u32 {
+        for id in 0..(ids + whole.len()) as u32 {
             let Some(range) = range(&vocabulary.starts, id).filter(|range| !range.is_empty())
             else {
                 continue;
@@ -72,6 +97,12 @@ impl Vocabulary {
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.merges.name()
+    }
+
+    /// The ids of the file's tokens are below this. Not every id has a token.
+    #[must_use]
+    pub fn ids(&self) -> usize {
+        self.merges.ids()
     }
 
     /// The bytes of a token; `None` for an id that has none. Special tokens are the
@@ -104,7 +135,8 @@ impl Vocabulary {
     /// together by asking once. (The statement and its proof: "So many tokens, so
     /// little time", the article on the crate `bpe`, github.blog, 2024-12-12.)
     ///
-    /// Undoes the merges nearest to the seam, latest first, and asks before each
+    /// Needs a vocabulary that is `in_order`: then what was joined later has the
+    /// higher rank. Undoes the merges nearest to the seam, latest first, and asks before each
     /// whether the two at the seam would have been joined before that merge.
     pub(super) fn stand_apart(&self, mut left: u32, mut right: u32) -> bool {
         // Merges from this rank on have been undone.
@@ -136,34 +168,59 @@ fn range(starts: &[u32], id: u32) -> Option<std::ops::Range<usize>> {
     Some(*starts.get(id)? as usize..*starts.get(id + 1)? as usize)
 }
 
-/// The bytes of every token, one after the other, and where each starts.
-fn spell_out(merges: &MergeList) -> Result<(Vec<u8>, Vec<u32>), LoadError> {
+/// The tokens' bytes.
+struct Spelt {
+    /// One token after the other.
+    text: Vec<u8>,
+    /// Where each starts, and where the last one ends.
+    starts: Vec<u32>,
+    /// Whether the halves of every token come before it.
+    in_order: bool,
+}
+
+fn spell_out(merges: &MergeList) -> Result<Spelt, LoadError> {
     let ids = merges.ids();
-    let mut starts = Vec::with_capacity(ids + 1);
-    starts.extend(0..=BYTES as u32);
     // First the lengths, so that the text is allocated once, at its size.
+    let mut lengths = vec![1; BYTES];
+    lengths.resize(ids, 0);
+    let mut late: Vec<u32> = Vec::new();
     for id in BYTES as u32..ids as u32 {
-        let length = |half: u32| {
-            let inconsistent = LoadError::Inconsistent { id };
-            if half >= id {
-                return Err(inconsistent);
+        if let Some(pair) = merges.halves(id)
+            && !measure(&mut lengths, id, pair)?
+        {
+            late.push(id);
+        }
+    }
+    // The next round knows more of them, in an order in which they can be spelt.
+    let mut spelt = Vec::with_capacity(late.len());
+    while !late.is_empty() {
+        let mut left = Vec::new();
+        for &id in &late {
+            match merges.halves(id) {
+                Some(pair) if !measure(&mut lengths, id, pair)? => left.push(id),
+                _ => spelt.push(id),
             }
-            range(&starts, half).map(|range| range.len()).filter(|&n| n > 0).ok_or(inconsistent)
-        };
-        let length = match merges.halves(id) {
-            Some((left, right)) => length(left)? + length(right)?,
-            None => 0,
-        };
-        let end = starts[id as usize] as usize + length;
-        if length > TOKEN_BYTES_MAX || end > TEXT_BYTES_MAX {
+        }
+        if left.len() == late.len() || spelt.len() > LATE_MAX {
+            return Err(LoadError::Inconsistent { id: left.first().copied().unwrap_or_default() });
+        }
+        late = left;
+    }
+
+    let mut starts = Vec::with_capacity(ids + 1);
+    let mut end = 0;
+    starts.push(0);
+    for (id, length) in (0..).zip(&lengths) {
+        end += length;
+        if end as usize > TEXT_BYTES_MAX {
             return Err(LoadError::Inconsistent { id });
         }
-        starts.push(end as u32);
+        starts.push(end);
     }
     // Nearly all halves have at most 16 bytes. They are copied as 16 each, for the
     // next token overwrites what is too much; a copy of a length that only run
     // time knows would be a call each time, dear in wasm.
-    let mut text = vec![0; starts[ids] as usize + SLACK];
+    let mut text = vec![0; end as usize + SLACK];
     text[..BYTES].copy_from_slice(merges.bytes());
     for id in BYTES as u32..ids as u32 {
         let Some((left, right)) = merges.halves(id) else { continue };
@@ -182,9 +239,41 @@ fn spell_out(merges: &MergeList) -> Result<(Vec<u8>, Vec<u32>), LoadError> {
             to += length;
         }
     }
-    text.truncate(starts[ids] as usize);
-    Ok((text, starts))
+    // What stands behind these is written already.
+    for &id in &spelt {
+        let Some((left, right)) = merges.halves(id) else { continue };
+        let mut to = starts[id as usize] as usize;
+        for from in [left, right].into_iter().filter_map(|half| range(&starts, half)) {
+            let length = from.len();
+            text.copy_within(from, to);
+            to += length;
+        }
+    }
+    text.truncate(end as usize);
+    Ok(Spelt { text, starts, in_order: spelt.is_empty() })
 }
 
+/// Notes the length of a token of these two; answers whether theirs are known.
+fn measure(lengths: &mut [u32], id: u32, (left, right): (u32, u32)) -> Result<bool, LoadError> {
+    let length = |half: u32| {
+        lengths
+            .get(half as usize)
+            .copied()
+            .filter(|_| half != id)
+            .ok_or(LoadError::Inconsistent { id })
+    };
+    let (left, right) = (length(left)?, length(right)?);
+    if (left + right) as usize > TOKEN_BYTES_MAX {
+        return Err(LoadError::Inconsistent { id });
+    }
+    if left != 0 && right != 0 {
+        lengths[id as usize] = left + right;
+    }
+    Ok(left != 0 && right != 0)
+}
+
+/// Tokens with a half that comes later. Llama 3 has a handful; each round over them
+/// costs as much as there are left.
+const LATE_MAX: usize = 4096;
 /// Bytes that a copy writes at once.
 const SLACK: usize = 16;

@@ -1,0 +1,43 @@
+// Bytes that a caller gives, or says where they are.
+
+import { kindOf, TollgateError } from "./module.js";
+
+/**
+ * @typedef {string | URL | Response | ArrayBuffer | ArrayBufferView} BytesSource
+ * @typedef {{code: import("../types/index.js").ErrorCode, what: string}} Of what they are, for errors
+ */
+
+/**
+ * @param {BytesSource} from
+ * @param {Of} of
+ * @returns {Promise<Uint8Array<ArrayBuffer>>}
+ */
+export async function read(from, { code, what }) {
+  if (from instanceof ArrayBuffer) return new Uint8Array(from);
+  if (ArrayBuffer.isView(from)) return new Uint8Array(/** @type {ArrayBuffer} */ (from.buffer), from.byteOffset, from.byteLength);
+  if (!(from instanceof Response || from instanceof URL || typeof from === "string")) throw new TollgateError(code, `${what} is bytes, a response or an address, not ${kindOf(from)}.`);
+  let response;
+  try {
+    response = from instanceof Response ? from : await fetch(from);
+    if (!response.ok) throw new Error(`status ${response.status}`);
+    return new Uint8Array(await response.arrayBuffer());
+  } catch (error) {
+    throw new TollgateError(code, `${what} could not be fetched from ${response?.url || from}: ${error instanceof Error ? error.message : error}`, error);
+  }
+}
+
+/**
+ * Some servers unpack what they find packed: both are taken.
+ *
+ * @param {Uint8Array<ArrayBuffer>} bytes
+ * @param {Of} of
+ */
+export async function unpacked(bytes, { code, what }) {
+  if (bytes[0] !== 0x1f || bytes[1] !== 0x8b) return bytes;
+  try {
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    return new Uint8Array(await new Response(stream).arrayBuffer());
+  } catch (error) {
+    throw new TollgateError(code, `${what} is damaged or cut short.`, error);
+  }
+}

@@ -1,0 +1,230 @@
+// A WebAssembly module of the package: brought in once, and text brought across to
+// it. What its functions mean is the caller's.
+//
+// Text crosses by `encodeInto` into one buffer that is used again and again. What
+// is only scanned comes in windows, so that 64 MB of text take no more memory than
+// one window; what is counted exactly comes whole. Everything after `init` is
+// synchronous.
+
+/**
+ * @typedef {string | URL | Request | Response | BufferSource | WebAssembly.Module} InitSource
+ *
+ * @typedef {object} Glue what wasm-bindgen writes, as far as every module has it
+ * @property {(options: {module_or_path: InitSource}) => Promise<{memory: WebAssembly.Memory}>} default
+ * @property {(options?: {module: BufferSource | WebAssembly.Module}) => {memory: WebAssembly.Memory}} initSync
+ * @property {() => void} __wbg_reset_state
+ * @property {(bytes: number) => number} room
+ * @property {() => void} tidy
+ */
+
+/** Bytes of the buffer: larger windows are no faster (2026-11). */
+const WINDOW_BYTES = 1 << 20;
+/** UTF-8 bytes of one UTF-16 unit, at most. */
+const BYTES_A_UNIT_MAX = 3;
+/** A buffer that grew beyond this for one text is given back after it. */
+const KEPT_BYTES_MAX = 8 << 20;
+/** wasm's memory ends at 4 GB; long before that a page is of no use any more. */
+const TEXT_UNITS_MAX = 256 << 20;
+
+const encoder = new TextEncoder();
+
+/** What went wrong, with a stable code. */
+export class TollgateError extends Error {
+  /**
+   * @param {import("../types/index.js").ErrorCode} code
+   * @param {string} message
+   * @param {unknown} [cause]
+   */
+  constructor(code, message, cause) {
+    super(message, { cause });
+    this.name = "TollgateError";
+    this.code = code;
+  }
+}
+
+/** @param {unknown} value */
+export function kindOf(value) {
+  return value === null ? "null" : Array.isArray(value) ? "an array" : `a value of type ${typeof value}`;
+}
+
+/**
+ * @param {Glue} glue
+ * @param {() => Promise<InitSource>} source where the module is
+ */
+export function moduleOf(glue, source) {
+  /** @type {WebAssembly.Memory | undefined} */
+  let memory;
+  /** @type {Promise<void> | undefined} */
+  let starting;
+  let view = new Uint8Array(0);
+
+  /**
+   * Brings the module in, once: later calls get the first one's promise. One that
+   * failed may be tried again.
+   *
+   * @param {InitSource | Promise<InitSource>} [from] none: the package's own
+   * @returns {Promise<void>}
+   */
+  function init(from) {
+    if (memory) return Promise.resolve();
+    return (starting ??= begin(from).catch((error) => {
+      starting = undefined;
+      throw new TollgateError("no_wasm", `The WebAssembly module could not be started: ${reason(error)}`, error);
+    }));
+  }
+
+  /**
+   * The same at once, from a module or its bytes.
+   *
+   * @param {BufferSource | WebAssembly.Module} module
+   */
+  function initSync(module) {
+    if (memory) return;
+    try {
+      memory = glue.initSync({ module }).memory;
+    } catch (error) {
+      throw new TollgateError("no_wasm", `The WebAssembly module could not be started: ${reason(error)}`, error);
+    }
+  }
+
+  /** Whether `init` is through. */
+  function isReady() {
+    return memory !== undefined;
+  }
+
+  /**
+   * Calls with a whole text in the buffer.
+   *
+   * @template T
+   * @param {string} text
+   * @param {(bytes: number) => T} call
+   * @returns {T}
+   */
+  function withText(text, call) {
+    if (typeof text !== "string") throw new TollgateError("not_a_string", `A text is a string, not ${kindOf(text)}.`);
+    if (text.length > TEXT_UNITS_MAX) throw new TollgateError("too_long", `A text has ${TEXT_UNITS_MAX} UTF-16 units at most.`);
+    return guarded(() => {
+      try {
+        return call(written(text));
+      } catch (error) {
+        // What the bindings have to say comes as a plain string.
+        if (typeof error === "string") throw new TollgateError("bad_request", error);
+        if (error instanceof Error && error.message.startsWith("null pointer")) throw new TollgateError("not_ready", "The counter was closed.", error);
+        if (error instanceof Error && error.message.startsWith("Invalid stale object")) throw new TollgateError("not_ready", "The module was started anew after a mistake of its own: load the counter again.", error);
+        throw error;
+      } finally {
+        if (view.length > KEPT_BYTES_MAX) {
+          glue.tidy();
+          view = new Uint8Array(0);
+        }
+      }
+    });
+  }
+
+  /**
+   * Calls with bytes in the buffer.
+   *
+   * @template T
+   * @param {Uint8Array} bytes
+   * @param {(bytes: number) => T} call
+   * @returns {T}
+   */
+  function withBytes(bytes, call) {
+    return guarded(() => {
+      roomFor(bytes.length).set(bytes);
+      return call(bytes.length);
+    });
+  }
+
+  /** @type {(() => void)[]} */
+  const lost = [];
+
+  /**
+   * Calls back when the module was started anew, and what it had made is gone.
+   *
+   * @param {() => void} forget
+   */
+  function onLost(forget) {
+    lost.push(forget);
+  }
+
+  /** @param {InitSource | Promise<InitSource> | undefined} from */
+  async function begin(from) {
+    const module = (await from) ?? (await source());
+    memory = (await glue.default({ module_or_path: module })).memory;
+  }
+
+  /**
+   * @template T
+   * @param {string} text
+   * @param {(bytes: number) => T | undefined} feed
+   * @returns {T | undefined} what `feed` answered first
+   */
+  function windows(text, feed) {
+    let rest = text;
+    do {
+      const room = roomFor(Math.min(rest.length * BYTES_A_UNIT_MAX, WINDOW_BYTES));
+      // A lone surrogate becomes U+FFFD, as in every tokenizer for UTF-8.
+      const { read, written } = encoder.encodeInto(rest, room);
+      const answer = feed(written);
+      if (answer !== undefined) return answer;
+      rest = rest.slice(read);
+    } while (rest);
+    return undefined;
+  }
+
+  /**
+   * Writes a whole text; answers its bytes. Most texts are ASCII but for a little,
+   * so there is first room for that, and more only for what is left.
+   *
+   * @param {string} text
+   */
+  function written(text) {
+    let at = 0;
+    let rest = text;
+    for (let bytes = Math.min(text.length * BYTES_A_UNIT_MAX, text.length + WINDOW_BYTES); ; bytes = at + rest.length * BYTES_A_UNIT_MAX) {
+      const { read, written } = encoder.encodeInto(rest, at ? roomFor(bytes).subarray(at) : roomFor(bytes));
+      at += written;
+      if (read === rest.length) return at;
+      rest = rest.slice(read);
+    }
+  }
+
+  /** @param {number} bytes */
+  function roomFor(bytes) {
+    if (!memory) throw new TollgateError("not_ready", "Call and await init() or load() first.");
+    // A memory that grew has another buffer, and the old view no bytes.
+    if (view.length < bytes || view.buffer !== memory.buffer) {
+      const at = glue.room(Math.max(bytes, view.length));
+      view = new Uint8Array(memory.buffer, at, Math.max(bytes, view.length));
+    }
+    return view;
+  }
+
+  /**
+   * @template T
+   * @param {() => T} call
+   * @returns {T}
+   */
+  function guarded(call) {
+    if (!memory) throw new TollgateError("not_ready", "Call and await init() or load() first.");
+    try {
+      return call();
+    } catch (error) {
+      if (!(error instanceof WebAssembly.RuntimeError)) throw error;
+      // A mistake of ours. What a trap leaves is not to be called again.
+      glue.__wbg_reset_state();
+      memory = glue.initSync().memory;
+      view = new Uint8Array(0);
+      for (const forget of lost) forget();
+      throw new TollgateError("internal", `The WebAssembly module stopped: ${reason(error)}. Please report it.`, error);
+    }
+  }
+
+  return { init, initSync, isReady, withText, withBytes, windows, guarded, onLost };
+}
+
+/** @param {unknown} error */
+function reason(error) {
+  return error instanceof Error ? error.message : String(error);
+}

