@@ -8,6 +8,7 @@ import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import path from "node:path";
 import { after, before, test } from "node:test";
+import { build } from "esbuild";
 import { launch, noChromium } from "../../tests/browser/chromium.mjs";
 import { puppet } from "../../tests/e2e/puppet.mjs";
 import { splitLines } from "../../tests/serve/serve.mjs";
@@ -170,6 +171,51 @@ test("Next.js, app router: counted in a server component and in a client compone
       server.kill("SIGTERM");
       await gone;
     }
+  } finally {
+    await app.remove();
+  }
+});
+
+test("Vercel's edge runtime: counts, guards and reads a tokenizer, with modules that were compiled before", { skip: !APPS && options.skip }, async () => {
+  const { EdgeRuntime } = createRequire(path.join(APPS, "package.json"))("edge-runtime");
+  const app = await project();
+  try {
+    const small = { version: "1.0", added_tokens: [], pre_tokenizer: { type: "Whitespace" }, model: { type: "WordLevel", unk_token: "[UNK]", vocab: { "[UNK]": 0, two: 1, words: 2 } } };
+    const script = `
+      import { guard, load } from "tollgate";
+      import { loadTokenizer } from "tollgate/hf";
+      addEventListener("fetch", (event) => event.respondWith(answer()));
+      async function answer() {
+        const fetch = guard({ limits: { requests_day: 1 }, fetch: async () => new Response("{}", { headers: { "content-type": "application/json" } }) });
+        const call = () => fetch("https://api.example.com/v1/messages", { method: "POST", body: JSON.stringify({ model: "claude-sonnet-5-5", max_tokens: 5, messages: [{ role: "user", content: "Hi" }] }) });
+        const statuses = [(await call()).status, (await call()).status];
+        const claude = (await load("claude-sonnet-5-5")).measure({ messages: [{ role: "user", content: ${JSON.stringify(TEXT)} }] }).estimate;
+        const missing = await load("o200k_base").catch(({ code }) => code);
+        return Response.json({ statuses, claude, missing, words: (await loadTokenizer(${JSON.stringify(small)})).count("two words more") });
+      }`;
+    // As Next.js does it: what is imported by "?module" is a compiled module of the runtime's.
+    /** @type {Record<string, WebAssembly.Module>} */
+    const modules = {};
+    const { outputFiles } = await build({
+      stdin: { contents: script, resolveDir: app.dir },
+      bundle: true, write: false, format: "iife", target: "es2022", conditions: ["edge-light"], logLevel: "error",
+      plugins: [{
+        name: "modules",
+        setup(on) {
+          on.onResolve({ filter: /\.wasm\?module$/ }, (asked) => ({ path: path.join(asked.resolveDir, asked.path.replace("?module", "")), namespace: "module" }));
+          on.onLoad({ filter: /.*/, namespace: "module" }, async ({ path: file }) => {
+            const name = `wasm_${path.basename(file, ".wasm")}`;
+            modules[name] = await WebAssembly.compile(await readFile(file));
+            return { contents: `export default ${name};` };
+          });
+        },
+      }],
+    });
+    assert.deepEqual(Object.keys(modules).sort(), ["wasm_client_bg", "wasm_hf_bg"]);
+    const runtime = new EdgeRuntime({ initialCode: outputFiles[0].text, extend: (/** @type {object} */ context) => Object.assign(context, modules) });
+    const response = await runtime.dispatchFetch("https://app.example.com/");
+    const [claude] = expected.split(" ").map(Number);
+    assert.deepEqual(await response.json(), { statuses: [200, 429], claude, missing: "bad_vocabulary", words: 3 });
   } finally {
     await app.remove();
   }
