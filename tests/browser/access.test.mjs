@@ -60,6 +60,16 @@ for (const width of [360, 768, 1440]) {
     const fits = async (/** @type {string} */ when) => {
       const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
       assert.ok(wide <= 0, `${wide} pixels too wide ${when}`);
+      // Nor does anything leave its card.
+      const out = await page.evaluate(() =>
+        [...document.querySelectorAll(".card:not([hidden])")].flatMap((card) => {
+          // Its padding is no place for text; half a pixel is rounding.
+          const right = card.getBoundingClientRect().right - parseFloat(getComputedStyle(card).paddingRight) + 0.5;
+          const within = [...card.querySelectorAll(":not(pre *, .tokens *, .unseen)")];
+          return within.filter((element) => element.getBoundingClientRect().right > right).map((element) => element.outerHTML.slice(0, 80));
+        }),
+      );
+      assert.deepEqual(out, [], when);
     };
     await fits("as it opens");
     for (const fold of await page.locator("details summary").all()) await fold.click();

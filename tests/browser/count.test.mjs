@@ -128,6 +128,41 @@ test("system prompt, tools and an image are counted, each as a part", options, a
   assert.deepEqual(visitor.complaints, []);
 });
 
+test("an image crosses to the counter once, and not at each key", options, async () => {
+  await page.evaluate(() => {
+    const { postMessage } = Worker.prototype;
+    const sizes = /** @type {any} */ (window).sizes = /** @type {number[]} */ ([]);
+    Worker.prototype.postMessage = function (/** @type {any[]} */ ...args) {
+      sizes.push(JSON.stringify(args[0]).length);
+      return postMessage.apply(this, /** @type {any} */ (args));
+    };
+  });
+  await page.click("summary:has-text('Image')");
+  // Noise, which no compression makes small.
+  const noise = await page.evaluate(() => {
+    const canvas = Object.assign(document.createElement("canvas"), { width: 280, height: 280 });
+    const pixels = new ImageData(280, 280);
+    for (let i = 0; i < pixels.data.length; i += 4) {
+      crypto.getRandomValues(pixels.data.subarray(i, i + 3));
+      pixels.data[i + 3] = 255;
+    }
+    canvas.getContext("2d")?.putImageData(pixels, 0, 0);
+    return canvas.toDataURL("image/png").split(",")[1];
+  });
+  assert.ok(noise.length > 50_000, `${noise.length}`);
+  await page.setInputFiles("#image", { name: "noise.png", mimeType: "image/png", buffer: Buffer.from(noise, "base64") });
+  await visitor.seen("#image-says", `280 × 280 pixels → 100 tokens`);
+  for (const key of "Hello") {
+    await page.type("#prompt", key);
+    await visitor.counted();
+  }
+  await visitor.seen("#image-says", `280 × 280 pixels → 100 tokens`);
+  const sizes = await page.evaluate(() => /** @type {any} */ (window).sizes);
+  assert.ok(sizes.length >= 6, String(sizes));
+  assert.equal(sizes.filter((/** @type {number} */ size) => size > 50_000).length, 1, String(sizes));
+  assert.deepEqual(visitor.complaints, []);
+});
+
 test("of two images, one chosen while the other is still read, the last one counts", options, async () => {
   await page.click("summary:has-text('Image')");
   await page.evaluate(() => {

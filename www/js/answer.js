@@ -141,7 +141,7 @@ export class Answer {
       ["Request id", requestId],
     ];
     $("facts").replaceChildren(
-      ...rows.flatMap(([name, value]) => (value === undefined ? [] : [entry(name, value, name === "Request id" ? "long" : "")])),
+      ...rows.flatMap(([name, value]) => (value === undefined ? [] : [entry(name, value, name === "Request id" || name === "Model" ? "long" : "")])),
     );
   }
 }

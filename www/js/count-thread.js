@@ -10,6 +10,8 @@ const DRAWN_FOR_CLAUDE = "o200k_base";
 const CUT_AT_ONCE_MAX = 3;
 
 const blocks = new Blocks();
+/** As it came last. @type {string | undefined} */
+let image;
 /** @type {any} the counter of the vocabulary that is drawn */
 let counter;
 /** @type {any} */
@@ -18,6 +20,7 @@ let document_;
 addEventListener("message", async ({ data }) => {
   if (data.kind === "draw") return draw(data.id);
   const { n, choice, text, request } = data;
+  if ("image" in data) image = data.image;
   try {
     const exact = choice.startsWith("claude-") ? undefined : choice;
     if (exact) await vocabulary(exact, n);
@@ -54,7 +57,10 @@ addEventListener("message", async ({ data }) => {
 function filled(request, text) {
   const message = request.messages.at(-1);
   if (typeof message.content === "string") message.content = text;
-  else message.content.at(-1).text = text;
+  else {
+    message.content.at(-1).text = text;
+    message.content[0].source.data = image;
+  }
   return request;
 }
 

@@ -5,7 +5,8 @@
  * @typedef {object} Draft what is to be counted
  * @property {string} choice a Claude model, or one of OpenAI's vocabularies
  * @property {string} text the prompt: its tokens are drawn
- * @property {object} request the rest, with the last text of its last message left empty
+ * @property {string | undefined} image base64
+ * @property {object} request the rest, with the image and the last text of its last message left empty
  *
  * @typedef {{text: string, ids: Uint32Array, ends: number[], tokens: number[]}} Cut
  * @typedef {{id: number, units: number, cut?: Cut}} NewBlock
@@ -39,6 +40,8 @@ export class Counting {
   /** The script of the thread failed: it answers nothing more. */
   #lost = false;
   #units = 0;
+  /** The image that the thread has: megabytes, which cross once and not at each key. @type {string | undefined} */
+  #image;
   #waitsSince = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #pause;
@@ -79,12 +82,13 @@ export class Counting {
   #go() {
     if (this.#busy || !this.#next) return;
     this.#busy = true;
-    const draft = this.#next();
+    const { image, ...draft } = this.#next();
     this.#next = undefined;
     this.#waitsSince = 0;
     this.#units = draft.text.length;
     clearTimeout(this.#pause);
-    this.#thread.postMessage({ kind: "count", n: ++this.#n, ...draft });
+    this.#thread.postMessage({ kind: "count", n: ++this.#n, ...draft, ...(image !== this.#image && { image }) });
+    this.#image = image;
   }
 
   /** @param {any} data */

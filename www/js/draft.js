@@ -54,15 +54,21 @@ export function watchDraft(changed) {
  * The request, without its model.
  *
  * @param {string} text the prompt, which whoever counts brings across apart
+ * @param {string} [data] the image's, likewise
  */
-export function request(text) {
-  const content = image ? [{ type: "image", source: { type: "base64", media_type: image.type, data: image.data } }, { type: "text", text }] : text;
+export function request(text, data = imageData()) {
+  const content = image ? [{ type: "image", source: { type: "base64", media_type: image.type, data } }, { type: "text", text }] : text;
   return {
     max_tokens: maxTokens.valueAsNumber || 1,
     ...(system.value.trim() && { system: system.value }),
     ...(toolList?.length && { tools: toolList }),
     messages: [{ role: "user", content }],
   };
+}
+
+/** The image as base64, where there is one. */
+export function imageData() {
+  return image?.data;
 }
 
 /** The first field that cannot be sent, if any; each is marked. */

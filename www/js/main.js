@@ -2,7 +2,7 @@
 
 import { Answer } from "./answer.js";
 import { Counting } from "./counting.js";
-import { imageCosts, maxWait, prompt, request, unsound, watchDraft } from "./draft.js";
+import { imageCosts, imageData, maxWait, prompt, request, unsound, watchDraft } from "./draft.js";
 import { look, mark, watchEmulator } from "./emulator.js";
 import { showExact, showFailure, showMeasure } from "./figures.js";
 import { Limits } from "./limits.js";
@@ -110,7 +110,7 @@ form.addEventListener("submit", async (event) => {
 
 function count() {
   the("figures").setAttribute("aria-busy", "true");
-  counting.count(() => ({ choice: model.value, text: prompt.value, request: request("") }));
+  counting.count(() => ({ choice: model.value, text: prompt.value, image: imageData(), request: request("", "") }));
 }
 
 /** Whether the model is one that can also be asked. */
