@@ -148,19 +148,12 @@ impl Tokenizer {
     /// Where the token number `tokens` of the text ends, in bytes, and how many
     /// there were until then; the text's end, if it has fewer.
     fn end_of_token(&mut self, text: &str, tokens: usize) -> (usize, usize) {
-        let vocabulary = self.vocabulary().clone();
-        let (mut end, mut count) = (0, 0);
-        self.each_piece(text, |_, ids| {
-            for &id in ids {
-                if count == tokens {
-                    return false;
-                }
-                end += vocabulary.bytes_of(id).len();
-                count += 1;
-            }
-            true
-        });
-        (end, count)
+        let mut ids = Vec::new();
+        self.encode_until(text, tokens, &mut ids);
+        ids.truncate(tokens);
+        let vocabulary = self.vocabulary();
+        let end = ids.iter().map(|&id| vocabulary.bytes_of(id).len()).sum();
+        (end, ids.len())
     }
 }
 

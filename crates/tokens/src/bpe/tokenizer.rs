@@ -115,7 +115,7 @@ impl fmt::Display for UnknownToken {
 impl std::error::Error for UnknownToken {}
 
 impl Tokenizer {
-    /// Half a megabyte besides the vocabulary.
+    /// 1.7 MB besides the vocabulary.
     ///
     /// # Errors
     ///
@@ -177,15 +177,7 @@ impl Tokenizer {
 
     /// Appends the ids of `text` to `ids`.
     pub fn encode_into(&mut self, text: &str, ids: &mut Vec<u32>) {
-        self.each_piece(text, |_, tokens| {
-            // Most pieces are one token, and to copy a length that only run time
-            // knows is a call in wasm.
-            match *tokens {
-                [id] => ids.push(id),
-                _ => ids.extend_from_slice(tokens),
-            }
-            true
-        });
+        self.encode_until(text, usize::MAX, ids);
     }
 
     /// The ids of `text`, special tokens treated as `specials` says: tiktoken's
@@ -315,15 +307,14 @@ impl Tokenizer {
         vocabulary.words.find(piece, |id| vocabulary.bytes_of(id))
     }
 
-    /// Hands over the pieces of `text` one by one, with the end of each in bytes,
-    /// until `take` answers that it has enough. The tokens of a piece may come in
-    /// several parts; then all of them with the end of the piece.
-    pub(super) fn each_piece(&mut self, text: &str, take: impl FnMut(usize, &[u32]) -> bool) {
+    /// Appends ids of `text`, piece by piece, until `ids` holds `enough`; the last
+    /// piece comes whole.
+    pub(super) fn encode_until(&mut self, text: &str, enough: usize, ids: &mut Vec<u32>) {
         match self.encoding.cut() {
-            Cut::O200k => self.each_by::<O200k>(text, take),
-            Cut::Cl100k => self.each_by::<Cl100k<3>>(text, take),
-            Cut::Qwen => self.each_by::<Cl100k<1>>(text, take),
-            Cut::R50k => self.each_by::<R50k>(text, take),
+            Cut::O200k => self.encode_by::<O200k>(text, enough, ids),
+            Cut::Cl100k => self.encode_by::<Cl100k<3>>(text, enough, ids),
+            Cut::Qwen => self.encode_by::<Cl100k<1>>(text, enough, ids),
+            Cut::R50k => self.encode_by::<R50k>(text, enough, ids),
         }
     }
 
@@ -333,35 +324,37 @@ impl Tokenizer {
         self.work.steps
     }
 
-    fn each_by<S: Split>(&mut self, text: &str, mut take: impl FnMut(usize, &[u32]) -> bool) {
+    fn encode_by<S: Split>(&mut self, text: &str, enough: usize, ids: &mut Vec<u32>) {
         let bytes = text.as_bytes();
         let mut at = 0;
-        let mut more = true;
-        while at < bytes.len() && more {
+        while at < bytes.len() && ids.len() < enough {
             let end = S::piece_end(bytes, at);
-            more = match Short::within(bytes, at, end) {
+            match Short::within(bytes, at, end) {
                 Some(short) => {
                     let hash = short.hash();
+                    // Most pieces are one token, and to copy a length that only run
+                    // time knows is a call in wasm.
                     match self.cache.tokens(short, hash) {
-                        Some(tokens) => take(end, tokens),
+                        Some(&[id]) => ids.push(id),
+                        Some(tokens) => ids.extend_from_slice(tokens),
                         None => {
                             let count = self.learn(short, hash);
-                            take(end, &self.learned.ids[..count])
+                            ids.extend_from_slice(&self.learned.ids[..count]);
                         }
                     }
                 }
-                None => match self.long_token(&bytes[at..end]) {
-                    Some(id) => take(end, &[id]),
-                    None => {
-                        let mut more = true;
-                        encode_piece(&self.vocabulary, &mut self.work, &bytes[at..end], |some| {
-                            more &= take(end, some);
-                        });
-                        more
-                    }
-                },
-            };
+                None => self.encode_long(&bytes[at..end], ids),
+            }
             at = end;
+        }
+    }
+
+    fn encode_long(&mut self, piece: &[u8], ids: &mut Vec<u32>) {
+        match self.long_token(piece) {
+            Some(id) => ids.push(id),
+            None => encode_piece(&self.vocabulary, &mut self.work, piece, |some| {
+                ids.extend_from_slice(some);
+            }),
         }
     }
 }
