@@ -7,9 +7,8 @@
 
 use super::short::Short;
 
-/// 32,768 sets: 1 MiB to count by, 640 KiB more with the tokens. A quarter of it
-/// made repeated texts 5 % slower, 14 % where they are of many scripts (2026-11).
-const BITS: u32 = 15;
+/// 16,384 sets: 512 KiB to count by, 320 KiB more with the tokens.
+const BITS: u32 = 14;
 const TOKENS: usize = 4;
 /// The count stands above the length, which needs four of its eight bits.
 const COUNT_SHIFT: u32 = 60;

@@ -5,8 +5,8 @@
 //! are the caller's, too. Behind the feature `vocabulary`, which the Worker leaves
 //! off.
 //!
-//! The way of a text: `split` cuts it into pieces; `cache` knows those that came
-//! before, `words` those that are tokens, and `merge` does the rest by `pairs` and
+//! The way of a text: `split` cuts it into pieces; `cache` and `long` know those that
+//! came before, `words` those that are tokens, and `merge` does the rest by `pairs` and
 //! `characters`. `vocabulary` builds these tables from a `file`. `document` counts
 //! a text that is being typed, `cut` shortens texts, `adopt` takes in merge lists
 //! of other makers.
@@ -30,6 +30,7 @@ mod cut;
 mod document;
 mod encoding;
 mod file;
+mod long;
 mod merge;
 mod pairs;
 mod short;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::cache::Cache;
 use super::encoding::Encoding;
+use super::long::{Long, LongCache};
 use super::merge::{Workspace, encode_piece, is_cut};
 use super::short::Short;
 use super::split::{Cl100k, Cut, O200k, R50k, Split};
@@ -20,8 +21,10 @@ pub struct Tokenizer {
     encoding: Encoding,
     vocabulary: Arc<Vocabulary>,
     cache: Cache,
+    long_cache: LongCache,
     work: Workspace,
-    learned: Learned,
+    learned: Learned<{ Short::LEN_MAX }>,
+    long_learned: Learned<{ Long::LEN_MAX }>,
 }
 
 /// The vocabulary is not the one that the encoding needs.
@@ -129,8 +132,10 @@ impl Tokenizer {
             encoding,
             vocabulary,
             cache: Cache::new(),
+            long_cache: LongCache::new(),
             work: Workspace::default(),
-            learned: Learned::default(),
+            learned: Learned::new(),
+            long_learned: Learned::new(),
         })
     }
 
@@ -267,6 +272,12 @@ impl Tokenizer {
     }
 
     fn count_long(&mut self, piece: &[u8]) -> usize {
+        if let Some(long) = Long::new(piece) {
+            return match self.long_cache.count(&long) {
+                Some(count) => count,
+                None => self.learn_long(piece, &long),
+            };
+        }
         if self.long_token(piece).is_some() {
             return 1;
         }
@@ -291,6 +302,19 @@ impl Tokenizer {
         }
         cache.put(piece, hash, &learned.ids, learned.len);
         learned.len
+    }
+
+    /// `learn` for a long piece; its tokens are in `long_learned` then.
+    fn learn_long(&mut self, piece: &[u8], long: &Long) -> usize {
+        let token = self.long_token(piece);
+        let Self { vocabulary, long_learned, work, long_cache, .. } = self;
+        long_learned.len = 0;
+        match token {
+            Some(id) => long_learned.extend(&[id]),
+            None => encode_piece(vocabulary, work, piece, |some| long_learned.extend(some)),
+        }
+        long_cache.put(long, &long_learned.ids, long_learned.len);
+        long_learned.len
     }
 
     fn long_token(&self, piece: &[u8]) -> Option<u32> {
@@ -350,11 +374,20 @@ impl Tokenizer {
     }
 
     fn encode_long(&mut self, piece: &[u8], ids: &mut Vec<u32>) {
-        match self.long_token(piece) {
-            Some(id) => ids.push(id),
-            None => encode_piece(&self.vocabulary, &mut self.work, piece, |some| {
+        if let Some(long) = Long::new(piece) {
+            match self.long_cache.tokens(&long) {
+                Some(tokens) => ids.extend_from_slice(tokens),
+                None => {
+                    let count = self.learn_long(piece, &long);
+                    ids.extend_from_slice(&self.long_learned.ids[..count]);
+                }
+            }
+        } else if let Some(id) = self.long_token(piece) {
+            ids.push(id);
+        } else {
+            encode_piece(&self.vocabulary, &mut self.work, piece, |some| {
                 ids.extend_from_slice(some);
-            }),
+            });
         }
     }
 }
@@ -369,16 +402,20 @@ fn utf8_length(first: u8) -> usize {
     }
 }
 
-/// The tokens of a short piece: at most one a byte.
-#[derive(Debug, Default)]
-struct Learned {
-    ids: [u32; Short::LEN_MAX],
+/// The tokens of a piece of at most so many bytes.
+#[derive(Debug)]
+struct Learned<const BYTES: usize> {
+    ids: [u32; BYTES],
     len: usize,
 }
 
-impl Learned {
+impl<const BYTES: usize> Learned<BYTES> {
+    fn new() -> Self {
+        Self { ids: [0; BYTES], len: 0 }
+    }
+
     fn extend(&mut self, some: &[u32]) {
-        // Tokens have a byte at least, so those of 15 bytes fit.
+        // Tokens have a byte at least, so those of the piece fit.
         self.ids[self.len..][..some.len()].copy_from_slice(some);
         self.len += some.len();
     }
