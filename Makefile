@@ -4,7 +4,7 @@
 # make reaches the program, which ends its children.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build pack tools dev serve test check apply key token bench deploy fmt lint
+.PHONY: help setup build pack tools dev serve test check apply key token bench bench-tokens deploy fmt lint
 MAKEFLAGS += --no-print-directory --no-builtin-rules
 
 NODE := node_modules/.bin/node
@@ -12,7 +12,7 @@ TOLLGATE := target/tools/tollgate
 export CONFIG TENANTS STATE REAL
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 setup: ## install what is missing
 	@scripts/setup
@@ -52,6 +52,9 @@ token: tools ## an admin token, signed offline: [ROLE=owner]
 
 bench: build tools ## side by side with a bare Worker and a peer; prints ratios
 	@$(NODE) benches/bench.mjs
+
+bench-tokens: setup ## our counter beside others, in Node and Chromium; prints ratios
+	@$(NODE) benches/tokens/bench.mjs
 
 deploy: build check ## to Cloudflare, as wrangler.toml says
 	@scripts/deploy

@@ -1,0 +1,111 @@
+// Where the contest is held: Node, in a process of its own, and Chromium. Both get
+// the same program, put together by esbuild, and the same bytes.
+
+import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { createServer } from "node:http";
+import path from "node:path";
+import { build } from "esbuild";
+import { launch, noChromium } from "../../tests/browser/chromium.mjs";
+
+const HERE = import.meta.dirname;
+const CLIENT = path.join(HERE, "../../dist/client");
+
+/**
+ * What the contestants are made of, by name.
+ *
+ * @param {string} built the directory that `build` printed
+ */
+export function assets(built) {
+  /** @type {Record<string, string>} */
+  const files = {
+    "client_bg.wasm": path.join(CLIENT, "client_bg.wasm"),
+    "o200k_base.bin": path.join(CLIENT, "vocabularies/o200k_base.bin"),
+    "tiktoken_bg.wasm": path.join(built, "node_modules/tiktoken/lite/tiktoken_bg.wasm"),
+  };
+  for (const name of ["fastokens", "tiktoken", "toktok"]) files[`${name}.wasm`] = path.join(built, `${name}.wasm`);
+  return files;
+}
+
+/**
+ * @param {"node" | "browser"} platform
+ * @param {string} built
+ * @param {string} scratch
+ */
+export async function program(platform, built, scratch) {
+  const outdir = path.join(scratch, platform);
+  await build({
+    entryPoints: { contest: path.join(HERE, platform === "node" ? "alone.mjs" : "contest.mjs"), first: path.join(HERE, "first.mjs") },
+    outdir,
+    outExtension: { ".js": ".mjs" },
+    bundle: true,
+    splitting: true,
+    format: "esm",
+    target: "es2022",
+    platform,
+    conditions: platform === "node" ? ["node", "import"] : ["browser", "import"],
+    nodePaths: [path.join(built, "node_modules")],
+    alias: { tollgate: path.join(CLIENT, platform, "index.js") },
+    external: ["node:*", "*.wasm"],
+    logLevel: "error",
+  });
+  return outdir;
+}
+
+/**
+ * @param {string} program
+ * @param {string[]} args
+ * @param {unknown} input
+ * @returns {Promise<any>} what it printed, as JSON
+ */
+export function inNode(program, args, input) {
+  const child = spawn(process.execPath, ["--expose-gc", program, ...args], { stdio: ["pipe", "pipe", "inherit"] });
+  child.stdin.end(JSON.stringify(input));
+  let output = "";
+  child.stdout.setEncoding("utf8").on("data", (text) => (output += text));
+  return new Promise((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", (code) => (code === 0 ? resolve(JSON.parse(output)) : reject(new Error(`${path.basename(program)} ended with ${code}`))));
+  });
+}
+
+/**
+ * @param {string} dir the program's
+ * @param {Record<string, string>} files
+ * @param {object} input
+ * @returns {Promise<any>} null: there is no Chromium
+ */
+export async function inChromium(dir, files, input) {
+  if (noChromium) {
+    console.error(`[bench] ${noChromium}`);
+    return null;
+  }
+  const server = createServer((request, response) => {
+    const name = (request.url ?? "/").slice(1);
+    const file = files[name] ?? (name.endsWith(".mjs") ? path.join(dir, path.basename(name)) : undefined);
+    response.setHeader("content-type", file === undefined ? "text/html" : name.endsWith(".mjs") ? "text/javascript" : "application/octet-stream");
+    // With these a page's clock ticks in microseconds, not tenths of milliseconds.
+    response.setHeader("cross-origin-opener-policy", "same-origin");
+    response.setHeader("cross-origin-embedder-policy", "require-corp");
+    response.end(file === undefined ? "<!doctype html><title>bench</title>" : readFileSync(file));
+  });
+  await new Promise((listening) => server.listen(0, "127.0.0.1", () => listening(undefined)));
+  const browser = await launch();
+  try {
+    const page = await browser.newPage();
+    page.on("console", (message) => console.error(message.text()));
+    page.setDefaultTimeout(0);
+    await page.goto(`http://127.0.0.1:${/** @type {import("node:net").AddressInfo} */ (server.address()).port}/`);
+    return await page.evaluate(
+      async ({ names, rows, absent, rounds }) => {
+        const bytes = Object.fromEntries(await Promise.all(names.map(async (/** @type {string} */ name) => [name, new Uint8Array(await (await fetch(`/${name}`)).arrayBuffer())])));
+        const { contest } = await import(/** @type {any} */ ("/contest.mjs"));
+        return contest(rows, (/** @type {string} */ name) => bytes[name], absent, rounds, (/** @type {string} */ line) => console.log(`[bench] chromium: ${line}`));
+      },
+      /** @type {any} */ ({ names: Object.keys(files), ...input }),
+    );
+  } finally {
+    await browser.close();
+    server.close();
+  }
+}
