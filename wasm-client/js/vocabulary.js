@@ -5,7 +5,8 @@ import { Document as DocumentHandle, Encoder, vocabulary_of } from "#glue";
 import { vocabulary } from "#platform";
 import index from "../vocabularies/index.json" with { type: "json" };
 import { read, unpacked } from "./bytes.js";
-import { onLost, TollgateError, withBytes, withText } from "./core.js";
+import { kindOf, onLost, TollgateError, withBytes, withText } from "./core.js";
+import { exactly, openaiMeasure } from "./guard/openai.js";
 import { sha256 } from "./hash.js";
 import { storeOf } from "./store.js";
 
@@ -74,7 +75,7 @@ export function readyFor(model) {
  */
 export async function loadVocabulary(name, encoding, from) {
   const known = ready.get(encoding);
-  if (known) return Object.freeze({ ...known, name });
+  if (known) return Object.freeze({ ...known, name, measure: measurer(name, known.count) });
   const needed = /** @type {string} */ (vocabulary_of(encoding));
   const bytes = await bytesOf(needed, /** @type {Record<string, Known>} */ (index)[needed], from);
   let encoder;
@@ -86,6 +87,17 @@ export async function loadVocabulary(name, encoding, from) {
   const counter = counterOf(name, encoding, encoder);
   ready.set(encoding, counter);
   return counter;
+}
+
+/**
+ * @param {string} model where the request names none
+ * @param {(text: string) => number} count
+ */
+function measurer(model, count) {
+  return (/** @type {import("../types/index.js").OpenAiRequest} */ request) => {
+    if (typeof request !== "object" || request === null || Array.isArray(request)) throw new TollgateError("bad_request", `measure takes a request like responses.create does, not ${kindOf(request)}.`);
+    return openaiMeasure({ model, ...request }, exactly(count));
+  };
 }
 
 /**
@@ -106,6 +118,7 @@ function counterOf(name, encoding, encoder) {
     encoding,
     exact: /** @type {const} */ (true),
     count,
+    measure: measurer(name, count),
     bounds(/** @type {string} */ text) {
       const tokens = count(text);
       return { lower: tokens, estimate: tokens, upper: tokens };

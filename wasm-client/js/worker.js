@@ -2,7 +2,7 @@
 
 import { TollgateError } from "./core.js";
 
-/** @typedef {import("../types/worker.js").WorkerCounter} WorkerCounter */
+/** @typedef {import("../types/worker.js").WorkerCounter<any, any>} WorkerCounter */
 
 /**
  * A counter in a web worker of its own.

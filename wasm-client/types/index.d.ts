@@ -121,6 +121,11 @@ export interface VocabularyCounter extends Counter {
   readonly exact: true;
   readonly encoding: VocabularyName;
   fits(text: string, tokens: number): boolean;
+  /**
+   * A whole request of Chat Completions or Responses: texts exact, what stands around
+   * them as OpenAI published it. `model` may be left out where the counter was loaded by it.
+   */
+  measure(request: OpenAiRequest): OpenAiMeasure;
   /** The ids. `specials`: `<|endoftext|>` and its like become their ids; else they are text. */
   encode(text: string, options?: { specials?: boolean }): Uint32Array;
   /** The text of ids; what is not UTF-8 becomes U+FFFD. Throws `bad_request` for an id that is none. */
@@ -134,6 +139,27 @@ export interface VocabularyCounter extends Counter {
   chunk(text: string, size: number, options?: { overlap?: number }): Chunk[];
   /** A text that is being written: an edit costs what its surroundings cost. */
   document(text?: string): TokenDocument;
+}
+
+/** What `chat.completions.create` or `responses.create` takes, as far as it is measured; other fields pass. */
+export interface OpenAiRequest {
+  model?: string;
+  messages?: readonly unknown[];
+  input?: string | readonly unknown[];
+  instructions?: string | null;
+  tools?: readonly unknown[];
+  [field: string]: unknown;
+}
+
+export interface OpenAiMeasure extends Bounds {
+  parts: readonly OpenAiPart[];
+}
+
+export interface OpenAiPart extends Bounds {
+  /** `roles`: what each message adds. `remote`: what is not in the request. */
+  name: "roles" | "system" | "messages" | "tools" | "images" | "other" | "remote";
+  /** Where the figure comes from, and when it was read. */
+  source: string;
 }
 
 /** A part of a text; `start` and `end` are places in the string. */

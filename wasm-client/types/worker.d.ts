@@ -1,4 +1,4 @@
-import type { Bounds, Measure, MessagesRequest, ModelId } from "./index.js";
+import type { Bounds, Measure, MessagesRequest, ModelId, OpenAiMeasure, OpenAiModel, OpenAiRequest, VocabularyName } from "./index.js";
 
 export interface WorkerOptions {
   /** A worker that already runs `worker-thread.js`, where a bundler has to make it. */
@@ -6,11 +6,11 @@ export interface WorkerOptions {
 }
 
 /** A counter that counts in a web worker: the page stays fluent whatever is pasted. */
-export interface WorkerCounter {
+export interface WorkerCounter<Request = MessagesRequest, Measured = Measure> {
   readonly name: string;
   count(text: string): Promise<number>;
   bounds(text: string): Promise<Bounds>;
-  measure(request: MessagesRequest): Promise<Measure>;
+  measure(request: Request): Promise<Measured>;
   /** Ends the worker; what it still had to answer rejects. */
   close(): void;
 }
@@ -19,4 +19,5 @@ export interface WorkerCounter {
  * The same as `load`, off the main thread. The page's policy needs
  * `worker-src 'self'` (or the package's origin).
  */
+export function loadInWorker(model: VocabularyName | OpenAiModel, options?: WorkerOptions): Promise<WorkerCounter<OpenAiRequest, OpenAiMeasure>>;
 export function loadInWorker(model: ModelId, options?: WorkerOptions): Promise<WorkerCounter>;

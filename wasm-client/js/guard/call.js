@@ -3,7 +3,7 @@
 
 import { estimateText, knownModel, measureJson } from "../core.js";
 import { readyFor } from "../vocabulary.js";
-import { openaiMeasure } from "./openai.js";
+import { byEstimate, exactly, openaiMeasure } from "./openai.js";
 
 /**
  * @typedef {"anthropic" | "openai"} Api
@@ -75,8 +75,9 @@ export async function askOf(call, now, maxWaitS, measured, tokenizers = {}) {
   const unmeasured = { model, class: model, input: null, maxTokens, microusdMax: 0, window: null, patienceMs };
   if (!measured) return unmeasured;
   if (call.api === "openai") {
-    const input = openaiMeasure(body, (text) => estimateText(text, "claude-haiku-4-5"), (Object.hasOwn(tokenizers, model) ? tokenizers[model] : readyFor(model))?.count);
-    return { ...unmeasured, input };
+    const known = Object.hasOwn(tokenizers, model) ? tokenizers[model] : readyFor(model);
+    const { lower, estimate, upper } = openaiMeasure(body, known ? exactly(known.count) : byEstimate((text) => estimateText(text, "claude-haiku-4-5")));
+    return { ...unmeasured, input: { lower, estimate, upper } };
   }
   try {
     const { lower, estimate, upper, cost, max_input_tokens } = measureJson(text, true, now);
