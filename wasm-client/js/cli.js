@@ -17,6 +17,8 @@ Tokens of each file, or of the standard input where none is named (or by -).
 /** Wrong use, as for any command; 1 is for a file that cannot be read. */
 const EXIT_USAGE = 2;
 
+// Whoever reads the output may stop early, like head.
+process.stdout.on("error", (error) => process.exit(/** @type {NodeJS.ErrnoException} */ (error).code === "EPIPE" ? 0 : 1));
 // Set, not called: output that is not written yet must still be.
 process.exitCode = await main(process.argv.slice(2));
 

@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import path from "node:path";
 import { after, afterEach, before, beforeEach, test } from "node:test";
 import { launch, noChromium } from "../../tests/browser/chromium.mjs";
+import { barriers } from "../../tests/browser/visitor.mjs";
 import { open, until } from "../../tests/e2e/world.mjs";
 import { project } from "./pack.mjs";
 import { site } from "./site.mjs";
@@ -119,12 +120,18 @@ test("a plain page counts under a strict policy, in the page and in a web worker
     const wrong = await worker.measure({ messages: 5 }).catch((/** @type {any} */ error) => [error.name, error.code]);
     const exact = await (await loadInWorker("o200k_base")).count(text);
     const unknown = await loadInWorker("claude-9").catch((/** @type {any} */ error) => error.code);
-    return { bounds: counter.bounds(text), worker: await worker.bounds(text), o200k: [o200k.count(text), exact], wrong, unknown };
+    const inWorker = await worker.bounds(text);
+    // What is under way when it ends is answered, and so is what comes later.
+    const code = (/** @type {any} */ error) => error.code;
+    const underWay = worker.count(text.repeat(10_000)).catch(code);
+    worker.close();
+    const ended = [await underWay, await worker.count(text).catch(code)];
+    return { ended, bounds: counter.bounds(text), worker: inWorker, o200k: [o200k.count(text), exact], wrong, unknown };
   }, text);
   const bounds = claude.bounds(text);
   const { Tiktoken } = await import("./tiktoken.mjs");
   const ids = Tiktoken("o200k_base").encode_ordinary(text).length;
-  assert.deepEqual(told, { bounds, worker: bounds, o200k: [ids, ids], wrong: ["TollgateError", "bad_request"], unknown: "unknown_model" });
+  assert.deepEqual(told, { ended: ["not_ready", "not_ready"], bounds, worker: bounds, o200k: [ids, ids], wrong: ["TollgateError", "bad_request"], unknown: "unknown_model" });
   assert.deepEqual(complaints, []);
 });
 
@@ -268,6 +275,7 @@ test("the meter: count, bounds and cost as it is typed, and its level in colour,
     colours.add(await part("bar").evaluate((bar) => getComputedStyle(bar).backgroundColor));
   }
   assert.equal(colours.size, 4);
+  assert.deepEqual((await barriers(page)).filter((barrier) => barrier.includes("meter")), []);
   assert.match((await part("count").textContent()) ?? "", /^≈ \d+ of 100 tokens$/);
   assert.match((await part("bound").textContent()) ?? "", /^\d+ to \d+$/);
   // The rest of the request counts, too; another model, another count.

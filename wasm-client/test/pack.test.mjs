@@ -143,6 +143,9 @@ test("the command: files, standard input, JSON, and clear words for what is wron
     assert.match(wrong.err, words);
   }
   assert.equal((await app.run(bin, [])).code, 2);
+  // Whoever reads its output may leave, as head does.
+  const left = await app.run("sh", ["-c", `"${bin}" count ${"a.txt ".repeat(500)} | true`]);
+  assert.equal(left.err, "");
 });
 
 test("the tarball has what it needs and nothing else", async () => {

@@ -30,8 +30,8 @@ window.app = { Anthropic, loadInWorker, ...tollgate };
 const PAGE = `<!doctype html><html lang="en"><meta charset="utf-8"><title>App</title>
 <script type="importmap">${IMPORTS}</script>
 <script type="module" src="/app.js"></script>
-<label for="prompt">Prompt</label> <textarea id="prompt"></textarea>
-<tollgate-meter for="prompt" model="claude-sonnet-5-5" max="100" label="Prompt"></tollgate-meter>`;
+<main><label for="prompt">Prompt</label> <textarea id="prompt"></textarea>
+<tollgate-meter for="prompt" model="claude-sonnet-5-5" max="100" label="Prompt"></tollgate-meter></main>`;
 
 /**
  * @typedef {object} Site
