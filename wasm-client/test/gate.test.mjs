@@ -339,8 +339,22 @@ test("1,000 mixed prompts: none that was refused here arrived, and the gate refu
     const need = limit.kind === "input_tokens" ? measure.lower : 1;
     if (Number(left) >= need) return REASONS[0];
     const since = granted.filter((one) => one.sentMs > known.at_ms && one.endMs < sentMs);
-    const taken = limit.kind === "input_tokens" ? since.reduce((sum, one) => sum + one.input, 0) : since.length;
-    const leaves = (/** @type {number} */ sinceMs) => Math.min(limit.capacity, limit.level + ((sentMs - sinceMs) * (limit.per_minute ?? limit.per_s * 60)) / 60_000) - taken >= need;
+    since.sort((a, b) => a.sentMs - b.sentMs);
+    // The most that can be left: each was taken when it was sent, or later, with less refilled after it.
+    const leaves = (/** @type {number} */ sinceMs) => {
+      let { level } = limit;
+      let at = sinceMs;
+      const refill = (/** @type {number} */ until) => {
+        level = Math.min(limit.capacity, level + ((until - at) * limit.per_minute) / 60_000);
+        at = until;
+      };
+      for (const one of since) {
+        refill(one.sentMs);
+        level -= limit.kind === "input_tokens" ? one.input : 1;
+      }
+      refill(sentMs);
+      return level >= need;
+    };
     // The guard does not know the gate's clock: the levels may be as old as this.
     return leaves(known.at_ms) ? REASONS[1] : leaves(askedMs - 1_000) ? REASONS[2] : undefined;
   };
