@@ -136,6 +136,7 @@ export class TollgateMeter extends Base {
     try {
       const counter = this.#counter?.name === model ? this.#counter : await load(model);
       if (model !== this.#model) return;
+      if (counter.exact) throw new TollgateError("unknown_model", `${model} has no prices here: the meter is for Claude models.`);
       this.#counter = counter;
       const text = /** @type {any} */ (this.#field)?.value ?? this.#field?.textContent ?? "";
       const earlier = Array.isArray(this.#request.messages) ? this.#request.messages : [];

@@ -1,7 +1,7 @@
 // useTokenCount: a text's or a request's tokens, as it is typed.
 
 import { useEffect, useState } from "react";
-import { DEFAULT_MODEL } from "./core.js";
+import { DEFAULT_MODEL, TollgateError } from "./core.js";
 import { load } from "./index.js";
 
 /** @typedef {import("../types/react.js").TokenCount} TokenCount */
@@ -22,7 +22,11 @@ export function useTokenCount(input, model = DEFAULT_MODEL) {
     let current = true;
     setError(null);
     load(model).then(
-      (counter) => current && setCounter(() => counter),
+      (counter) => {
+        if (!current) return;
+        if (counter.exact) setError(new TollgateError("unknown_model", `${model} has no prices here: useTokenCount is for Claude models.`));
+        else setCounter(() => counter);
+      },
       (error) => current && setError(error),
     );
     return () => {

@@ -285,6 +285,13 @@ test("the meter: count, bounds and cost as it is typed, and its level in colour,
   await page.waitForFunction((alone) => /** @type {any} */ (document.querySelector("tollgate-meter")).measure.estimate > alone + 20, alone);
   await page.evaluate(() => document.querySelector("tollgate-meter")?.setAttribute("model", "claude-9"));
   await page.waitForFunction(() => document.querySelector("tollgate-meter")?.shadowRoot?.querySelector("[part=count]")?.textContent === "not counted");
+  const problem = await page.evaluate(() => {
+    const meter = /** @type {HTMLElement} */ (document.querySelector("tollgate-meter"));
+    const told = new Promise((resolve) => meter.addEventListener("tollgate-error", (event) => resolve(/** @type {CustomEvent} */ (event).detail), { once: true }));
+    meter.setAttribute("model", "cl100k_base");
+    return told;
+  });
+  assert.match(String(problem), /cl100k_base has no prices here/);
   assert.deepEqual(complaints, []);
 });
 
