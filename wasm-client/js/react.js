@@ -16,24 +16,25 @@ const LOADING = { status: "loading", measure: null, error: null };
  */
 export function useTokenCount(input, model = DEFAULT_MODEL) {
   const [counter, setCounter] = useState(/** @type {import("../types/index.js").ClaudeCounter | null} */ (null));
-  const [error, setError] = useState(/** @type {unknown} */ (null));
+  // Of which model, too: another one's says nothing of this one.
+  const [failed, setFailed] = useState(/** @type {{model: string, error: unknown} | null} */ (null));
   useEffect(() => {
     // The model may change before the first one is there.
     let current = true;
-    setError(null);
     load(model).then(
       (counter) => {
         if (!current) return;
-        if (counter.exact) setError(new TollgateError("unknown_model", `${model} has no prices here: useTokenCount is for Claude models.`));
-        else setCounter(() => counter);
+        const error = counter.exact && new TollgateError("unknown_model", `${model} has no prices here: useTokenCount is for Claude models.`);
+        setFailed(error ? { model, error } : null);
+        if (!error) setCounter(() => counter);
       },
-      (error) => current && setError(error),
+      (error) => current && setFailed({ model, error }),
     );
     return () => {
       current = false;
     };
   }, [model]);
-  if (error) return { status: "failed", measure: null, error };
+  if (failed?.model === model) return { status: "failed", measure: null, error: failed.error };
   // Rendered on a server, or not loaded yet: the same output, so that hydration agrees.
   if (counter?.name !== model) return LOADING;
   try {

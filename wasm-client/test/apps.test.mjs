@@ -111,6 +111,42 @@ test("Vite", options, async () => {
   }
 });
 
+test("React's strict mode, whose effects run twice: the hook counts, changes its model, and says what is wrong", options, async () => {
+  const app = await project(APPS);
+  try {
+    await app.write("index.html", '<!doctype html><html lang="en"><title>App</title><div id="app"></div><script type="module" src="/main.jsx"></script>');
+    await app.write(
+      "main.jsx",
+      `import { createElement, StrictMode, useEffect, useState } from "react"; import { createRoot } from "react-dom/client"; import { useTokenCount } from "tollgate/react";
+       const MODELS = ["claude-haiku-4-5", "claude-9", "claude-sonnet-5-5"];
+       const seen = [];
+       function Count() {
+         const [at, setAt] = useState(0);
+         const { status, measure, error } = useTokenCount(${JSON.stringify(TEXT)}, MODELS[at]);
+         useEffect(() => {
+           if (status === "loading") return;
+           seen[at] = error?.code ?? measure.model;
+           if (at < 2) setAt(at + 1);
+         });
+         return createElement("output", null, at === 2 && measure?.model === MODELS[2] ? seen.join(" ") + " " + measure.estimate : "…");
+       }
+       createRoot(document.getElementById("app")).render(createElement(StrictMode, null, createElement(Count)));`,
+    );
+    const built = await app.run(bin("vite"), ["build", "--mode", "development", "--logLevel", "warn"], { env: { NODE_ENV: "development" } });
+    assert.equal(built.code, 0, built.err);
+    const site = await served(path.join(app.dir, "dist"));
+    try {
+      const { text, complaints } = await shown(site.url);
+      assert.match(String(text), /^claude-haiku-4-5 unknown_model \d+$/);
+      assert.deepEqual(complaints, []);
+    } finally {
+      site.close();
+    }
+  } finally {
+    await app.remove();
+  }
+});
+
 test("webpack", options, async () => {
   const app = await project(APPS);
   try {
