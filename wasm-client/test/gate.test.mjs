@@ -6,6 +6,7 @@ import { after, before, beforeEach, test } from "node:test";
 import Anthropic from "@anthropic-ai/sdk";
 import { ask, open, until } from "../../tests/e2e/world.mjs";
 import { ANSWER, puppet } from "../../tests/e2e/puppet.mjs";
+import { bundled, project, workerd } from "./pack.mjs";
 import { guard, init, load } from "./source.mjs";
 
 /** @typedef {import("../types/index.js").GuardOptions} GuardOptions */
@@ -19,6 +20,7 @@ const TENANTS = {
   slow: { limits: { rpm: 1 } },
   paced: { limits: { rpm: 600 } },
   once: DAY({ requests: 1 }),
+  hosted: DAY({ requests: 2 }),
   poor: DAY({ usd: "0.01" }),
   brief: DAY({ tokens: 5_000 }),
   mixed: { limits: { rpm: 300, itpm: 40_000 }, ...DAY({ tokens: 400_000 }) },
@@ -91,6 +93,34 @@ test("over the rate limit, and not willing to wait: a local 429 in the provider'
   assert.equal(/** @type {any} */ (error.error).request_id, error.headers.get("request-id"));
   assert.equal(await arrived(), 1);
   assert.deepEqual(refused.map(({ code, status, limit }) => [code, status, limit?.kind]), [["tollgate_tenant_limit", 429, "requests"]]);
+});
+
+test("in a Worker, by the gate's own snapshot: what is over the budget is refused there, and nothing arrives", async () => {
+  const key = await world.key("hosted");
+  const app = await project();
+  const script = `import { guard } from "tollgate";
+    const gate = ${JSON.stringify(world.gateway.url)};
+    const refused = [];
+    const snapshots = [];
+    const guarded = guard({ limits: gate + "/v1/limits", key: ${JSON.stringify(key)}, onRefuse: ({ code }) => refused.push(code), onSnapshot: ({ limits }) => snapshots.push(limits.find(({ kind }) => kind === "requests_day")?.capacity) });
+    export default {
+      async fetch() {
+        const response = await guarded(gate + "/v1/messages", { method: "POST", headers: { "x-api-key": ${JSON.stringify(key)}, "anthropic-version": "2023-06-01", "content-type": "application/json" }, body: ${JSON.stringify(JSON.stringify(ask("Hello")))} });
+        const { type } = await response.json();
+        return Response.json({ status: response.status, type, local: response.headers.get("x-tollgate-local"), refused, capacity: snapshots.at(-1) });
+      },
+    };`;
+  const miniflare = await workerd(await bundled(app, script));
+  try {
+    const call = async () => (await miniflare.dispatchFetch("http://app/")).json();
+    const sent = { status: 200, type: "message", local: null, refused: [], capacity: 2 };
+    assert.deepEqual([await call(), await call()], [sent, sent]);
+    assert.deepEqual(await call(), { status: 429, type: "error", local: "1", refused: ["tollgate_budget_spent"], capacity: 2 });
+    assert.equal(await arrived(), 2);
+  } finally {
+    await miniflare.dispose();
+    await app.remove();
+  }
 });
 
 test("willing to wait: it goes, and waits its turn in the gate", async () => {

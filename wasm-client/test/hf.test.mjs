@@ -12,7 +12,7 @@ import { after, before, test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { launch, noChromium } from "../../tests/browser/chromium.mjs";
 import { texts } from "../../tests/tokens/texts.mjs";
-import { project } from "./pack.mjs";
+import { bundled, project, workerd } from "./pack.mjs";
 import { guard, init } from "./source.mjs";
 
 /** @typedef {typeof import("../types/hf.js")} Hf */
@@ -208,20 +208,9 @@ test("Node, as a module and by require", async () => {
 });
 
 test("a Cloudflare Worker, bundled by wrangler, on workerd; who does not import it does not carry it", async () => {
-  await app.write("wrangler.toml", 'name = "app"\nmain = "worker.js"\ncompatibility_date = "2026-11-17"\n');
-  const built = async (/** @type {string} */ script, /** @type {string} */ out) => {
-    await app.write("worker.js", script);
-    const { code, err } = await app.run("wrangler", ["deploy", "--dry-run", "--outdir", out], { env: { WRANGLER_SEND_METRICS: "false" } });
-    assert.equal(code, 0, err);
-    return (await readdir(path.join(app.dir, out))).filter((file) => /\.(js|wasm)$/.test(file));
-  };
-  const without = await built(`import { load } from "tollgate";\nexport default { async fetch() { return Response.json((await load("claude-sonnet-5-5")).count("a")); } };`, "without");
-  assert.deepEqual(without.filter((file) => file.includes("hf_bg")), []);
-  const files = await built(`import { loadTokenizer } from "tollgate/hf";\nexport default { async fetch() {${USE}\nreturn Response.json(told); } };`, "with");
-  const { Miniflare, convertV4MiniflareOptions } = await import("miniflare");
-  const modules = files.map((file) => ({ type: /** @type {any} */ (file.endsWith(".wasm") ? "CompiledWasm" : "ESModule"), path: path.join(app.dir, "with", file) }));
-  modules.sort((a) => (a.type === "ESModule" ? -1 : 1));
-  const miniflare = new Miniflare(convertV4MiniflareOptions({ compatibilityDate: "2026-11-17", modulesRoot: path.join(app.dir, "with"), modules }));
+  const without = await bundled(app, `import { load } from "tollgate";\nexport default { async fetch() { return Response.json((await load("claude-sonnet-5-5")).count("a")); } };`);
+  assert.deepEqual(without.files.filter((file) => file.includes("hf_bg")), []);
+  const miniflare = await workerd(await bundled(app, `import { loadTokenizer } from "tollgate/hf";\nexport default { async fetch() {${USE}\nreturn Response.json(told); } };`));
   try {
     const response = await miniflare.dispatchFetch("http://app/");
     const text = await response.text();

@@ -2,7 +2,7 @@
 // npm into a fresh directory.
 
 import { execFile } from "node:child_process";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
@@ -49,4 +49,33 @@ export async function project(parent = tmpdir()) {
   const installed = await made.run("npm", ["install", "--offline", "--no-audit", "--no-fund", "--loglevel=error", tarball]);
   if (installed.code) throw new Error(`npm install fails: ${installed.err}`);
   return made;
+}
+
+/**
+ * A Worker of the project, bundled by wrangler.
+ *
+ * @param {Project} app
+ * @param {string} script
+ * @returns {Promise<{dir: string, files: string[]}>} the bundle's modules, its script first
+ */
+export async function bundled(app, script) {
+  const dir = await mkdtemp(path.join(app.dir, "out-"));
+  await app.write("worker.js", script);
+  await app.write("wrangler.toml", 'name = "app"\nmain = "worker.js"\ncompatibility_date = "2026-11-17"\n');
+  const built = await app.run("wrangler", ["deploy", "--dry-run", "--outdir", dir], { env: { WRANGLER_SEND_METRICS: "false" } });
+  if (built.code) throw new Error(`wrangler fails: ${built.err}`);
+  const files = (await readdir(dir)).filter((file) => /\.(js|wasm|bin)$/.test(file));
+  return { dir, files: files.sort((a, b) => Number(b.endsWith(".js")) - Number(a.endsWith(".js")) || a.localeCompare(b)) };
+}
+
+/**
+ * The bundle on workerd.
+ *
+ * @param {{dir: string, files: string[]}} bundle
+ */
+export async function workerd({ dir, files }) {
+  const { Miniflare, convertV4MiniflareOptions } = await import("miniflare");
+  const typeOf = (/** @type {string} */ file) => /** @type {any} */ (file.endsWith(".wasm") ? "CompiledWasm" : file.endsWith(".bin") ? "Data" : "ESModule");
+  const modules = files.map((file) => ({ type: typeOf(file), path: path.join(dir, file) }));
+  return new Miniflare(convertV4MiniflareOptions({ compatibilityDate: "2026-11-17", modulesRoot: dir, modules }));
 }

@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import { after, before, test } from "node:test";
-import { project } from "./pack.mjs";
+import { bundled, project, workerd } from "./pack.mjs";
 
 /** @type {import("./pack.mjs").Project} */
 let app;
@@ -77,16 +77,9 @@ test("nothing happens by importing it, and the process ends when its work is don
 });
 
 test("a Cloudflare Worker, bundled by wrangler, on workerd", async () => {
-  await app.write("worker.js", `import { guard, load } from "tollgate";\nimport vocabulary from "tollgate/vocabularies/o200k_base.bin";\nexport default { async fetch() {${USE}\nreturn Response.json({ ...told, exact: (await load("o200k_base", { vocabulary })).count("Hello, world") }); } };`);
-  await app.write("wrangler.toml", 'name = "app"\nmain = "worker.js"\ncompatibility_date = "2026-11-17"\n');
-  const built = await app.run("wrangler", ["deploy", "--dry-run", "--outdir", "out"], { env: { WRANGLER_SEND_METRICS: "false" } });
-  assert.equal(built.code, 0, built.err);
-  const files = (await readdir(path.join(app.dir, "out"))).filter((file) => /\.(js|wasm|bin)$/.test(file));
-  assert.equal(files.filter((file) => file.endsWith(".wasm")).length, 1, `the module is a file of its own: ${files}`);
-  const { Miniflare, convertV4MiniflareOptions } = await import("miniflare");
-  const modules = files.sort((a, b) => a.localeCompare(b)).map((file) => ({ type: /** @type {any} */ (file.endsWith(".wasm") ? "CompiledWasm" : file.endsWith(".bin") ? "Data" : "ESModule"), path: path.join(app.dir, "out", file) }));
-  modules.sort((a) => (a.type === "ESModule" ? -1 : 1));
-  const miniflare = new Miniflare(convertV4MiniflareOptions({ compatibilityDate: "2026-11-17", modulesRoot: path.join(app.dir, "out"), modules }));
+  const bundle = await bundled(app, `import { guard, load } from "tollgate";\nimport vocabulary from "tollgate/vocabularies/o200k_base.bin";\nexport default { async fetch() {${USE}\nreturn Response.json({ ...told, exact: (await load("o200k_base", { vocabulary })).count("Hello, world") }); } };`);
+  assert.equal(bundle.files.filter((file) => file.endsWith(".wasm")).length, 1, `the module is a file of its own: ${bundle.files}`);
+  const miniflare = await workerd(bundle);
   try {
     const response = await miniflare.dispatchFetch("http://app/");
     const text = await response.text();
