@@ -55,6 +55,7 @@ bench: build tools ## side by side with a bare Worker and a peer; prints ratios
 
 bench-tokens: setup ## our counter beside others, in Node and Chromium; prints ratios
 	@$(NODE) benches/tokens/bench.mjs
+	@bash -c 'scripts/build-client >/dev/null && source scripts/env && $(NODE) benches/tokens/huggingface.mjs'
 
 deploy: build check ## to Cloudflare, as wrangler.toml says
 	@scripts/deploy
