@@ -149,8 +149,12 @@ fn median(mut rounds: Vec<u128>) -> u128 {
 }
 
 fn gate(rpm: u64, queue: QueueSettings) -> Gate {
-    let limits =
-        ClassLimits { rpm: Some(rpm), itpm: Some(900_000_000_000), otpm: Some(900_000_000_000) };
+    let limits = ClassLimits {
+        rpm: Some(rpm),
+        itpm: Some(900_000_000_000),
+        otpm: Some(900_000_000_000),
+        ..ClassLimits::default()
+    };
     let account =
         AccountSettings { limits: [("*".into(), limits)].into(), ..AccountSettings::default() };
     let settings = GateSettings {

@@ -182,7 +182,7 @@ impl Mirror {
     /// How many requests like `need` can be lent while the pool stays far from
     /// each of its limits.
     pub(crate) fn lendable(&self, need: &Need, now: Millis) -> u64 {
-        if self.ramp.is_some() || self.held_until > now {
+        if self.ramp.is_some() || self.concurrent.is_some() || self.held_until > now {
             return 0;
         }
         let rates = need.rates();

@@ -17,7 +17,7 @@ use crate::demand::Demand;
 use crate::history::History;
 use crate::message::{Millis, Tokens};
 use crate::running::{Part, Running};
-use crate::scope::{Need, RATES};
+use crate::scope::{CONCURRENT, Need, RATES};
 use crate::settings::{AccountSettings, ClassLimits, Durability, Headroom};
 
 /// The margin that adaptive headroom starts with, in permille of a minute: 0.9
@@ -48,6 +48,8 @@ pub(crate) struct Mirror {
     pub(crate) buckets: [Option<Bucket>; 3],
     pub(crate) second: Option<Bucket>,
     pub(crate) ramp: Option<Ramp>,
+    /// Requests that may run at one time.
+    pub(crate) concurrent: Option<u64>,
     share_permille: u32,
     headroom: Headroom,
     margin_permille: u32,
@@ -94,13 +96,14 @@ pub(crate) struct SavedPool {
 impl Mirror {
     pub(crate) fn new(account: &AccountSettings, class: &str, now: Millis) -> Self {
         let belief = account.limits.get(class).or_else(|| account.limits.get("*"));
-        let ClassLimits { rpm, itpm, otpm } = belief.copied().unwrap_or_default();
+        let ClassLimits { rpm, itpm, otpm, concurrent } = belief.copied().unwrap_or_default();
         let mut mirror = Self {
             limits: [None; 3],
             limits_at: 0,
             buckets: [None, None, None],
             second: None,
             ramp: None,
+            concurrent,
             share_permille: account.share_permille.clamp(1, 1_000),
             headroom: account.headroom,
             margin_permille: MARGIN_MIN,
@@ -252,12 +255,26 @@ impl Mirror {
     /// none: unknown.
     pub(crate) fn free(&self, now: Millis) -> [Option<i64>; 3] {
         let promised = self.promised(now);
-        std::array::from_fn(|kind| {
+        let mut free = std::array::from_fn(|kind| {
             let bucket = self.buckets[kind].as_ref()?;
             let promised = if kind == 2 { promised } else { 0 };
             let lent = self.held_lent(kind, bucket);
             Some(bucket.level().saturating_sub(promised).saturating_sub(lent))
-        })
+        });
+        if let Some(most) = self.concurrent {
+            let places = signed(most) - signed(self.running.count);
+            free[0] = Some(free[0].map_or(places, |free| free.min(places)));
+        }
+        free
+    }
+
+    /// The span until a place is free while `ahead` requests go first: a guess, as
+    /// it is free when one that runs ends, which is looked at then. 0: now.
+    fn place_in(&self, need: &Need, ahead: u64) -> Millis {
+        let Some(most) = self.concurrent else { return 0 };
+        let over = (self.running.count + ahead + 1).saturating_sub(most);
+        let service = self.running.service_ms(need.output).max(1);
+        over.saturating_mul(service).div_ceil(most)
     }
 
     /// Output that running requests may still draw.
@@ -281,6 +298,7 @@ impl Mirror {
     /// Callers bring the mirror to `now` first.
     pub(crate) fn wait_ms(&self, need: &Need, room: &Three, now: Millis) -> Millis {
         let held = self.held_until.saturating_sub(now);
+        let held = held.max(self.place_in(need, 0));
         self.waits(need, &[0; 3], room, now).into_iter().fold(held, Millis::max)
     }
 
@@ -305,6 +323,10 @@ impl Mirror {
             if wait >= longest.0 {
                 longest = (wait, RATES[kind]);
             }
+        }
+        let place = self.place_in(need, ahead[0]);
+        if place > longest.0 {
+            longest = (place, CONCURRENT);
         }
         longest
     }

@@ -90,7 +90,8 @@ mod tests {
     use crate::settings::{AccountSettings, ClassLimits};
 
     fn mirror(rpm: u64, itpm: u64, otpm: u64) -> Mirror {
-        let limits = ClassLimits { rpm: Some(rpm), itpm: Some(itpm), otpm: Some(otpm) };
+        let limits =
+            ClassLimits { rpm: Some(rpm), itpm: Some(itpm), otpm: Some(otpm), concurrent: None };
         let account =
             AccountSettings { limits: [("*".into(), limits)].into(), ..Default::default() };
         Mirror::new(&account, "c", 0)
@@ -167,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_share_is_never_raised_by_what_others_leave() {
-        let limits = ClassLimits { rpm: Some(1_000), itpm: None, otpm: None };
+        let limits = ClassLimits { rpm: Some(1_000), ..ClassLimits::default() };
         let account = AccountSettings {
             limits: [("*".into(), limits)].into(),
             share_permille: 100,

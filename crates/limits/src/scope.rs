@@ -79,6 +79,7 @@ pub(crate) enum Until {
 }
 
 /// The names of the buckets' kinds.
+pub(crate) const CONCURRENT: &str = "concurrent";
 pub(crate) const RATES: [&str; 3] = ["requests", "input_tokens", "output_tokens"];
 const DAYS: [&str; 3] = ["requests_day", "tokens_day", "microusd_day"];
 
@@ -172,7 +173,7 @@ impl Scope {
             return Some(Block { kind: DAYS[kind], until });
         }
         if self.concurrent.is_some_and(|most| self.open >= most) {
-            return Some(Block { kind: "concurrent", until: Until::Release });
+            return Some(Block { kind: CONCURRENT, until: Until::Release });
         }
         let rates = need.rates();
         let mut longest: Option<Block> = None;
@@ -360,7 +361,7 @@ impl Scope {
             }
         }
         if let Some(most) = self.concurrent {
-            views.push(view("concurrent", signed(most) - signed(self.open), most, 0, 0));
+            views.push(view(CONCURRENT, signed(most) - signed(self.open), most, 0, 0));
         }
         for (i, limit) in self.day.limits().into_iter().enumerate() {
             if let (Some(limit), Some(left)) = (limit, self.day.left(i)) {

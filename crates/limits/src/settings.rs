@@ -64,7 +64,7 @@ impl Default for AccountSettings {
     }
 }
 
-/// A model class's limits a minute, as far as they are known beforehand.
+/// A model class's limits a minute and its places, as far as they are known beforehand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ClassLimits {
     /// Requests.
@@ -73,6 +73,8 @@ pub struct ClassLimits {
     pub itpm: Option<Tokens>,
     /// Output tokens.
     pub otpm: Option<Tokens>,
+    /// Requests that run at one time. Never learned: no provider's headers tell it.
+    pub concurrent: Option<u64>,
 }
 
 /// The margin kept below a provider's limits.

@@ -521,3 +521,33 @@ fn unknown_limits_start_slowly_and_open_with_the_first_answer() {
     let open = shell.totals()["tenant/a"].open;
     assert_eq!(open, 20);
 }
+
+#[test]
+fn an_accounts_places_are_kept_and_go_to_who_waits_as_soon_as_one_is_free() {
+    let mut settings = wide();
+    let account = settings.accounts.get_mut("acct").expect("it has one");
+    account.limits.get_mut("*").expect("of every class").concurrent = Some(2);
+    let mut shell = Shell::new(settings, r#"{"a":{},"b":{}}"#);
+    assert!(is_granted(&shell.admit(admit("t0", "a"))));
+    assert!(is_granted(&shell.admit(admit("t1", "b"))));
+    match shell.admit(Admit { patience_ms: 0, ..admit("t2", "a") }) {
+        Decision::Refused(refusal) => {
+            assert_eq!(refusal.reason, Reason::ProviderLimit);
+            assert_eq!(refusal.limit.map(|limit| limit.kind), Some("concurrent".into()));
+            assert!(refusal.retry_after_ms.is_some_and(|ms| ms > 0));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(shell.poll(admit("t3", "a")), None, "it waits");
+    shell.event(settled("t0", "a"));
+    assert_eq!(shell.answers.len(), 1, "the place went on in the same step");
+    assert!(shell.answers[0].0 == "t3" && is_granted(&shell.answers[0].1));
+    let other = limits::message::Pool { class: "other".into(), ..pool() };
+    assert!(is_granted(&shell.admit(Admit { pool: other, ..admit("t4", "a") })), "its own places");
+    // A restart forgets who runs until each tells; those it counts again.
+    shell.restart();
+    for (id, tenant) in [("t1", "b"), ("t3", "a")] {
+        assert!(is_granted(&shell.admit(running(id, tenant, 10))));
+    }
+    assert_eq!(reason(&shell.admit(Admit { patience_ms: 0, ..admit("t5", "a") })), "ProviderLimit");
+}

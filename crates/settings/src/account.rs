@@ -133,7 +133,7 @@ impl Tier {
     }
 }
 
-/// Limits a minute, each where it is set.
+/// Limits a minute and places, each where it is set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClassLimits {
@@ -146,6 +146,9 @@ pub struct ClassLimits {
     /// Output tokens a minute.
     #[serde(deserialize_with = "rate")]
     pub otpm: Option<u64>,
+    /// Requests that run at one time.
+    #[serde(deserialize_with = "places")]
+    pub concurrent: Option<u64>,
 }
 
 impl ClassLimits {
@@ -155,6 +158,7 @@ impl ClassLimits {
             rpm: self.rpm.or(other.rpm),
             itpm: self.itpm.or(other.itpm),
             otpm: self.otpm.or(other.otpm),
+            concurrent: self.concurrent.or(other.concurrent),
         }
     }
 }
@@ -319,6 +323,14 @@ fn rate<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
     match u64::deserialize(from)? {
         rate @ 1..=RATE_MAX => Ok(Some(rate)),
         _ => Err(de::Error::custom(format!("out of range; write 1 to {RATE_MAX} a minute"))),
+    }
+}
+
+/// A million at one time: far above any provider's.
+fn places<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    match u64::deserialize(from)? {
+        places @ 1..=1_000_000 => Ok(Some(places)),
+        _ => Err(de::Error::custom("out of range; write 1 to 1000000 at one time")),
     }
 }
 

@@ -64,8 +64,8 @@ fn first_beliefs(account: &Account) -> BTreeMap<String, settings::ClassLimits> {
         beliefs.insert(class.clone(), limits.or(beneath));
     }
     let tell = |(class, limits): (String, ClassLimits)| {
-        let ClassLimits { rpm, itpm, otpm } = limits;
-        (class, settings::ClassLimits { rpm, itpm, otpm })
+        let ClassLimits { rpm, itpm, otpm, concurrent } = limits;
+        (class, settings::ClassLimits { rpm, itpm, otpm, concurrent })
     };
     let mut told = BTreeMap::new();
     told.extend(beliefs.into_iter().map(tell));
@@ -77,7 +77,15 @@ fn published(tier: Tier) -> impl Iterator<Item = (&'static str, ClassLimits)> {
     let classes = models::all().iter().map(|model| model.class).chain([COUNT_TOKENS]);
     classes.filter_map(move |class| {
         let limits = models::tier(tier.name(), class)?;
-        Some((class, ClassLimits { rpm: Some(limits.rpm), itpm: limits.itpm, otpm: limits.otpm }))
+        Some((
+            class,
+            ClassLimits {
+                rpm: Some(limits.rpm),
+                itpm: limits.itpm,
+                otpm: limits.otpm,
+                concurrent: None,
+            },
+        ))
     })
 }
 

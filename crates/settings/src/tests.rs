@@ -76,7 +76,8 @@ fn everything_that_can_be_set_arrives() {
 
     let gate = settings.gate_settings();
     let main = &gate.accounts["main"];
-    let class = |rpm, itpm, otpm| limits::settings::ClassLimits { rpm, itpm, otpm };
+    let class =
+        |rpm, itpm, otpm| limits::settings::ClassLimits { rpm, itpm, otpm, concurrent: None };
     assert_eq!(main.limits["sonnet-5-5"], class(Some(50), Some(30_000), Some(8_000)));
     assert_eq!(main.limits["*"], class(Some(10), None, None));
     assert_eq!(main.share_permille, 800);
@@ -93,7 +94,8 @@ fn everything_that_can_be_set_arrives() {
 
 #[test]
 fn first_beliefs_are_the_classes_then_the_stars_then_the_tiers() {
-    let class = |rpm, itpm, otpm| limits::settings::ClassLimits { rpm, itpm, otpm };
+    let class =
+        |rpm, itpm, otpm| limits::settings::ClassLimits { rpm, itpm, otpm, concurrent: None };
     let told = |vars: &str| parse(vars).unwrap().gate_settings().accounts;
 
     let start = &told("")["anthropic"].limits;
@@ -446,4 +448,17 @@ fn every_key_is_in_the_documentation() {
         .collect();
     let missing: Vec<_> = keys.iter().filter(|key| !words.contains(&key.as_str())).collect();
     assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn places_are_set_by_class_and_bounded() {
+    let told = |limits: &str| {
+        parse(&format!("TOLLGATE_ACCOUNTS.a = {{ tier = 'start', limits = {{ {limits} }} }}"))
+    };
+    let limits = told("'*' = { concurrent = 10 }, sonnet-5-5 = { concurrent = 5 }").unwrap();
+    let limits = &limits.gate_settings().accounts["a"].limits;
+    let of = |class: &str| limits[class].concurrent;
+    assert_eq!((of("sonnet-5-5"), of("opus-5-5"), of("count_tokens")), (Some(5), Some(10), None));
+    assert_eq!(limits["sonnet-5-5"].rpm, Some(1_000), "beside what the tier is known for");
+    assert!(told("'*' = { concurrent = 0 }").is_err());
 }

@@ -44,6 +44,7 @@ impl Scenario {
             rpm: Some(limits.rpm),
             itpm: Some(limits.itpm),
             otpm: Some(limits.otpm),
+            concurrent: None,
         };
         let account = limits::settings::AccountSettings {
             limits: [("*".to_owned(), belief)].into(),

@@ -167,7 +167,7 @@ fn window_s(limit: &LimitView) -> u64 {
 }
 
 fn kind_words(kind: &str) -> String {
-    kind.replace('_', " ")
+    if kind == "concurrent" { "concurrent requests".into() } else { kind.replace('_', " ") }
 }
 
 fn described(limit: &LimitView) -> String {

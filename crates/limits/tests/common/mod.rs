@@ -25,7 +25,8 @@ pub(crate) struct Shell {
 
 /// Settings with one account `acct` and these limits a minute.
 pub(crate) fn settings(rpm: u64, itpm: u64, otpm: u64) -> GateSettings {
-    let limits = ClassLimits { rpm: Some(rpm), itpm: Some(itpm), otpm: Some(otpm) };
+    let limits =
+        ClassLimits { rpm: Some(rpm), itpm: Some(itpm), otpm: Some(otpm), concurrent: None };
     let account = AccountSettings { limits: [("*".into(), limits)].into(), ..Default::default() };
     GateSettings { accounts: [("acct".into(), account)].into(), ..GateSettings::default() }
 }
