@@ -364,6 +364,8 @@ function call(gate, method, message) {
       return gate.poll(message);
     case GateMethod.View:
       return gate.view(message);
+    case GateMethod.Job:
+      return gate.job(message);
     default:
       return gate.admin(message);
   }

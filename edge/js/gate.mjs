@@ -55,6 +55,10 @@ export class Gate extends DurableObject {
     return this.step((core, now) => core.view(text, now));
   }
 
+  job(text) {
+    return this.step((core, now) => core.job(text, now));
+  }
+
   admin(text) {
     return this.step((core, now) => core.admin(text, now));
   }

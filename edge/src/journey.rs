@@ -42,6 +42,8 @@ pub enum GateMethod {
     Poll,
     /// What one caller may still use.
     View,
+    /// A tenant's server asks about its jobs.
+    Job,
     /// An operator's request.
     Admin,
 }

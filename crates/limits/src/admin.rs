@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::jobs::JobView;
 use crate::message::{LimitView, MicroUsd, Millis, Pool, Tokens};
 use crate::policy::{PolicyError, Tenants};
 
@@ -46,6 +47,8 @@ pub enum AdminInput {
     State,
     /// What was spent today, by scope.
     Totals,
+    /// The jobs of all tenants.
+    Jobs,
 }
 
 /// A registered key. Its secret is nowhere: keys are signed, not looked up.
@@ -101,6 +104,8 @@ pub enum AdminReply {
     State(State),
     /// Spend of today.
     Totals(Totals),
+    /// The jobs of all tenants.
+    Jobs(Vec<JobView>),
     /// Done; nothing to tell.
     Done,
     /// The file is unsound; nothing was changed (400).
@@ -209,4 +214,16 @@ pub struct Amounts {
     pub tokens: Tokens,
     /// Money.
     pub microusd: MicroUsd,
+}
+
+impl From<[u64; 3]> for Amounts {
+    fn from([requests, tokens, microusd]: [u64; 3]) -> Self {
+        Self { requests, tokens, microusd }
+    }
+}
+
+impl From<Amounts> for [u64; 3] {
+    fn from(amounts: Amounts) -> Self {
+        [amounts.requests, amounts.tokens, amounts.microusd]
+    }
 }

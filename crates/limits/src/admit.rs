@@ -26,7 +26,7 @@ impl Gate {
     /// Decides on one admit. None: parked, its answer comes later.
     pub(crate) fn admit(
         &mut self,
-        admit: Admit,
+        mut admit: Admit,
         bounds: Option<VisitorBounds>,
         may_park: bool,
     ) -> Option<Decision> {
@@ -55,33 +55,46 @@ impl Gate {
         if let Some(user) = user {
             self.bound(user, bounds.unwrap_or_default());
         }
+        let job = match self.job_of(tenant, &admit) {
+            Ok(job) => job,
+            Err(reason) => return Some(refused(reason, None, None)),
+        };
         let pool = self.pool(&admit.pool);
-        let need = self.need(&admit, pool);
+        let need = Need { job, ..self.need(&admit, pool) };
         if let Some(progress) = admit.running {
             // Runs already: a restart forgot it, or the Gate could not be asked.
             self.free_waiter(&id);
+            self.cover_draw(job);
             self.open(&admit, tenant, user, pool, need, 0, Hold::Covered);
             self.renew(&id, attempt, progress.output_tokens);
             return Some(Decision::Granted { waited_ms: 0 });
         }
-        if !self.waiting_ids.contains_key(&id)
-            && let Some(decision) = self.arrive(&admit, tenant, user, pool, need)
-        {
+        let is_new = !self.waiting_ids.contains_key(&id);
+        if is_new && let Some(place) = job.and_then(|job| self.place_of(job)) {
+            admit.asked_ms = admit.asked_ms.min(place);
+        }
+        if is_new && let Some(decision) = self.arrive(&admit, tenant, user, pool, need) {
             return Some(decision);
         }
         self.waits(&id, admit.patience_ms, may_park)
     }
 
-    /// Whether the key, tenant, model and priority may ask at all.
-    fn entitled(&self, admit: &Admit) -> Result<usize, Reason> {
-        let index = *self.tenant_index.get(&admit.tenant).ok_or(Reason::UnknownTenant)?;
-        let state = &self.tenants[index];
-        let policy = state.policy.as_ref().ok_or(Reason::UnknownTenant)?;
-        let key = self.keys.get(&admit.key).filter(|key| key.tenant == admit.tenant);
+    /// Whether the tenant is known and the key lives.
+    pub(crate) fn bearer(&self, tenant: &str, key: &str) -> Result<usize, Reason> {
+        let index = *self.tenant_index.get(tenant).ok_or(Reason::UnknownTenant)?;
+        self.tenants[index].policy.as_ref().ok_or(Reason::UnknownTenant)?;
+        let key = self.keys.get(key).filter(|key| key.tenant == tenant);
         let lives = |key: &&crate::admin::Key| {
             key.revoked_ms.is_none() && key.expires_ms.is_none_or(|end| end > self.now)
         };
         key.filter(lives).ok_or(Reason::KeyRevoked)?;
+        Ok(index)
+    }
+
+    /// Whether the key, tenant, model and priority may ask at all.
+    fn entitled(&self, admit: &Admit) -> Result<usize, Reason> {
+        let index = self.bearer(&admit.tenant, &admit.key)?;
+        let policy = self.tenants[index].policy.as_ref().ok_or(Reason::UnknownTenant)?;
         let ids = [&admit.ticket, &admit.model, &admit.pool.account, &admit.pool.class];
         if ids.into_iter().chain([&admit.pool.speed]).any(|id| id.len() > ID_MAX) {
             return Err(Reason::ModelNotAllowed);
@@ -129,6 +142,7 @@ impl Gate {
             output,
             output_max: admit.max_tokens,
             microusd_max: admit.microusd_max,
+            job: None,
         }
     }
 
@@ -151,6 +165,12 @@ impl Gate {
             let limit = withheld("account", "input_tokens", 0);
             return Some(refused(Reason::TooLarge, None, Some(limit)));
         }
+        if let Some(job) = need.job {
+            let usual = state.mirror.running.service_ms(need.output);
+            if let Some(refusal) = self.beyond_job(job, &need.day(), usual) {
+                return Some(Decision::Refused(refusal));
+            }
+        }
         for payer in self.payers(tenant, user) {
             let now = self.now;
             self.scope_mut(payer).refill(now);
@@ -159,6 +179,7 @@ impl Gate {
         let must_queue = self.pools[pool].queue.is_before(class, tenant);
         match obstacle {
             None if !must_queue => {
+                self.draw(need.job, &need.day());
                 self.open(admit, tenant, user, pool, need, 0, Hold::Taken);
                 self.turn(pool, class, tenant, &need);
                 return Some(Decision::Granted { waited_ms: 0 });
@@ -172,8 +193,9 @@ impl Gate {
         }
         let (wait, refusal) = self.expect(tenant, user, pool, &need, class);
         // A provider refusal puts a request back, whatever is expected
-        // (invariant 4); its deadline still holds.
-        if wait > admit.patience_ms && (admit.attempt == 0 || admit.patience_ms == 0) {
+        // (invariant 4), and a job's waits as long as it can; its deadline holds.
+        let stays = admit.attempt > 0 || need.job.is_some();
+        if wait > admit.patience_ms && (!stays || admit.patience_ms == 0) {
             return Some(Decision::Refused(refusal));
         }
         let full = self.waiting.len() >= self.settings.queue.length_max
@@ -238,7 +260,7 @@ impl Gate {
         }
     }
 
-    fn refusal(
+    pub(crate) fn refusal(
         &self,
         payer: ScopeId,
         kind: &str,

@@ -93,6 +93,13 @@ impl Day {
         add(&mut self.spent, used);
     }
 
+    /// After a restart: the part of what a ceiling counts as spent that a job still
+    /// holds. In a later window the ceiling no longer counts it.
+    pub(crate) fn hold_again(&mut self, held: &Three) {
+        self.spent = less(&self.spent, held);
+        add(&mut self.reserved, held);
+    }
+
     /// What is left of one kind: limit less spent and reserved.
     pub(crate) fn left(&self, kind: usize) -> Option<i64> {
         let used = self.spent[kind].saturating_add(self.reserved[kind]);
@@ -148,11 +155,7 @@ impl Day {
     }
 
     pub(crate) fn amounts(&self) -> [Amounts; 3] {
-        [self.spent, self.reserved, self.ceiling].map(|[requests, tokens, microusd]| Amounts {
-            requests,
-            tokens,
-            microusd,
-        })
+        [self.spent, self.reserved, self.ceiling].map(Amounts::from)
     }
 }
 
@@ -162,10 +165,15 @@ impl DayBudget {
     }
 }
 
-fn add(sum: &mut Three, part: &Three) {
+pub(crate) fn add(sum: &mut Three, part: &Three) {
     for (sum, part) in sum.iter_mut().zip(part) {
         *sum = sum.saturating_add(*part);
     }
+}
+
+/// What of `whole` is beyond `part`.
+pub(crate) fn less(whole: &Three, part: &Three) -> Three {
+    std::array::from_fn(|kind| whole[kind].saturating_sub(part[kind]))
 }
 
 pub(crate) fn signed(amount: u64) -> i64 {

@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::admin::{AdminInput, AdminReply, Key};
+use crate::jobs::{JobInput, JobReply, Jobs};
 use crate::lend::Wish;
 use crate::lengths::Lengths;
 use crate::message::{Call, Decision, Event, Millis, Pool, Reply, TicketId, VERSION, View};
@@ -54,6 +55,15 @@ pub enum Input {
         /// Whether the key may see the accounts' own levels.
         account_scope: bool,
     },
+    /// A tenant's server asks about its jobs.
+    Job {
+        /// Whose.
+        tenant: String,
+        /// The key's id, checked against those that live.
+        key: String,
+        /// What is asked.
+        input: JobInput,
+    },
     /// An operator's request.
     Admin(AdminInput),
 }
@@ -81,6 +91,8 @@ pub enum Answer {
     Parked,
     /// To a view.
     View(View),
+    /// To a job's owner.
+    Job(JobReply),
     /// To an operator.
     Admin(AdminReply),
     /// To a release or wake: nothing.
@@ -115,6 +127,7 @@ pub struct Gate {
     pub(crate) keys: BTreeMap<String, Key>,
     /// Accounts that a spend cap stopped, and until when.
     pub(crate) stopped: BTreeMap<String, Millis>,
+    pub(crate) jobs: Jobs,
     pub(crate) lengths: Lengths,
     pub(crate) lengths_at: Millis,
     pub(crate) tickets: Tickets,
@@ -224,6 +237,7 @@ impl Gate {
             pool_index: Map::default(),
             keys: BTreeMap::new(),
             stopped: BTreeMap::new(),
+            jobs: Jobs::default(),
             lengths: Lengths::default(),
             lengths_at: 0,
             tickets: Tickets::default(),
@@ -260,6 +274,10 @@ impl Gate {
             Input::View { tenant, user, account_scope } => {
                 Answer::View(self.view(&tenant, user.as_deref(), account_scope))
             }
+            Input::Job { tenant, key, input } => {
+                self.active_at = self.now;
+                Answer::Job(self.job(&tenant, &key, input))
+            }
             Input::Admin(input) => Answer::Admin(self.manage(input)),
         };
         self.expire();
@@ -288,7 +306,7 @@ impl Gate {
             // What the events freed goes to those who wait before a newcomer.
             self.serve();
         }
-        let wish = (call.lend > 0).then(|| Wish::of(&admit, call.lend));
+        let wish = (call.lend > 0 && admit.job.is_none()).then(|| Wish::of(&admit, call.lend));
         let decision = self.admit(admit, call.visitor, may_park)?;
         let granted = decision == Decision::Granted { waited_ms: 0 };
         let lease = wish.filter(|_| granted).and_then(|wish| self.lend(wish));
@@ -308,7 +326,9 @@ impl Gate {
         let tickets = lists.into_iter().flatten().map(|(at, ..)| at.div_ceil(10_000) * 10_000);
         let unclaimed = self.tickets.unclaimed.first().map(|(at, ..)| *at);
         let quiet = (!self.loose.is_empty()).then_some(self.active_at + QUIET_MS);
-        let first = queues.chain(waiters).chain(tickets).chain(unclaimed).chain(quiet).min()?;
+        let jobs = self.jobs.ends_at();
+        let ends = tickets.chain(unclaimed).chain(jobs);
+        let first = queues.chain(waiters).chain(ends).chain(quiet).min()?;
         Some(first.max(self.now + 1))
     }
 

@@ -79,8 +79,11 @@ impl Gate {
         let Wish { id, tickets, input_tokens, max_tokens, microusd_max } = wish;
         let like = self.tickets.open.get(&id)?;
         // The same admit again: its lease went with the first reply.
-        let is_plain =
-            like.user.is_none() && like.attempt == 0 && like.hold == Hold::Taken && !like.has_lease;
+        let is_plain = like.user.is_none()
+            && like.need.job.is_none()
+            && like.attempt == 0
+            && like.hold == Hold::Taken
+            && !like.has_lease;
         if !self.settings.leases || !is_plain {
             return None;
         }

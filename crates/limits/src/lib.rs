@@ -14,6 +14,7 @@ mod day;
 mod demand;
 mod gate;
 mod history;
+pub mod jobs;
 mod lend;
 mod lengths;
 mod manage;

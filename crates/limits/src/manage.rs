@@ -34,6 +34,7 @@ impl Gate {
                 None => not_found(format!("no account \"{account}\" is stopped")),
             },
             AdminInput::State => AdminReply::State(self.state()),
+            AdminInput::Jobs => AdminReply::Jobs(self.all_jobs()),
             AdminInput::Totals => AdminReply::Totals(self.totals()),
         }
     }
@@ -67,6 +68,9 @@ impl Gate {
         }
         for (name, tenant) in after {
             let index = self.tenant(&name);
+            if tenant.is_none() {
+                self.release_jobs_of(index);
+            }
             self.version += 1;
             self.tenants[index].version = self.version;
             self.tenants[index].policy = tenant;

@@ -62,6 +62,9 @@ pub struct Admit {
     /// The tenant's end user, where the request names one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
+    /// The job of the tenant's that it draws on, where it names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<String>,
     /// The key's id, checked against those that live.
     pub key: String,
     /// Where the request goes.
@@ -378,13 +381,19 @@ pub enum Reason {
     ProviderSpendCap,
     /// The priority asked for is above the tenant's highest (403).
     PriorityNotAllowed,
+    /// The tenant has no such job: never reserved, released or expired (404).
+    JobUnknown,
+    /// The job's own amounts do not hold this request any more (429).
+    JobSpent,
+    /// The tenant has as many jobs as it may (429).
+    JobsFull,
 }
 
 /// One limit, as its owner may see it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LimitView {
     /// `account`, `tenant`, `user`, `visitor`, `publishable` (all visitors
-    /// together), `deployment`.
+    /// together), `deployment`, `job`.
     pub scope: String,
     /// `requests`, `input_tokens`, `output_tokens`, `concurrent`, `tokens_day`,
     /// `microusd_day`, `requests_day`.

@@ -115,7 +115,7 @@ mod tests {
     }
 
     fn need(input: u64) -> Need {
-        Need { input, input_max: input, output: 100, output_max: 1_000, microusd_max: 0 }
+        Need { input, input_max: input, output: 100, output_max: 1_000, ..Need::default() }
     }
 
     #[test]

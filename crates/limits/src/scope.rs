@@ -26,12 +26,19 @@ pub(crate) struct Need {
     pub(crate) output_max: Tokens,
     /// The most it can cost.
     pub(crate) microusd_max: MicroUsd,
+    /// The job that it draws on: budgets hold that already.
+    pub(crate) job: Option<crate::jobs::Number>,
 }
 
 impl Need {
     /// What a day's budget reserves: one request, input and `max_tokens`, money.
     pub(crate) fn day(&self) -> Three {
         [1, self.input_max.saturating_add(self.output_max), self.microusd_max]
+    }
+
+    /// What the budgets are to hold for it.
+    fn reserves(&self) -> Three {
+        if self.job.is_some() { [0; 3] } else { self.day() }
     }
 
     /// Requests, input, expected output: what buckets reserve.
@@ -164,13 +171,10 @@ impl Scope {
 
     /// The first limit that does not take `need`, if any. Takes nothing.
     pub(crate) fn blocks(&self, need: &Need, now: Millis) -> Option<Block> {
-        if let Some((kind, shut)) = self.day.refuses(&need.day()) {
-            let until = match shut {
-                Shut::TooLarge => Until::Never,
-                Shut::Spent => Until::DayEnd(self.day.ends_in(now)),
-                Shut::Held => Until::Release,
-            };
-            return Some(Block { kind: DAYS[kind], until });
+        if need.job.is_none()
+            && let Some(block) = self.shut_for(&need.day(), now)
+        {
+            return Some(block);
         }
         if self.concurrent.is_some_and(|most| self.open >= most) {
             return Some(Block { kind: CONCURRENT, until: Until::Release });
@@ -194,6 +198,17 @@ impl Scope {
         longest
     }
 
+    /// The first budget that does not take `amounts`, if any.
+    pub(crate) fn shut_for(&self, amounts: &Three, now: Millis) -> Option<Block> {
+        let (kind, shut) = self.day.refuses(amounts)?;
+        let until = match shut {
+            Shut::TooLarge => Until::Never,
+            Shut::Spent => Until::DayEnd(self.day.ends_in(now)),
+            Shut::Held => Until::Release,
+        };
+        Some(Block { kind: DAYS[kind], until })
+    }
+
     /// Reserves `need` in every limit, as `hold` says.
     pub(crate) fn take(&mut self, need: &Need, hold: Hold) {
         self.open += u64::from(hold != Hold::Lent);
@@ -201,7 +216,7 @@ impl Scope {
         match hold {
             Hold::Covered => {}
             Hold::Taken => {
-                self.day.reserve(&need.day());
+                self.day.reserve(&need.reserves());
                 self.take_start(need);
             }
             Hold::Lent => {
@@ -276,7 +291,7 @@ impl Scope {
         self.owed -= owed(need.output, generated);
         debug_assert!(self.owed >= 0, "owed = sum of the open tickets");
         let (reserved, taken) = match hold {
-            Hold::Taken => (need.day(), need.rates()),
+            Hold::Taken => (need.reserves(), need.rates()),
             Hold::Covered => ([0; 3], *used),
             Hold::Lent => (need.day(), [0; 3]),
         };

@@ -1,7 +1,7 @@
 //! How a request ends: settled, cancelled, expired, and what its response
 //! taught. Every attempt that was sent is settled exactly once (invariant 2).
 
-use crate::day::{Three, signed};
+use crate::day::{Three, less, signed};
 use crate::gate::{Gate, ScopeId};
 use crate::message::{Millis, Observation, Reason, Refusal, Settle, Tokens, Used};
 use crate::scope::Need;
@@ -75,7 +75,8 @@ impl Gate {
         // A restart counted the reservation as spent; only what goes beyond is
         // new (invariant 8).
         let covered = ticket.hold == Hold::Covered;
-        let day = if covered { beyond(&usage.day, &ticket.need.day()) } else { usage.day };
+        let day = if covered { less(&usage.day, &ticket.need.day()) } else { usage.day };
+        self.close_draw(ticket, &day);
         for payer in self.payers(ticket.tenant, ticket.user) {
             let (need, generated) = (&ticket.need, ticket.generated);
             let scope = self.scope_mut(payer);
@@ -133,7 +134,7 @@ impl Gate {
         let is_young =
             !settle.unasked && self.now < self.started.saturating_add(self.settings.ticket_ttl_ms);
         let reserved = [1, settle.input_estimate.saturating_add(settle.max_tokens), u64::MAX];
-        let day = if is_young { beyond(&usage.day, &reserved) } else { usage.day };
+        let day = if is_young { less(&usage.day, &reserved) } else { usage.day };
         if day != [0; 3] || !is_young {
             self.charge(settle, if is_young { &[0; 3] } else { &usage.rates }, &day);
         }
@@ -221,11 +222,12 @@ impl Gate {
             }
             self.timers.remove(&(due, number));
             let Some(waiter) = self.waiting.get(&number) else { continue };
-            let id = waiter.admit.ticket.clone();
+            let (id, asked) = (waiter.admit.ticket.clone(), waiter.admit.asked_ms);
             let class = crate::admit::class_of(waiter.admit.priority);
             let (tenant, user, pool, need) = (waiter.tenant, waiter.user, waiter.pool, waiter.need);
             let (_, mut refusal) = self.expect(tenant, user, pool, &need, class);
             refusal.reason = Reason::Deadline;
+            self.keep_place(need.job, asked);
             self.refuse_waiter(&id, refusal);
         }
         while let Some((due, id, attempt)) = self.tickets.unclaimed.first().cloned() {
@@ -241,6 +243,7 @@ impl Gate {
                 self.over.forget(&id, attempt);
             }
         }
+        self.expire_jobs();
         self.tickets.forget_closed();
         while self.tickets.doubts.front().is_some_and(|(due, ..)| *due <= self.now) {
             let Some((_, id, attempt)) = self.tickets.doubts.pop_front() else { break };
@@ -359,11 +362,6 @@ impl Gate {
             }
         }
     }
-}
-
-/// What of `used` goes beyond `reserved`.
-fn beyond(used: &Three, reserved: &Three) -> Three {
-    std::array::from_fn(|kind| used[kind].saturating_sub(reserved[kind]))
 }
 
 /// 00:00 UTC on the first of the next month, when an API tier's spend cap

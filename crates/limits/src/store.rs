@@ -1,7 +1,7 @@
 //! The rows: what is written ahead of every answer, and what a restart takes
 //! back (invariant 8).
 //!
-//! `tenant/NAME`, `key/ID`, `account/NAME` are written when they change;
+//! `tenant/NAME`, `key/ID`, `account/NAME`, `job/TENANT/ID` are written when they change;
 //! `scope/…` and `pool/…` when spend passes their marks; `learned` rarely.
 
 use serde::{Deserialize, Serialize};
@@ -31,6 +31,7 @@ impl Gate {
         match table {
             "tenant" => self.restore_tenant(name, value),
             "key" => self.restore_key(value),
+            "job" => self.restore_job(name, value),
             "account" => {
                 if let Ok(until) = value.parse() {
                     self.stopped.insert(name.to_owned(), until);
@@ -41,6 +42,7 @@ impl Gate {
                 self.deployment = Scope::new(saved.as_ref(), self.now);
                 self.deployment.day.set_limits(self.settings.budget.limits());
                 self.loose.insert(ScopeId::Deployment);
+                self.hold_restored_by_deployment();
             }
             LEARNED => self.lengths.restore(value),
             VERSION => self.version = self.version.max(value.parse().unwrap_or(0)),
@@ -113,6 +115,7 @@ impl Gate {
             let usd = policy.publishable.as_ref().and_then(|of| of.usd_day);
             state.public.day.set_limits([None, None, usd.map(|usd| usd.0)]);
         }
+        self.hold_restored(index);
     }
 
     /// Writes what this step must not forget: marks that spend has passed.
@@ -160,6 +163,7 @@ impl Gate {
                 self.write_scope(id, &saved);
             }
         }
+        self.tighten_jobs();
         let now = self.now;
         let is_over = |key: &String, row: &String| {
             (key.starts_with("scope/user/") || key.starts_with("scope/long/"))

@@ -44,6 +44,7 @@ impl Gate {
         }
         let weight = self.weight(tenant);
         self.pools[pool].queue.insert(spot(&waiter, number), weight, &need.rates());
+        self.draw(need.job, &need.day());
         self.step.pools.push(pool);
         self.waiting_ids.insert(admit.ticket.clone(), number);
         self.waiting.insert(number, waiter);
@@ -174,6 +175,7 @@ impl Gate {
     /// its poll carries the whole admit and is refused on its own.
     pub(crate) fn refuse_waiter(&mut self, id: &str, refusal: Refusal) {
         let Some(waiter) = self.drop_waiter(id) else { return };
+        self.undraw(waiter.need.job, &waiter.need.day());
         if waiter.parked {
             self.answer(id.to_owned(), Decision::Refused(refusal));
         }
@@ -181,7 +183,9 @@ impl Gate {
 
     /// Ends a wait without a decision. A call still parked for it goes home.
     pub(crate) fn free_waiter(&mut self, id: &str) {
-        if self.drop_waiter(id).is_some_and(|waiter| waiter.parked) {
+        let Some(waiter) = self.drop_waiter(id) else { return };
+        self.undraw(waiter.need.job, &waiter.need.day());
+        if waiter.parked {
             self.answer(id.to_owned(), Decision::Queued { wait_ms: 1 });
         }
     }

@@ -3,6 +3,7 @@
 //! decision about limits.
 
 mod config;
+pub mod jobs;
 mod key_calls;
 mod limits_view;
 mod ready;
@@ -18,7 +19,7 @@ use serde_json::Value;
 use crate::isolate::Isolate;
 use crate::journey::{Answer, GateMethod, Head, Journey, Step, Unread};
 use crate::request::errors::Problem;
-use crate::request::{Headers, auth, cors};
+use crate::request::{Headers, auth, cors, parse};
 
 /// Largest body of the operators' API: 1,000 tenants take some 300 KB.
 const BODY_BYTES_MAX: u64 = 8 * 1024 * 1024;
@@ -45,6 +46,8 @@ enum Task {
     Limits(limits_view::Caller),
     /// `/v1/visitors`.
     Visitors(auth::Caller),
+    /// `/v1/jobs`.
+    Jobs(jobs::Errand),
     /// `/admin/…`, for this admin.
     Admin { admin: Claims, call: Call },
 }
@@ -58,6 +61,7 @@ enum Call {
     RevokeKey { id: String },
     DenyToken { id: String },
     Resume { account: String },
+    Jobs,
     Config,
 }
 
@@ -135,6 +139,10 @@ impl Errand {
             (_, "/v1/visitors") => {
                 Ok((Task::Visitors(visitors::caller(isolate, &self.head, now)?), Step::Read))
             }
+            (_, path) if parse::is_jobs(path) => {
+                let (errand, reads) = jobs::errand(isolate, &self.head, now)?;
+                Ok((Task::Jobs(errand), if reads { Step::Read } else { Step::Ask }))
+            }
             (_, path) if path.starts_with("/admin/") => self.admin(isolate, now),
             ("GET" | "HEAD", path) if !path.starts_with("/v1/") => {
                 Ok((Task::Answered, Step::Asset))
@@ -157,6 +165,7 @@ impl Errand {
                 (Call::ListKeys { tenant }, Role::Viewer, Step::Ask)
             }
             ("POST", "/admin/keys") => (Call::CreateKey(None), Role::Operator, Step::Read),
+            ("GET", "/admin/jobs") => (Call::Jobs, Role::Viewer, Step::Ask),
             ("GET", "/admin/config") => (Call::Config, Role::Viewer, Step::Ask),
             (method, path) => {
                 let (call, role) = named(method, path).ok_or_else(|| unknown(path))?;
@@ -237,6 +246,7 @@ impl Journey for Errand {
     fn gate_method(&self) -> GateMethod {
         match self.task {
             Task::Admin { .. } | Task::Ready { viewer: Some(_) } => GateMethod::Admin,
+            Task::Jobs(_) => GateMethod::Job,
             _ => GateMethod::View,
         }
     }
@@ -247,6 +257,10 @@ impl Journey for Errand {
             Task::Visitors(caller) => {
                 crate::request::admit::view_message(&caller.tenant, None, false)
             }
+            Task::Jobs(errand) => errand.message(&self.body).unwrap_or_else(|problem| {
+                self.fill(Err(problem));
+                String::new()
+            }),
             Task::Admin { admin, call } => {
                 let input = match call {
                     Call::GetTenants => Ok(AdminInput::Export),
@@ -258,6 +272,7 @@ impl Journey for Errand {
                         .and_then(|body| key_calls::create(isolate, body, created, now)),
                     Call::RevokeKey { id } => Ok(AdminInput::RevokeKey { id: id.clone() }),
                     Call::Resume { account } => Ok(AdminInput::Resume { account: account.clone() }),
+                    Call::Jobs => Ok(AdminInput::Jobs),
                     Call::Config | Call::DenyToken { .. } => Ok(AdminInput::State),
                 };
                 let deny = match call {
@@ -291,6 +306,7 @@ impl Journey for Errand {
             Task::Limits(caller) => caller.answer(isolate, &self.head, reply, now),
             Task::Visitors(caller) => text(&self.body)
                 .and_then(|body| visitors::replied(isolate, caller, body, reply, now)),
+            Task::Jobs(errand) => errand.replied(reply),
             Task::Admin { call, .. } => match json::from_str(reply) {
                 Err(_) => Err(gate_unreachable()),
                 Ok(Value::Null) => Err(Problem::unauthorized(

@@ -14,6 +14,7 @@ use wasm_bindgen::prelude::*;
 use worker::worker_sys::DurableObjectState;
 use worker::{SqlStorage, SqlStorageValue, SqlStorageValue::String as Text, State};
 
+use crate::admin::jobs::JobAsk;
 use crate::admin::{AdminAnswer, AdminAsk};
 use crate::carrier::deployment;
 use crate::request::admit::{ViewAsk, slice_ms};
@@ -121,6 +122,15 @@ impl GateCore {
         match self.step(Input::View { tenant, user, account_scope }, now)? {
             Answer::View(view) => Ok(serde_json::to_string(&view)?),
             _ => Err(JsError::new("a view was not answered")),
+        }
+    }
+
+    /// A tenant's server asks about its jobs.
+    pub fn job(&mut self, text: &str, now: f64) -> Result<String, JsError> {
+        let JobAsk { tenant, key, input } = json::from_str(text)?;
+        match self.step(Input::Job { tenant, key, input }, now)? {
+            Answer::Job(reply) => Ok(serde_json::to_string(&reply)?),
+            _ => Err(JsError::new("a job's owner was not answered")),
         }
     }
 

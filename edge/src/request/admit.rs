@@ -163,7 +163,7 @@ pub(super) fn borrow(passage: &mut Passage, isolate: &mut Isolate, now: Millis) 
 fn borrower(passage: &Passage) -> Option<(&Pool, borrow::Size)> {
     let call = passage.call.as_ref()?;
     let first = call.admission.stage == Stage::Admit && call.admission.attempt == 0;
-    if !first || passage.caller.user.is_some() {
+    if !first || passage.caller.user.is_some() || passage.wishes.job.is_some() {
         return None;
     }
     let Size { input_tokens, max_tokens, microusd_max, .. } = call.size;
@@ -180,6 +180,7 @@ pub(super) fn admit(passage: &Passage, now: Millis, running: Option<Progress>) -
         asked_ms,
         tenant: passage.caller.tenant.clone(),
         user: passage.caller.user.clone(),
+        job: passage.wishes.job.clone(),
         key: passage.caller.key().to_owned(),
         pool: call.route.pool.clone(),
         model: call.ticket.model.clone(),
@@ -350,8 +351,10 @@ pub(super) fn remembered(passage: &Passage, isolate: &Isolate, now: Millis) -> O
     isolate.refused(&passage.caller.tenant, passage.caller.user.as_deref(), &pool, size, now)
 }
 
+/// What a refusal is remembered for: none for a job's, which has its own budget and
+/// keeps its place.
 fn sized(passage: &Passage, now: Millis) -> Option<(Pool, isolate::Size)> {
-    let call = passage.call.as_ref()?;
+    let call = passage.call.as_ref().filter(|_| passage.wishes.job.is_none())?;
     let size = isolate::Size {
         input_tokens: call.size.input_tokens,
         max_tokens: call.size.max_tokens,

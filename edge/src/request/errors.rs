@@ -129,9 +129,24 @@ impl Problem {
                 "tollgate_provider_spend_cap",
                 "The provider account reached its spend cap: nothing goes before it resumes or is raised at the provider.".into(),
             ),
+            Reason::JobUnknown => Self::new(
+                404,
+                "not_found_error",
+                "tollgate_job_unknown",
+                "x-tollgate-job: this tenant has no such job: it was never reserved, was released, or expired. Reserve it with POST /v1/jobs.",
+            ),
+            Reason::JobSpent => rate(
+                "tollgate_job_spent",
+                format!("The job has not enough left for the most that this request can use: {what}. Reserve more by POST /v1/jobs with the same id, or lower max_tokens."),
+            ),
+            Reason::JobsFull => rate(
+                "tollgate_jobs_full",
+                "This tenant has 100 jobs, the most there may be. Release one with DELETE /v1/jobs/ID.".into(),
+            ),
             _ => rate("tollgate_refused", "The gate refused this request.".into()),
         };
-        let limit = refusal.limit.clone().map(Box::new);
+        // A job has no window for the RateLimit headers.
+        let limit = refusal.limit.clone().filter(|limit| limit.scope != "job").map(Box::new);
         Self { retry_after_ms: refusal.retry_after_ms, limit, ..problem }
     }
 

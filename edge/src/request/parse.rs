@@ -65,6 +65,8 @@ pub struct Wishes {
     pub user: Option<String>,
     /// `x-tollgate-cache`.
     pub cache: CacheWish,
+    /// `x-tollgate-job`.
+    pub job: Option<String>,
 }
 
 impl Wishes {
@@ -98,18 +100,30 @@ impl Wishes {
                 "x-tollgate-cache" => wishes.cache = cache(value).ok_or_else(|| {
                     bad(name, "must be skip, refresh, only or default, and may end in `; ttl=SECONDS` (60 to 86400)")
                 })?,
-                "x-tollgate-job" | "x-tollgate-delivery" | "idempotency-key" if !value.is_empty() => {
+                "x-tollgate-job" => wishes.job = Some(job_id(value).ok_or_else(|| {
+                    bad(name, "must be the id of a job: 1 to 64 of the characters A-Z a-z 0-9 _ . -")
+                })?),
+                "x-tollgate-delivery" | "idempotency-key" if !value.is_empty() => {
                     return Err(bad(name, "is not built yet: leave the header out"));
                 }
                 _ => {}
             }
+        }
+        if wishes.job.is_some() && wishes.user.is_some() {
+            // Its end user's own budget could refuse it half-way.
+            return Err(bad("x-tollgate-job", "a job's requests name no end user: leave x-tollgate-user out"));
         }
         Ok(wishes)
     }
 
     /// How long the request may wait at this priority.
     pub fn wait_ms(&self, priority: Priority) -> Millis {
-        let default = WAIT_S_DEFAULT[priority as usize] * 1000;
+        // A job is never refused half-way while somebody still waits for it.
+        let default = match self.job {
+            Some(_) => Priority::Background,
+            None => priority,
+        };
+        let default = WAIT_S_DEFAULT[default as usize] * 1000;
         let wish = self.max_wait_ms.unwrap_or(default);
         self.client_timeout_ms.map_or(wish, |most| wish.min(most))
     }
@@ -142,6 +156,16 @@ pub fn passed_through(path: &str, query: &str) -> Option<Endpoint> {
         && path.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./~".contains(&b));
     let query = if query.is_empty() { String::new() } else { format!("?{query}") };
     (path.starts_with("/v1/") && safe).then(|| Endpoint::Unmetered(format!("{path}{query}")))
+}
+
+/// What can be a job's id.
+pub fn job_id(text: &str) -> Option<String> {
+    limits::policy::is_name(text).then(|| text.to_owned())
+}
+
+/// Whether a path is about jobs.
+pub fn is_jobs(path: &str) -> bool {
+    path.strip_prefix("/v1/jobs").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// `/v1/models/ID` with an id that cannot be read as more path.
@@ -211,7 +235,8 @@ mod tests {
             ("x-tollgate-cache", "maybe"),
             ("x-tollgate-cache", "default; ttl=1"),
             ("x-tollgate-cache", "default; max=100"),
-            ("x-tollgate-job", "j_1"),
+            ("x-tollgate-job", "j 1"),
+            ("x-tollgate-job", "../j"),
             ("idempotency-key", "k"),
         ] {
             let problem = parse(&[(name, value)]).expect_err(value);
@@ -233,6 +258,9 @@ mod tests {
         let wishes =
             parse(&[("x-tollgate-max-wait", "5"), ("x-stainless-timeout", "600.5")]).unwrap();
         assert_eq!(wishes.wait_ms(Priority::Normal), 5_000);
+        let job = [("x-tollgate-job", "j"), ("x-stainless-timeout", "600")];
+        assert_eq!(parse(&job).unwrap().wait_ms(Priority::Critical), 600_000, "a job's waits on");
+        assert!(parse(&[("x-tollgate-job", "j"), ("x-tollgate-user", "u")]).is_err());
         assert_eq!(parse(&[("x-stainless-timeout", "soon")]).unwrap().client_timeout_ms, None);
     }
 

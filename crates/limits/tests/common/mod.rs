@@ -158,6 +158,7 @@ pub(crate) fn admit(ticket: &str, tenant: &str) -> Admit {
         microusd_max: 10_000,
         patience_ms: 30_000,
         bytes: 100,
+        job: None,
         running: None,
     }
 }

@@ -1,0 +1,573 @@
+//! Jobs: budget that a tenant reserves for many requests, so that none of them
+//! is refused half-way.
+//!
+//! A job holds its amounts in the budgets of its tenant and of the deployment
+//! from the moment it is granted, as a ticket does; a request that names it takes
+//! from these and asks no budget. Rate limits are not reserved: its requests queue
+//! for them like all others. What a job still holds when a budget's window ends
+//! goes over into the next one, as open tickets do. What is left of it goes back
+//! when it is released or expires; its requests that still run keep what they hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::admin::Amounts;
+use crate::day::{Three, add, less, signed};
+use crate::gate::{Gate, ScopeId};
+use crate::message::{Admit, LimitView, Millis, Reason, Refusal};
+use crate::policy::is_name;
+use crate::scope::{Block, Until};
+use crate::ticket::{Hold, Map, Ticket};
+
+/// Jobs that one tenant may hold at once, about 300 bytes each.
+const JOBS_MAX: usize = 100;
+/// The longest that a job lives without being renewed.
+pub const TTL_MS_MAX: Millis = 7 * 86_400_000;
+/// Places in the queue that a job keeps for requests whose patience ran out.
+const PLACES_MAX: usize = 64;
+/// What a job's row is called, with tenant and id.
+const TABLE: &str = "job";
+
+/// A job's number: never used again.
+pub(crate) type Number = u64;
+
+/// What a tenant's server asks about its jobs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum JobInput {
+    /// Reserves; with the id of a job that lives, renews and resizes it.
+    Reserve {
+        /// Its name within the tenant.
+        id: String,
+        /// For all of the job.
+        amounts: Amounts,
+        /// When it ends, from now, unless it is renewed.
+        ttl_ms: Millis,
+    },
+    /// One job.
+    Show {
+        /// Which.
+        id: String,
+    },
+    /// All of the tenant's.
+    List,
+    /// Gives back what is left.
+    Release {
+        /// Which.
+        id: String,
+    },
+}
+
+/// The Gate's answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum JobReply {
+    /// The job as it is, or as it was when it was released.
+    Job(JobView),
+    /// The tenant's, by id.
+    Jobs(Vec<JobView>),
+    /// Nothing was reserved or changed.
+    Refused(Refusal),
+}
+
+/// A job, as its tenant and operators may see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobView {
+    /// Its name within the tenant.
+    pub id: String,
+    /// Whose it is.
+    pub tenant: String,
+    /// When it was first reserved.
+    pub created_ms: Millis,
+    /// When it ends, unless it is renewed.
+    pub expires_ms: Millis,
+    /// For all of the job.
+    pub reserved: Amounts,
+    /// Settled by its requests.
+    pub used: Amounts,
+    /// Held by its requests that run or wait: the most that they can use.
+    pub held: Amounts,
+    /// What its next requests may take.
+    pub left: Amounts,
+}
+
+/// The jobs of all tenants.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Jobs {
+    jobs: BTreeMap<Number, Job>,
+    names: Map<(usize, String), Number>,
+    ends: BTreeSet<(Millis, Number)>,
+    numbers: Number,
+}
+
+#[derive(Clone, Debug)]
+struct Job {
+    tenant: usize,
+    id: String,
+    created: Millis,
+    expires: Millis,
+    total: Three,
+    used: Three,
+    held: Three,
+    /// Requests that wait or run.
+    open: u64,
+    /// Released or expired: kept for its open requests only.
+    is_over: bool,
+    /// What its row says was used: never below used and held (invariant 8).
+    mark: Three,
+    /// The tenant's budget holds it; after a restart once the tenant is met.
+    is_held: bool,
+    /// When requests first asked that could not wait for their turn.
+    places: BTreeSet<Millis>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Saved {
+    created: Millis,
+    expires: Millis,
+    total: Three,
+    mark: Three,
+}
+
+impl Job {
+    /// What its scopes hold for it.
+    fn rest(&self) -> Three {
+        less(&self.total, &self.used)
+    }
+
+    fn left(&self) -> Three {
+        less(&self.rest(), &self.held)
+    }
+
+    fn view(&self, tenant: &str) -> JobView {
+        JobView {
+            id: self.id.clone(),
+            tenant: tenant.to_owned(),
+            created_ms: self.created,
+            expires_ms: self.expires,
+            reserved: self.total.into(),
+            used: self.used.into(),
+            held: self.held.into(),
+            left: self.left().into(),
+        }
+    }
+}
+
+impl Jobs {
+    /// When the first ends.
+    pub(crate) fn ends_at(&self) -> Option<Millis> {
+        self.ends.first().map(|(at, _)| *at)
+    }
+
+    fn live(&self, tenant: usize, id: &str) -> Option<Number> {
+        let number = *self.names.get(&(tenant, id.to_owned()))?;
+        self.jobs.get(&number).filter(|job| !job.is_over).map(|_| number)
+    }
+
+    fn insert(&mut self, job: Job) -> Number {
+        self.numbers += 1;
+        self.names.insert((job.tenant, job.id.clone()), self.numbers);
+        self.ends.insert((job.expires, self.numbers));
+        self.jobs.insert(self.numbers, job);
+        self.numbers
+    }
+
+    fn forget(&mut self, number: Number) {
+        if let Some(job) = self.jobs.remove(&number) {
+            self.names.remove(&(job.tenant, job.id));
+        }
+    }
+
+    fn of(&self, tenant: usize) -> impl Iterator<Item = &Job> {
+        self.jobs.values().filter(move |job| job.tenant == tenant && !job.is_over)
+    }
+}
+
+/// Whose budgets hold a job.
+fn holders(tenant: usize) -> [ScopeId; 2] {
+    [ScopeId::Deployment, ScopeId::Tenant(tenant)]
+}
+
+impl Gate {
+    /// A tenant's server asks about its jobs.
+    pub(crate) fn job(&mut self, tenant: &str, key: &str, input: JobInput) -> JobReply {
+        let tenant = match self.bearer(tenant, key) {
+            Ok(tenant) => tenant,
+            Err(reason) => return JobReply::Refused(told(reason)),
+        };
+        if !self.tenants[tenant].configured {
+            self.configure(tenant);
+        }
+        match input {
+            JobInput::Reserve { id, amounts, ttl_ms } => {
+                self.reserve_job(tenant, id, amounts.into(), ttl_ms)
+            }
+            JobInput::Show { id } => match self.jobs.live(tenant, &id) {
+                Some(number) => self.shown(number),
+                None => JobReply::Refused(told(Reason::JobUnknown)),
+            },
+            JobInput::List => {
+                let name = &self.tenants[tenant].name;
+                let mut jobs = Vec::new();
+                jobs.extend(self.jobs.of(tenant).map(|job| job.view(name)));
+                JobReply::Jobs(jobs)
+            }
+            JobInput::Release { id } => match self.jobs.live(tenant, &id) {
+                Some(number) => {
+                    let shown = self.shown(number);
+                    self.release_job(number);
+                    shown
+                }
+                None => JobReply::Refused(told(Reason::JobUnknown)),
+            },
+        }
+    }
+
+    /// All jobs, for operators.
+    pub(crate) fn all_jobs(&self) -> Vec<JobView> {
+        let mut jobs = Vec::new();
+        let live = self.jobs.jobs.values().filter(|job| !job.is_over);
+        jobs.extend(live.map(|job| job.view(&self.tenants[job.tenant].name)));
+        jobs
+    }
+
+    fn shown(&self, number: Number) -> JobReply {
+        match self.jobs.jobs.get(&number) {
+            Some(job) => JobReply::Job(job.view(&self.tenants[job.tenant].name)),
+            None => JobReply::Refused(told(Reason::JobUnknown)),
+        }
+    }
+
+    /// All of it or nothing (invariant 1).
+    fn reserve_job(&mut self, tenant: usize, id: String, total: Three, ttl: Millis) -> JobReply {
+        if !is_name(&id) {
+            return JobReply::Refused(told(Reason::JobUnknown));
+        }
+        let known = self.jobs.names.get(&(tenant, id.clone())).copied();
+        let before = known.and_then(|number| self.jobs.jobs.get(&number));
+        let is_new = before.is_none_or(|job| job.is_over);
+        if is_new && self.jobs.of(tenant).count() >= JOBS_MAX {
+            return JobReply::Refused(told(Reason::JobsFull));
+        }
+        let (had, bound) = before.map_or(([0; 3], [0; 3]), |job| {
+            let mut bound = job.used;
+            add(&mut bound, &job.held);
+            (job.total, bound)
+        });
+        // What its requests have used or hold is not given back under them.
+        let total: Three = std::array::from_fn(|kind| total[kind].max(bound[kind]));
+        let more = less(&total, &had);
+        if let Some(refusal) = (more != [0; 3]).then(|| self.refuses_job(tenant, &more)).flatten() {
+            return JobReply::Refused(refusal);
+        }
+        let (now, expires) = (self.now, self.now + ttl.min(TTL_MS_MAX));
+        let number = known.unwrap_or_else(|| {
+            self.jobs.insert(Job {
+                tenant,
+                id,
+                created: now,
+                expires,
+                total: [0; 3],
+                used: [0; 3],
+                held: [0; 3],
+                open: 0,
+                is_over: false,
+                mark: [0; 3],
+                is_held: true,
+                places: BTreeSet::new(),
+            })
+        });
+        let Some(job) = self.jobs.jobs.get_mut(&number) else {
+            return JobReply::Refused(told(Reason::JobUnknown));
+        };
+        let rest = job.rest();
+        self.jobs.ends.remove(&(job.expires, number));
+        self.jobs.ends.insert((expires, number));
+        (job.total, job.expires, job.is_over) = (total, expires, false);
+        let after = job.rest();
+        self.rehold(tenant, &rest, &after);
+        self.write_job(number);
+        self.shown(number)
+    }
+
+    /// The first budget that does not take `more`, all of it at once.
+    fn refuses_job(&mut self, tenant: usize, more: &Three) -> Option<Refusal> {
+        for payer in holders(tenant) {
+            let now = self.now;
+            self.scope_mut(payer).refill(now);
+            let Some(Block { kind, until }) = self.scope(payer).shut_for(more, now) else {
+                continue;
+            };
+            let (reason, span) = match (until, payer) {
+                (Until::Never, _) => (Reason::TooLarge, None),
+                (Until::DayEnd(span), ScopeId::Deployment) => {
+                    (Reason::DeploymentBudgetSpent, Some(span))
+                }
+                (Until::DayEnd(span), _) => (Reason::BudgetSpent, Some(span)),
+                (_, ScopeId::Deployment) => (Reason::DeploymentBudgetSpent, self.frees_in(None)),
+                (_, _) => (Reason::BudgetSpent, self.frees_in(Some(tenant))),
+            };
+            return Some(self.refusal(payer, kind, reason, span));
+        }
+        None
+    }
+
+    /// The span until what others hold may go back: the first job's end, or a
+    /// request's usual time.
+    fn frees_in(&self, tenant: Option<usize>) -> Option<Millis> {
+        let of = |job: &&Job| tenant.is_none_or(|tenant| job.tenant == tenant);
+        let ends = self.jobs.jobs.values().filter(of).map(|job| job.expires);
+        Some(ends.min().map_or(HELD_MS, |at| at.saturating_sub(self.now).max(1)))
+    }
+
+    /// The scopes hold `after` for a job in place of `before`.
+    fn rehold(&mut self, tenant: usize, before: &Three, after: &Three) {
+        if before == after {
+            return;
+        }
+        let now = self.now;
+        for payer in holders(tenant) {
+            let scope = self.scope_mut(payer);
+            scope.refill(now);
+            scope.day.settle(before, &[0; 3]);
+            scope.day.reserve(after);
+            self.step.scopes.insert(payer);
+        }
+        self.wake_tenant(tenant);
+    }
+
+    /// Which job a request draws on, or why it may not.
+    pub(crate) fn job_of(&self, tenant: usize, admit: &Admit) -> Result<Option<Number>, Reason> {
+        let Some(id) = &admit.job else { return Ok(None) };
+        if let Some(number) = self.waiting_ids.get(&admit.ticket) {
+            return Ok(self.waiting.get(number).and_then(|waiter| waiter.need.job));
+        }
+        match self.jobs.live(tenant, id) {
+            Some(number) => Ok(Some(number)),
+            // What runs is accounted for in any case.
+            None if admit.running.is_some() => Ok(None),
+            None => Err(Reason::JobUnknown),
+        }
+    }
+
+    /// A request does not fit what its job has left. A retry helps where other
+    /// requests of the job hold it.
+    pub(crate) fn beyond_job(
+        &self,
+        number: Number,
+        need: &Three,
+        usual: Millis,
+    ) -> Option<Refusal> {
+        let job = self.jobs.jobs.get(&number)?;
+        let (left, rest) = (job.left(), job.rest());
+        let kind = (0..3).find(|kind| need[*kind] > left[*kind])?;
+        let fits_later = (0..3).all(|kind| need[kind] <= rest[kind]);
+        let limit = LimitView {
+            scope: "job".to_owned(),
+            kind: ["requests", "tokens", "microusd"][kind].to_owned(),
+            level: signed(left[kind]),
+            capacity: job.total[kind],
+            per_s: 0,
+            per_minute: 0,
+            resets_ms: job.expires.saturating_sub(self.now),
+        };
+        let retry_after_ms = fits_later.then_some(usual.max(1_000));
+        Some(Refusal { reason: Reason::JobSpent, retry_after_ms, limit: Some(limit) })
+    }
+
+    /// A request of a job waits or runs: it holds its worst case.
+    pub(crate) fn draw(&mut self, number: Option<Number>, need: &Three) {
+        let Some(number) = number else { return };
+        let Some(job) = self.jobs.jobs.get_mut(&number) else { return };
+        job.open += 1;
+        add(&mut job.held, need);
+        let mut sum = job.used;
+        add(&mut sum, &job.held);
+        if (0..3).any(|kind| sum[kind] > job.mark[kind]) {
+            self.write_job(number);
+        }
+    }
+
+    /// It does so no more.
+    pub(crate) fn undraw(&mut self, number: Option<Number>, need: &Three) {
+        self.end_draw(number, need, &[0; 3]);
+    }
+
+    /// A ticket of a job ends, and `used` takes the place of what it held.
+    pub(crate) fn close_draw(&mut self, ticket: &Ticket, used: &Three) {
+        let held = match ticket.hold {
+            Hold::Covered => [0; 3],
+            _ => ticket.need.day(),
+        };
+        self.end_draw(ticket.need.job, &held, used);
+    }
+
+    fn end_draw(&mut self, number: Option<Number>, held: &Three, used: &Three) {
+        let Some(number) = number else { return };
+        let Some(job) = self.jobs.jobs.get_mut(&number) else { return };
+        debug_assert!(job.open > 0, "more requests of a job ended than began");
+        job.open = job.open.saturating_sub(1);
+        job.held = less(&job.held, held);
+        let before = job.rest();
+        add(&mut job.used, used);
+        if job.is_over {
+            job.total = job.used;
+            add(&mut job.total, &job.held);
+        }
+        let (tenant, after, is_done) = (job.tenant, job.rest(), job.is_over && job.open == 0);
+        let mut sum = job.used;
+        add(&mut sum, &job.held);
+        let is_beyond = !job.is_over && (0..3).any(|kind| sum[kind] > job.mark[kind]);
+        self.rehold(tenant, &before, &after);
+        if is_beyond {
+            self.write_job(number);
+        }
+        if is_done {
+            self.jobs.forget(number);
+        }
+    }
+
+    /// A running request's job after a restart: its row counts it as used.
+    pub(crate) fn cover_draw(&mut self, number: Option<Number>) {
+        if let Some(job) = number.and_then(|number| self.jobs.jobs.get_mut(&number)) {
+            job.open += 1;
+        }
+    }
+
+    /// The place of the job's request that could not wait, for its next one.
+    pub(crate) fn place_of(&mut self, number: Number) -> Option<Millis> {
+        self.jobs.jobs.get_mut(&number)?.places.pop_first()
+    }
+
+    /// A request's patience ran out: its place is kept for the job's next one.
+    pub(crate) fn keep_place(&mut self, number: Option<Number>, asked: Millis) {
+        if let Some(job) = number.and_then(|number| self.jobs.jobs.get_mut(&number))
+            && job.places.len() < PLACES_MAX
+        {
+            job.places.insert(asked);
+        }
+    }
+
+    /// What is left goes back; what its open requests hold stays held for them.
+    fn release_job(&mut self, number: Number) {
+        let Some(job) = self.jobs.jobs.get_mut(&number) else { return };
+        let before = job.rest();
+        job.total = job.used;
+        add(&mut job.total, &job.held);
+        job.is_over = true;
+        self.jobs.ends.remove(&(job.expires, number));
+        let (tenant, after, is_done) = (job.tenant, job.rest(), job.open == 0);
+        self.rehold(tenant, &before, &after);
+        self.write_job(number);
+        if is_done {
+            self.jobs.forget(number);
+        }
+    }
+
+    /// A tenant is removed, and its jobs with it.
+    pub(crate) fn release_jobs_of(&mut self, tenant: usize) {
+        let mut numbers = Vec::new();
+        let of = |(number, job): (&Number, &Job)| {
+            (job.tenant == tenant && !job.is_over).then_some(*number)
+        };
+        numbers.extend(self.jobs.jobs.iter().filter_map(of));
+        if numbers.is_empty() {
+            return;
+        }
+        if !self.tenants[tenant].configured {
+            self.configure(tenant);
+        }
+        numbers.into_iter().for_each(|number| self.release_job(number));
+    }
+
+    /// Jobs that nobody renewed.
+    pub(crate) fn expire_jobs(&mut self) {
+        while let Some(&(at, number)) = self.jobs.ends.first() {
+            if at > self.now {
+                return;
+            }
+            let tenant = self.jobs.jobs.get(&number).map(|job| job.tenant);
+            if let Some(tenant) = tenant.filter(|tenant| !self.tenants[*tenant].configured) {
+                // Its budget has not met it since the start.
+                self.configure(tenant);
+            }
+            self.release_job(number);
+        }
+    }
+
+    /// The row of a job; none once it is over: what its open requests hold is
+    /// counted as spent by a restart, as of any request.
+    fn write_job(&mut self, number: Number) {
+        let Some(job) = self.jobs.jobs.get_mut(&number) else { return };
+        job.mark = job.used;
+        add(&mut job.mark, &job.held);
+        let Job { created, expires, total, mark, .. } = *job;
+        let saved = Saved { created, expires, total, mark };
+        let key = [TABLE, &self.tenants[job.tenant].name, &job.id].join("/");
+        let row = if job.is_over { None } else { serde_json::to_string(&saved).ok() };
+        self.write(key, row);
+    }
+
+    /// Quiet: rows say exactly what is used, so that a restart costs nothing.
+    pub(crate) fn tighten_jobs(&mut self) {
+        let mut loose = Vec::new();
+        loose.extend(self.jobs.jobs.iter().filter_map(|(number, job)| {
+            let mut sum = job.used;
+            add(&mut sum, &job.held);
+            (!job.is_over && sum != job.mark).then_some(*number)
+        }));
+        for number in loose {
+            self.write_job(number);
+        }
+    }
+
+    /// A stored job: its mark counts as used. What it has left was counted as
+    /// spent by the scopes' ceilings, and is held again.
+    pub(crate) fn restore_job(&mut self, name: &str, row: &str) {
+        let Some((tenant, id)) = name.split_once('/') else { return };
+        let Ok(Saved { created, expires, total, mark }) = json::from_str(row) else { return };
+        let tenant = self.tenant(tenant);
+        let number = self.jobs.insert(Job {
+            tenant,
+            id: id.to_owned(),
+            created,
+            expires,
+            total,
+            used: mark,
+            held: [0; 3],
+            open: 0,
+            is_over: false,
+            mark,
+            is_held: false,
+            places: BTreeSet::new(),
+        });
+        let rest = self.jobs.jobs.get(&number).map(Job::rest).unwrap_or_default();
+        self.deployment.day.hold_again(&rest);
+    }
+
+    /// The deployment's own row came after those of jobs.
+    pub(crate) fn hold_restored_by_deployment(&mut self) {
+        for job in self.jobs.jobs.values() {
+            self.deployment.day.hold_again(&job.rest());
+        }
+    }
+
+    /// A tenant's row was met after a start.
+    pub(crate) fn hold_restored(&mut self, tenant: usize) {
+        let scope = &mut self.tenants[tenant].scope;
+        let of = |job: &&mut Job| job.tenant == tenant && !job.is_held;
+        for job in self.jobs.jobs.values_mut().filter(of) {
+            job.is_held = true;
+            scope.day.hold_again(&job.rest());
+        }
+    }
+}
+
+/// A held budget is worth another try after this where no job holds it: requests
+/// that run give back what they do not use.
+const HELD_MS: Millis = 15_000;
+
+fn told(reason: Reason) -> Refusal {
+    Refusal { reason, retry_after_ms: None, limit: None }
+}
