@@ -6,6 +6,7 @@
 // crates/limits/src/message.rs).
 import { DurableObject } from "cloudflare:workers";
 import { GateCore, epoch, trapped } from "./core.mjs";
+import { tellZones } from "./zones.mjs";
 
 /** What is due later than this waits for the alarm: a timer keeps the object from sleeping. */
 const ALARM_MS = 10_000;
@@ -60,12 +61,19 @@ export class Gate extends DurableObject {
   }
 
   admin(text) {
-    return this.step((core, now) => core.admin(text, now));
+    return this.step((core, now) => {
+      const reply = core.admin(text, now);
+      tellZones(core, now);
+      return reply;
+    });
   }
 
   alarm() {
     this.alarmAt = 0;
-    this.step((core, now) => core.wake(now));
+    this.step((core, now) => {
+      tellZones(core, now);
+      core.wake(now);
+    });
   }
 
   /** One step of the core, and its effects. */
@@ -75,6 +83,7 @@ export class Gate extends DurableObject {
       if (this.core === undefined || this.coreEpoch !== epoch()) {
         this.core = new GateCore(this.ctx, this.env, now);
         this.coreEpoch = epoch();
+        tellZones(this.core, now);
       }
       const reply = act(this.core, now);
       this.effects(now);
@@ -92,6 +101,7 @@ export class Gate extends DurableObject {
     for (let ticket; (ticket = core.answered_ticket()) !== undefined; ) {
       this.unpark(ticket, core.answered_reply());
     }
+    for (let line; (line = core.log_line()) !== undefined; ) console.log(line);
     const wakeAt = core.wake_at();
     if (wakeAt === undefined) return;
     if (wakeAt < now + ALARM_MS) {

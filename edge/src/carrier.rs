@@ -331,8 +331,9 @@ fn begin(isolate: &mut Isolate, head: Head, now: Millis) -> Box<dyn Journey> {
     let endpoint = parse::endpoint(&head.method, &head.path, &head.query).or_else(|| {
         let passes =
             isolate.settings().is_some_and(|settings| settings.target("").account.pass_through);
-        let ours =
-            matches!(head.path.as_str(), "/v1/limits" | "/v1/visitors") || parse::is_jobs(&head.path) || head.method == "OPTIONS";
+        let ours = matches!(head.path.as_str(), "/v1/limits" | "/v1/visitors")
+            || parse::is_jobs(&head.path)
+            || head.method == "OPTIONS";
         if passes && !ours { parse::passed_through(&head.path, &head.query).map(Ok) } else { None }
     });
     if head.method == "OPTIONS" {

@@ -36,6 +36,7 @@ export const VERSION = "2026-10-21";
  * @property {Record<string, string>} [env]
  * @property {string} [state]
  * @property {string} [bundle]
+ * @property {(line: string) => void} [log] hears what workerd prints
  */
 
 /** An emulator that answers at once and refuses nothing. */
@@ -65,7 +66,7 @@ export async function open(options = {}) {
       config: { vars: { TOLLGATE_ACCOUNTS: { anthropic: account }, ...options.vars } },
       tenants: first && options.tenants !== null ? { tenants: options.tenants ?? { acme: {}, globex: {} } } : undefined,
       env: { ...secrets, ...options.env },
-      log: process.env.TOLLGATE_LOG ? (line) => console.error(line) : undefined,
+      log: options.log ?? (process.env.TOLLGATE_LOG ? (line) => console.error(line) : undefined),
     });
   let gateway = await start(true, 0).catch(async (error) => {
     await upstream.stop();

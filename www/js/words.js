@@ -9,6 +9,12 @@ const KINDS = {
   requests_day: "requests today",
   tokens_day: "tokens today",
   microusd_day: "dollars today",
+  requests_week: "requests this week",
+  tokens_week: "tokens this week",
+  microusd_week: "dollars this week",
+  requests_month: "requests this month",
+  tokens_month: "tokens this month",
+  microusd_month: "dollars this month",
 };
 /** @type {Record<string, string>} */
 const SCOPES = { tenant: "Tenant", user: "End user", visitor: "Visitor", deployment: "Deployment", account: "Provider account" };
@@ -42,5 +48,5 @@ export function named(scope, kind) {
  * @param {number} value
  */
 export function amount(kind, value) {
-  return kind === "microusd_day" ? `$${(value / 1e6).toFixed(2)}` : number(value);
+  return kind.startsWith("microusd_") ? `$${(value / 1e6).toFixed(2)}` : number(value);
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use limits::policy::Tenants;
+use limits::policy::{Budget, PolicyError, Tenants};
 use settings::Finding;
 
 use crate::report::Report;
@@ -25,7 +25,8 @@ pub(crate) fn read(file: &Path) -> Result<Tenants, Report> {
                 Report { findings: vec![finding], notes: Vec::new() }
             })
         })?;
-    let errors = tenants.validate();
+    let mut errors = tenants.validate();
+    errors.extend(unknown_zones(tenants.budgets()));
     if errors.is_empty() {
         return Ok(tenants);
     }
@@ -34,4 +35,18 @@ pub(crate) fn read(file: &Path) -> Result<Tenants, Report> {
     };
     let findings = errors.iter().map(|error| finding(&error.path, &error.remedy)).collect();
     Err(Report { findings, notes: Vec::new() })
+}
+
+/// Budgets whose time zone does not exist: the gate asks its runtime, this the IANA
+/// database of 2026.
+pub(crate) fn unknown_zones<'a>(
+    budgets: impl Iterator<Item = (String, &'a Budget)>,
+) -> Vec<PolicyError> {
+    let unknown = |zone: &&String| jiff::tz::TimeZone::get(zone).is_err();
+    let error = |(path, budget): (String, &Budget)| {
+        let zone = budget.zone.as_ref().filter(unknown)?;
+        let remedy = format!("there is no time zone {zone}: an IANA name, e.g. \"Europe/Berlin\"");
+        Some(PolicyError { path: format!("{path}.zone"), remedy })
+    };
+    budgets.filter_map(error).collect()
 }

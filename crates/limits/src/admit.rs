@@ -143,6 +143,8 @@ impl Gate {
             output_max: admit.max_tokens,
             microusd_max: admit.microusd_max,
             job: None,
+            lists: self.known.lists_of(&admit.model),
+            is_background: admit.priority == Priority::Background,
         }
     }
 
@@ -247,7 +249,7 @@ impl Gate {
             }),
             Obstacle::Scope(payer, block) => match block.until {
                 Until::Never => Some(self.refusal(payer, block.kind, Reason::TooLarge, None)),
-                Until::DayEnd(span) => {
+                Until::Opens(span) => {
                     let reason = match payer {
                         ScopeId::Deployment => Reason::DeploymentBudgetSpent,
                         _ => Reason::BudgetSpent,
@@ -415,5 +417,7 @@ pub(crate) fn withheld(scope: &str, kind: &str, resets_ms: Millis) -> LimitView 
         per_s: 0,
         per_minute: 0,
         resets_ms,
+        held: 0,
+        models: Vec::new(),
     }
 }

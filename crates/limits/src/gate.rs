@@ -7,18 +7,21 @@
 //! in `admit`, how it ends in `settle`, what operators do in `manage`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::admin::{AdminInput, AdminReply, Key};
+use crate::budgets::{Known, Reached};
 use crate::jobs::{JobInput, JobReply, Jobs};
 use crate::lend::Wish;
 use crate::lengths::Lengths;
 use crate::message::{Call, Decision, Event, Millis, Pool, Reply, TicketId, VERSION, View};
 use crate::mirror::Mirror;
-use crate::policy::Tenant;
+use crate::policy::{RateLimits, Tenant};
 use crate::queue::Queue;
 use crate::scope::Scope;
 use crate::settings::{AccountSettings, GateSettings};
 use crate::ticket::{Map, Over, Tickets, Waiter};
+use crate::window::Zone;
 
 /// Pools remembered. A dozen model classes, two speeds, some accounts: far
 /// below; beyond, an idle one is forgotten.
@@ -80,6 +83,9 @@ pub struct Output {
     pub writes: Vec<Write>,
     /// When to send [`Input::Wake`]; replaces the time told before.
     pub wake_at: Option<Millis>,
+    /// Budgets of which a part was used that their owners want to hear of, by
+    /// scope: `deployment`, `tenant/NAME`, `publishable/NAME`, `user/TENANT/ID`.
+    pub reached: Vec<(String, Reached)>,
 }
 
 /// The answer to one input.
@@ -117,6 +123,7 @@ pub struct Gate {
     /// Grows with every change of a tenant or key.
     pub(crate) version: u64,
     pub(crate) deployment: Scope,
+    pub(crate) known: Known,
     pub(crate) tenants: Vec<TenantState>,
     pub(crate) tenant_index: Map<String, usize>,
     pub(crate) users: Vec<UserState>,
@@ -160,6 +167,7 @@ pub(crate) struct Step {
     pub(crate) pools: Vec<usize>,
     /// Pools whose levels changed.
     pub(crate) touched: Vec<usize>,
+    pub(crate) reached: Vec<(String, Reached)>,
 }
 
 /// One payer.
@@ -221,13 +229,16 @@ impl Gate {
     /// before the first [`Gate::handle`].
     pub fn new(settings: GateSettings, now: Millis) -> Self {
         let mut deployment = Scope::new(None, now);
-        deployment.day.set_limits(settings.budget.limits());
+        let mut known = Known::default();
+        known.learn(&settings.budgets);
+        deployment.configure(&RateLimits::default(), &settings.budgets, None, &known, now);
         Self {
             settings,
             now,
             started: now,
             version: 0,
             deployment,
+            known,
             tenants: Vec::new(),
             tenant_index: Map::default(),
             users: Vec::new(),
@@ -284,8 +295,8 @@ impl Gate {
         self.serve();
         self.flush();
         let wake_at = self.wake_at();
-        let Step { answers, writes, .. } = std::mem::take(&mut self.step);
-        Output { reply, answers, writes, wake_at }
+        let Step { answers, writes, reached, .. } = std::mem::take(&mut self.step);
+        Output { reply, answers, writes, wake_at, reached }
     }
 
     /// A call's events, then its admit. None: parked.
@@ -339,6 +350,34 @@ impl Gate {
         if self.now >= self.active_at + QUIET_MS {
             self.tighten();
         }
+    }
+
+    /// Time zones of budgets whose offsets are not known for `ms` more: the shell
+    /// tells them by [`Gate::set_zone`], after the rows and again when time passes.
+    pub fn zones_wanted(&self, ms: Millis) -> Vec<String> {
+        let until = self.now.saturating_add(ms);
+        let policies = self.tenants.iter().filter_map(|state| state.policy.as_ref());
+        let budgets = policies.flat_map(Tenant::all_budgets).map(|(_, budget)| budget);
+        let zones = budgets.chain(&self.settings.budgets).filter_map(|budget| budget.zone.clone());
+        let mut wanted = BTreeSet::new();
+        wanted.extend(zones.filter(|zone| {
+            zone != "UTC" && self.known.zones.get(zone).is_none_or(|(_, end)| *end < until)
+        }));
+        wanted.into_iter().collect()
+    }
+
+    /// The offsets of a time zone, known until `until`.
+    pub fn set_zone(&mut self, name: &str, zone: Zone, until: Millis) {
+        let zone = Arc::new(zone);
+        self.known.zones.insert(name.to_owned(), (zone.clone(), until));
+        let now = self.now;
+        let tell = |scope: &mut Scope| scope.budgets.rezone(name, &zone, now);
+        tell(&mut self.deployment);
+        for state in &mut self.tenants {
+            tell(&mut state.scope);
+            tell(&mut state.public);
+        }
+        self.users.iter_mut().for_each(|user| tell(&mut user.scope));
     }
 
     pub(crate) fn scope_mut(&mut self, id: ScopeId) -> &mut Scope {

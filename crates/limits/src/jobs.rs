@@ -13,11 +13,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::admin::Amounts;
-use crate::day::{Three, add, less, signed};
+use crate::budgets::{Lists, Three, add, less, signed};
 use crate::gate::{Gate, ScopeId};
 use crate::message::{Admit, LimitView, Millis, Reason, Refusal};
 use crate::policy::is_name;
-use crate::scope::{Block, Until};
+use crate::scope::{Block, Need, Until};
 use crate::ticket::{Hold, Map, Ticket};
 
 /// Jobs that one tenant may hold at once, about 300 bytes each.
@@ -184,6 +184,9 @@ impl Jobs {
     }
 }
 
+/// A job may ask any model: it holds of every list's budget.
+const EVERY_MODEL: Need = Need { lists: Lists::MAX, ..Need::NONE };
+
 /// Whose budgets hold a job.
 fn holders(tenant: usize) -> [ScopeId; 2] {
     [ScopeId::Deployment, ScopeId::Tenant(tenant)]
@@ -296,15 +299,16 @@ impl Gate {
         for payer in holders(tenant) {
             let now = self.now;
             self.scope_mut(payer).refill(now);
-            let Some(Block { kind, until }) = self.scope(payer).shut_for(more, now) else {
+            let Some(Block { kind, until }) = self.scope(payer).shut_for(more, &EVERY_MODEL, now)
+            else {
                 continue;
             };
             let (reason, span) = match (until, payer) {
                 (Until::Never, _) => (Reason::TooLarge, None),
-                (Until::DayEnd(span), ScopeId::Deployment) => {
+                (Until::Opens(span), ScopeId::Deployment) => {
                     (Reason::DeploymentBudgetSpent, Some(span))
                 }
-                (Until::DayEnd(span), _) => (Reason::BudgetSpent, Some(span)),
+                (Until::Opens(span), _) => (Reason::BudgetSpent, Some(span)),
                 (_, ScopeId::Deployment) => (Reason::DeploymentBudgetSpent, self.frees_in(None)),
                 (_, _) => (Reason::BudgetSpent, self.frees_in(Some(tenant))),
             };
@@ -330,8 +334,8 @@ impl Gate {
         for payer in holders(tenant) {
             let scope = self.scope_mut(payer);
             scope.refill(now);
-            scope.day.settle(before, &[0; 3]);
-            scope.day.reserve(after);
+            scope.budgets.settle(before, &[0; 3], EVERY_MODEL.lists);
+            scope.budgets.reserve(after, EVERY_MODEL.lists);
             self.step.scopes.insert(payer);
         }
         self.wake_tenant(tenant);
@@ -370,6 +374,8 @@ impl Gate {
             capacity: job.total[kind],
             per_s: 0,
             per_minute: 0,
+            held: 0,
+            models: Vec::new(),
             resets_ms: job.expires.saturating_sub(self.now),
         };
         let retry_after_ms = fits_later.then_some(usual.max(1_000));
@@ -543,13 +549,13 @@ impl Gate {
             places: BTreeSet::new(),
         });
         let rest = self.jobs.jobs.get(&number).map(Job::rest).unwrap_or_default();
-        self.deployment.day.hold_again(&rest);
+        self.deployment.budgets.hold_again(&rest, EVERY_MODEL.lists);
     }
 
     /// The deployment's own row came after those of jobs.
     pub(crate) fn hold_restored_by_deployment(&mut self) {
         for job in self.jobs.jobs.values() {
-            self.deployment.day.hold_again(&job.rest());
+            self.deployment.budgets.hold_again(&job.rest(), EVERY_MODEL.lists);
         }
     }
 
@@ -559,7 +565,7 @@ impl Gate {
         let of = |job: &&mut Job| job.tenant == tenant && !job.is_held;
         for job in self.jobs.jobs.values_mut().filter(of) {
             job.is_held = true;
-            scope.day.hold_again(&job.rest());
+            scope.budgets.hold_again(&job.rest(), EVERY_MODEL.lists);
         }
     }
 }

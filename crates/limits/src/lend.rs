@@ -6,7 +6,7 @@
 //! The isolate's half is [`crate::borrow`].
 
 use crate::bucket::Bucket;
-use crate::day::{Three, signed};
+use crate::budgets::{Three, signed};
 use crate::gate::Gate;
 use crate::message::{Admit, Lease, MicroUsd, Millis, TicketId, Tokens, Used, lent_ticket};
 use crate::mirror::Mirror;
@@ -98,7 +98,8 @@ impl Gate {
             ..like.need
         };
         let like = Ticket { need, hold: Hold::Lent, observed: false, ..like.clone() };
-        let scopes = self.payers(tenant, None).map(|payer| self.scope(payer).lendable(&need));
+        let scopes =
+            self.payers(tenant, None).map(|payer| self.scope(payer).lendable(&need, self.now));
         let most = scopes.min()?.min(self.pools[pool].mirror.lendable(&need, self.now));
         let tickets = tickets.min(u32::try_from(most).unwrap_or(MOST));
         if tickets < FEWEST {

@@ -10,7 +10,7 @@ pub mod admin;
 mod admit;
 pub mod borrow;
 mod bucket;
-mod day;
+mod budgets;
 mod demand;
 mod gate;
 mod history;
@@ -33,5 +33,8 @@ mod usd;
 mod users;
 mod view;
 mod wait;
+mod window;
 
+pub use budgets::Reached;
 pub use gate::{Answer, Gate, Input, Output, Write};
+pub use window::Zone;

@@ -238,8 +238,8 @@ impl Gate {
         }
         let now = self.now;
         let spend = |scope: &mut Scope| {
-            scope.day.roll(now);
-            let [spent, reserved, ceiling] = scope.day.amounts();
+            scope.budgets.roll(now);
+            let [spent, reserved, ceiling] = scope.budgets.amounts();
             Spend { spent, reserved, ceiling, open: scope.held() }
         };
         let mut scopes = BTreeMap::new();

@@ -173,6 +173,10 @@ impl<'a> EndUser<'a> {
     }
 }
 
+fn is_none_held(amount: &u64) -> bool {
+    *amount == 0
+}
+
 fn is_zero(number: &u32) -> bool {
     *number == 0
 }
@@ -395,8 +399,8 @@ pub struct LimitView {
     /// `account`, `tenant`, `user`, `visitor`, `publishable` (all visitors
     /// together), `deployment`, `job`.
     pub scope: String,
-    /// `requests`, `input_tokens`, `output_tokens`, `concurrent`, `tokens_day`,
-    /// `microusd_day`, `requests_day`.
+    /// `requests`, `input_tokens`, `output_tokens`, `concurrent`; of budgets
+    /// `requests_…`, `tokens_…`, `microusd_…` with `day`, `week` or `month`.
     pub kind: String,
     /// What is left.
     pub level: i64,
@@ -411,6 +415,13 @@ pub struct LimitView {
     pub per_minute: u64,
     /// The span until it is full again, or its window ends.
     pub resets_ms: Millis,
+    /// What open requests hold of a budget beside what is spent: it may come back
+    /// when they settle.
+    #[serde(default, skip_serializing_if = "is_none_held")]
+    pub held: u64,
+    /// The models that a budget counts; empty: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<String>,
 }
 
 /// What an isolate keeps of a tenant for at most 10 s.

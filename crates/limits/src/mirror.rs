@@ -12,7 +12,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::bucket::Bucket;
-use crate::day::{Three, signed};
+use crate::budgets::{Three, signed};
 use crate::demand::Demand;
 use crate::history::History;
 use crate::message::{Millis, Tokens};

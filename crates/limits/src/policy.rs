@@ -6,7 +6,7 @@
 
 mod publishable;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,8 @@ pub use publishable::{Publishable, SYSTEM_BYTES_MAX, origin_ok};
 pub const TENANTS_MAX: usize = 10_000;
 /// Entries in one tenant's lists: models, budgets, origins.
 pub const LIST_MAX: usize = 100;
+/// Different lists of models in the budgets of one deployment: a bit each.
+pub const LISTS_MAX: usize = 64;
 /// The largest rate limit: far above any provider's, and small enough for the
 /// bucket's 64-bit arithmetic.
 pub const RATE_MAX: u64 = 1_000_000_000_000;
@@ -119,12 +121,16 @@ pub struct RateLimits {
 pub struct Budget {
     /// The window's length.
     pub window: Window,
-    /// When the window starts. Not enforced yet: refused.
+    /// When it starts: of a week the weekday (absent: Monday), of a month `rolling`
+    /// (today and the 29 days before; absent: the first).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub starts: Option<String>,
-    /// The window's time zone: only `UTC` yet.
+    pub starts: Option<Starts>,
+    /// The time zone of its midnights, by its IANA name; absent: UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
+    /// Model ids, or prefixes ending in `*`, that it counts; empty: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<String>,
     /// Input and output tokens, cache reads included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<u64>,
@@ -134,10 +140,10 @@ pub struct Budget {
     /// Requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests: Option<u64>,
-    /// How the budget opens over its window: only `off` (all at once) yet.
+    /// How the budget opens over its window; absent: all at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pace: Option<Pace>,
-    /// Whether it refuses. Only `true` yet: alerts are not built.
+    /// Whether it refuses; else it only tells that it was reached.
     #[serde(default = "yes")]
     pub hard: bool,
 }
@@ -146,23 +152,47 @@ pub struct Budget {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Window {
-    /// A day, UTC.
+    /// From midnight to midnight.
     Day,
-    /// A week.
+    /// Seven days.
     Week,
     /// A month.
     Month,
 }
 
-/// How a budget opens over its window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// When a window starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Starts {
+    /// A week's first day.
+    #[default]
+    Monday,
+    /// A week's first day.
+    Tuesday,
+    /// A week's first day.
+    Wednesday,
+    /// A week's first day.
+    Thursday,
+    /// A week's first day.
+    Friday,
+    /// A week's first day.
+    Saturday,
+    /// A week's first day.
+    Sunday,
+    /// A month that moves along by days.
+    Rolling,
+}
+
+/// How a budget opens over its window. What was not used stays open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Pace {
     /// All at once.
+    #[default]
     Off,
-    /// Evenly.
+    /// In equal shares: a week or a month by days, a day by hours.
     Even,
-    /// Evenly over working days.
+    /// In equal shares from Monday to Friday.
     Workdays,
 }
 
@@ -208,6 +238,14 @@ impl Tenants {
                 errors.add(&path, "a name has 1 to 64 of the characters A-Z a-z 0-9 _ . -");
             }
             tenant.check(&path, &mut errors);
+        }
+        let lists: BTreeSet<&[String]> =
+            self.budgets().map(|(_, budget)| &*budget.models).collect();
+        if lists.len() > LISTS_MAX {
+            errors.add(
+                "tenants",
+                format!("at most {LISTS_MAX} different lists of models in budgets"),
+            );
         }
         errors.0
     }
@@ -291,35 +329,33 @@ fn check_budgets(budgets: &[Budget], path: &str, errors: &mut Errors) {
     }
     for (i, budget) in budgets.iter().enumerate() {
         let path = format!("{path}[{i}]");
-        if budget.window != Window::Day {
-            errors.add(
-                &format!("{path}.window"),
-                "only day windows are enforced by this version: write \"day\"",
-            );
+        let mut refuse = |field: &str, remedy: &str| errors.add(&format!("{path}{field}"), remedy);
+        match (budget.window, budget.starts) {
+            (_, None) => {}
+            (Window::Day, _) => refuse(".starts", "a day starts at midnight: remove it"),
+            (Window::Week, Some(Starts::Rolling)) => {
+                refuse(".starts", "a week starts on a weekday: write \"monday\" or another")
+            }
+            (Window::Month, Some(starts)) if starts != Starts::Rolling => refuse(
+                ".starts",
+                "a month starts on its first day: remove it, or write \"rolling\"",
+            ),
+            _ => {}
         }
-        if budget.starts.is_some() {
-            errors.add(
-                &format!("{path}.starts"),
-                "a day starts at 00:00 UTC in this version: remove it",
-            );
+        match (budget.pace, budget.window) {
+            (Some(Pace::Workdays), Window::Day) => {
+                refuse(".pace", "workdays pace a week or a month: write \"even\" or \"off\"")
+            }
+            (Some(Pace::Even | Pace::Workdays), _) if budget.starts == Some(Starts::Rolling) => {
+                refuse(".pace", "a month that moves along opens day by day already: remove it")
+            }
+            _ => {}
         }
-        if budget.zone.as_deref().is_some_and(|zone| zone != "UTC") {
-            errors.add(
-                &format!("{path}.zone"),
-                "only UTC is enforced by this version: write \"UTC\" or remove it",
-            );
-        }
-        if budget.pace.is_some_and(|pace| pace != Pace::Off) {
-            errors.add(
-                &format!("{path}.pace"),
-                "pacing is not enforced by this version: write \"off\" or remove it",
-            );
-        }
-        if !budget.hard {
-            errors.add(&format!("{path}.hard"), "soft budgets need alerts, which this version does not send: write true or remove it");
+        if budget.zone.as_deref().is_some_and(|zone| !is_zone_name(zone)) {
+            refuse(".zone", "a time zone's IANA name, e.g. \"Europe/Berlin\"");
         }
         if budget.tokens.is_none() && budget.usd.is_none() && budget.requests.is_none() {
-            errors.add(&path, "names no amount: give tokens, usd or requests");
+            refuse("", "names no amount: give tokens, usd or requests");
         }
         let zero =
             budget.tokens == Some(0) || budget.usd == Some(Usd(0)) || budget.requests == Some(0);
@@ -327,8 +363,46 @@ fn check_budgets(budgets: &[Budget], path: &str, errors: &mut Errors) {
             || budget.tokens.is_some_and(|v| v > i64::MAX as u64 / 4)
             || budget.requests.is_some_and(|v| v > i64::MAX as u64 / 4)
         {
-            errors.add(&path, "an amount is at least 1 and below two quintillions; revoke the keys to close a tenant");
+            refuse(
+                "",
+                "an amount is at least 1 and below two quintillions; revoke the keys to close a tenant",
+            );
         }
+        check_models(&budget.models, &format!("{path}.models"), errors);
+    }
+}
+
+/// What a zone's name looks like; whether there is such a zone, the shell knows.
+fn is_zone_name(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'/' | b'-' | b'+'))
+}
+
+impl Tenants {
+    /// Every budget of the file, with its path.
+    pub fn budgets(&self) -> impl Iterator<Item = (String, &Budget)> {
+        self.tenants.iter().flat_map(|(name, tenant)| {
+            tenant
+                .all_budgets()
+                .map(move |(path, budget)| (format!("tenants.{name}.{path}"), budget))
+        })
+    }
+}
+
+impl Tenant {
+    /// Its budgets, its users' and its visitors', with their paths.
+    pub(crate) fn all_budgets(&self) -> impl Iterator<Item = (String, &Budget)> {
+        let visitor = self.publishable.as_ref().and_then(|of| of.visitor.as_ref());
+        let of_users = self.users.as_ref().map(|users| &users.budgets);
+        let lists = [
+            ("", Some(&self.budgets)),
+            ("users.", of_users),
+            ("publishable.visitor.", visitor.map(|visitor| &visitor.budgets)),
+        ];
+        lists.into_iter().flat_map(|(of, budgets)| {
+            let numbered = budgets.into_iter().flatten().enumerate();
+            numbered.map(move |(i, budget)| (format!("{of}budgets[{i}]"), budget))
+        })
     }
 }
 
@@ -397,9 +471,16 @@ mod tests {
             (r#"{"priority":{"default":"critical","highest":"normal"}}"#, "tenants.a.priority"),
             (r#"{"limits":{"rpm":0}}"#, "tenants.a.limits.rpm"),
             (r#"{"users":{"limits":{"concurrent":0}}}"#, "tenants.a.users.limits.concurrent"),
-            (r#"{"budgets":[{"window":"week","tokens":1}]}"#, "tenants.a.budgets[0].window"),
             (
-                r#"{"budgets":[{"window":"day","tokens":1},{"window":"day","tokens":1,"zone":"Europe/Berlin"}]}"#,
+                r#"{"budgets":[{"window":"week","tokens":1,"starts":"rolling"}]}"#,
+                "tenants.a.budgets[0].starts",
+            ),
+            (
+                r#"{"budgets":[{"window":"month","tokens":1,"starts":"sunday"}]}"#,
+                "tenants.a.budgets[0].starts",
+            ),
+            (
+                r#"{"budgets":[{"window":"day","tokens":1},{"window":"day","tokens":1,"zone":"Europe Berlin"}]}"#,
                 "tenants.a.budgets[1].zone",
             ),
             (
@@ -407,12 +488,16 @@ mod tests {
                 "tenants.a.budgets[0].starts",
             ),
             (
-                r#"{"budgets":[{"window":"day","tokens":1,"pace":"even"}]}"#,
+                r#"{"budgets":[{"window":"day","tokens":1,"pace":"workdays"}]}"#,
                 "tenants.a.budgets[0].pace",
             ),
             (
-                r#"{"budgets":[{"window":"day","tokens":1,"hard":false}]}"#,
-                "tenants.a.budgets[0].hard",
+                r#"{"budgets":[{"window":"month","starts":"rolling","tokens":1,"pace":"even"}]}"#,
+                "tenants.a.budgets[0].pace",
+            ),
+            (
+                r#"{"budgets":[{"window":"day","tokens":1,"models":["*x*"]}]}"#,
+                "tenants.a.budgets[0].models[0]",
             ),
             (r#"{"users":{"budgets":[{"window":"day"}]}}"#, "tenants.a.users.budgets[0]"),
             (r#"{"models":["*-mini*"]}"#, "tenants.a.models[0]"),
@@ -437,7 +522,8 @@ mod tests {
     #[test]
     fn a_sound_file_survives_export_and_apply() {
         let text = r#"{"tenants":{"acme":{"weight":3,"priority":{"default":"background","highest":"normal"},
-            "limits":{"rpm":100,"concurrent":5},"budgets":[{"window":"day","usd":"12.50","zone":"UTC","pace":"off"}],
+            "limits":{"rpm":100,"concurrent":5},"budgets":[{"window":"day","usd":"12.50","zone":"UTC","pace":"off"},
+            {"window":"week","starts":"sunday","zone":"Europe/Berlin","tokens":9,"pace":"workdays","hard":false,"models":["a*"]}],
             "users":{"limits":{"rpm":5},"budgets":[{"window":"day","requests":9}]},"models":["claude-*"],"cache":true,
             "publishable":{"origins":["https://a.example:8443","http://localhost:8787"],"models":["claude-haiku-*"],"max_tokens":1024,
             "betas":["a-2026-01-01"],"system":"Be kind.","visitor":{"limits":{"rpm":5},"budgets":[{"window":"day","tokens":9}]},"usd_day":"5.00"}}}}"#;

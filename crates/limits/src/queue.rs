@@ -8,7 +8,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::day::Three;
+use crate::budgets::Three;
 use crate::message::Millis;
 use crate::ticket::Map;
 

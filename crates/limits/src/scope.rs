@@ -1,17 +1,18 @@
 //! The limits of one payer: a tenant, one of its end users, or the deployment.
 //!
-//! Rate buckets, concurrency and the day's budget behind one check and one
+//! Rate buckets, concurrency and budgets behind one check and one
 //! take, so that admission over several scopes stays all or nothing.
 
 use serde::{Deserialize, Serialize};
 
 use crate::bucket::Bucket;
-use crate::day::{Day, Shut, Three, signed};
+use crate::budgets::{Budgets, Known, Left, Lists, SavedBook, Shut, Three, signed};
 use crate::lend;
 use crate::message::{LimitView, MicroUsd, Millis, Tokens};
 use crate::policy::{Budget, RateLimits};
 use crate::settings::Durability;
 use crate::ticket::Hold;
+use crate::window::DAY_MS;
 
 /// What a request needs of every limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,10 +29,25 @@ pub(crate) struct Need {
     pub(crate) microusd_max: MicroUsd,
     /// The job that it draws on: budgets hold that already.
     pub(crate) job: Option<crate::jobs::Number>,
+    /// The lists of models that its model is on.
+    pub(crate) lists: Lists,
+    /// Whether it finds paced budgets open part by part.
+    pub(crate) is_background: bool,
 }
 
 impl Need {
-    /// What a day's budget reserves: one request, input and `max_tokens`, money.
+    pub(crate) const NONE: Self = Self {
+        input: 0,
+        input_max: 0,
+        output: 0,
+        output_max: 0,
+        microusd_max: 0,
+        job: None,
+        lists: 0,
+        is_background: false,
+    };
+
+    /// What budgets reserve: one request, input and `max_tokens`, money.
     pub(crate) fn day(&self) -> Three {
         [1, self.input_max.saturating_add(self.output_max), self.microusd_max]
     }
@@ -45,16 +61,6 @@ impl Need {
     pub(crate) fn rates(&self) -> Three {
         [1, self.input, self.output]
     }
-}
-
-/// The tightest of several day's budgets: requests, tokens, money.
-pub(crate) fn tightest(budgets: &[Budget]) -> [Option<u64>; 3] {
-    let least = |amount: fn(&Budget) -> Option<u64>| budgets.iter().filter_map(amount).min();
-    [
-        least(|budget| budget.requests),
-        least(|budget| budget.tokens),
-        least(|budget| budget.usd.map(|usd| usd.0)),
-    ]
 }
 
 /// What of the expected output a running request still owes its buckets: the
@@ -79,8 +85,8 @@ pub(crate) enum Until {
     Refill(Millis),
     /// When a running request ends.
     Release,
-    /// When the day ends.
-    DayEnd(Millis),
+    /// After this span, when more of a budget opens.
+    Opens(Millis),
     /// Never: the request is larger than the limit.
     Never,
 }
@@ -88,7 +94,6 @@ pub(crate) enum Until {
 /// The names of the buckets' kinds.
 pub(crate) const CONCURRENT: &str = "concurrent";
 pub(crate) const RATES: [&str; 3] = ["requests", "input_tokens", "output_tokens"];
-const DAYS: [&str; 3] = ["requests_day", "tokens_day", "microusd_day"];
 
 /// One payer's limits.
 #[derive(Clone, Debug)]
@@ -101,23 +106,28 @@ pub(crate) struct Scope {
     concurrent: Option<u64>,
     /// Tickets that run; lent ones are not known to.
     pub(crate) open: u64,
-    pub(crate) day: Day,
+    pub(crate) budgets: Budgets,
 }
 
-/// The row of a scope: floors in bucket units, the day's ceiling.
+/// The row of a scope: floors in bucket units, the ceilings of its budgets.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Saved {
     at: Millis,
+    /// Which day (UTC) `ceiling` is of, since 1970.
     day: u64,
     ceiling: Three,
     floors: [Option<i64>; 3],
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    books: Vec<SavedBook>,
 }
 
 impl Saved {
-    /// True when the row no longer says anything: its day is over and its
-    /// buckets are full again.
+    /// True when the row no longer says anything: its windows are over
+    /// and its buckets full again.
     pub(crate) fn is_over(&self, now: Millis) -> bool {
-        self.day < now / crate::day::DAY_MS && now.saturating_sub(self.at) > 10 * 60_000
+        self.day < now / DAY_MS
+            && self.books.iter().all(|book| book.is_over(now))
+            && now.saturating_sub(self.at) > 10 * 60_000
     }
 }
 
@@ -130,17 +140,22 @@ impl Scope {
             lent: [0; 2],
             concurrent: None,
             open: 0,
-            day: Day::restored(saved.map(|saved| (saved.day, saved.ceiling)), now),
+            budgets: Budgets::restored(
+                saved.map(|saved| (saved.day, saved.ceiling)),
+                saved.map(|saved| saved.books.clone()).unwrap_or_default(),
+                now,
+            ),
         }
     }
 
-    /// Brings other limits in force. Levels stay, cut to the new capacities;
-    /// the day's budget is the tightest of `budgets`.
+    /// Brings other limits in force. Levels stay, cut to the new capacities, and so
+    /// does what was spent.
     pub(crate) fn configure(
         &mut self,
         limits: &RateLimits,
         budgets: &[Budget],
         saved: Option<&Saved>,
+        known: &Known,
         now: Millis,
     ) {
         for (i, limit) in [limits.rpm, limits.itpm, limits.otpm].into_iter().enumerate() {
@@ -160,19 +175,19 @@ impl Scope {
             }
         }
         self.concurrent = limits.concurrent;
-        self.day.set_limits(tightest(budgets));
+        self.budgets.configure(budgets, known, now);
     }
 
-    /// Brings buckets and day to `now`; before any check.
+    /// Brings buckets and budgets to `now`; before any check.
     pub(crate) fn refill(&mut self, now: Millis) {
         self.buckets.iter_mut().flatten().for_each(|bucket| bucket.refill(now));
-        self.day.roll(now);
+        self.budgets.roll(now);
     }
 
     /// The first limit that does not take `need`, if any. Takes nothing.
     pub(crate) fn blocks(&self, need: &Need, now: Millis) -> Option<Block> {
         if need.job.is_none()
-            && let Some(block) = self.shut_for(&need.day(), now)
+            && let Some(block) = self.shut_for(&need.day(), need, now)
         {
             return Some(block);
         }
@@ -198,15 +213,16 @@ impl Scope {
         longest
     }
 
-    /// The first budget that does not take `amounts`, if any.
-    pub(crate) fn shut_for(&self, amounts: &Three, now: Millis) -> Option<Block> {
-        let (kind, shut) = self.day.refuses(amounts)?;
+    /// The budget that does not take `amounts`, if any. Of `like` count model and
+    /// priority.
+    pub(crate) fn shut_for(&self, amounts: &Three, like: &Need, now: Millis) -> Option<Block> {
+        let (kind, shut) = self.budgets.refuses(amounts, like.lists, like.is_background, now)?;
         let until = match shut {
             Shut::TooLarge => Until::Never,
-            Shut::Spent => Until::DayEnd(self.day.ends_in(now)),
+            Shut::Spent(span) => Until::Opens(span),
             Shut::Held => Until::Release,
         };
-        Some(Block { kind: DAYS[kind], until })
+        Some(Block { kind, until })
     }
 
     /// Reserves `need` in every limit, as `hold` says.
@@ -216,11 +232,11 @@ impl Scope {
         match hold {
             Hold::Covered => {}
             Hold::Taken => {
-                self.day.reserve(&need.reserves());
+                self.budgets.reserve(&need.reserves(), need.lists);
                 self.take_start(need);
             }
             Hold::Lent => {
-                self.day.reserve(&need.day());
+                self.budgets.reserve(&need.day(), need.lists);
                 self.promise(need, 1);
             }
         }
@@ -250,14 +266,13 @@ impl Scope {
     /// How many requests like `need` can be lent while this scope stays far from
     /// every limit. None where a ticket itself is limited, or the end of a budget
     /// is in sight: each request asks there.
-    pub(crate) fn lendable(&self, need: &Need) -> u64 {
-        if self.concurrent.is_some() {
+    pub(crate) fn lendable(&self, need: &Need, now: Millis) -> u64 {
+        if self.concurrent.is_some() || self.budgets.has_lists() {
             return 0;
         }
         let day = need.day();
-        let budgets = (0..3).filter_map(|i| {
-            Some(lend::of_budget(self.day.limits()[i]?, self.day.left(i)?, day[i]))
-        });
+        let budgets = self.budgets.ends(now);
+        let budgets = budgets.map(|(i, limit, left)| lend::of_budget(limit, left, day[i]));
         // Of output the most there can be: a lost isolate's tickets count as that.
         let each = [1, need.input, need.output_max];
         let buckets = (0..3).filter_map(|i| {
@@ -298,13 +313,13 @@ impl Scope {
         if hold == Hold::Lent {
             self.promise(need, -1);
         }
-        self.day.settle(&reserved, spent);
+        self.budgets.settle(&reserved, spent, need.lists);
         self.correct(&taken, generated, used);
     }
 
     /// Charges what nothing was reserved for.
-    pub(crate) fn charge(&mut self, used: &Three, spent: &Three) {
-        self.day.settle(&[0; 3], spent);
+    pub(crate) fn charge(&mut self, used: &Three, spent: &Three, lists: Lists) {
+        self.budgets.settle(&[0; 3], spent, lists);
         self.correct(&[0; 3], 0, used);
     }
 
@@ -341,8 +356,8 @@ impl Scope {
     }
 
     /// What new requests could use now: requests, input, output, over buckets,
-    /// concurrency and the day's budget; none: no limit.
-    pub(crate) fn available(&self) -> [Option<i64>; 3] {
+    /// concurrency and budgets; none: no limit.
+    pub(crate) fn available(&self, now: Millis) -> [Option<i64>; 3] {
         let least = |limits: [Option<i64>; 3]| limits.into_iter().flatten().min();
         std::array::from_fn(|kind| {
             let bucket = self.buckets[kind].as_ref();
@@ -350,9 +365,9 @@ impl Scope {
             match kind {
                 0 => {
                     let slots = self.concurrent.map(|most| signed(most) - signed(self.open));
-                    least([level, slots, self.day.left(0)])
+                    least([level, slots, self.budgets.left(0, now)])
                 }
-                _ => least([level, self.day.left(1), None]),
+                _ => least([level, self.budgets.left(1, now), None]),
             }
         })
     }
@@ -367,6 +382,8 @@ impl Scope {
             per_s: per_minute / 60,
             per_minute,
             resets_ms,
+            held: 0,
+            models: Vec::new(),
         };
         let mut views = Vec::new();
         for (i, bucket) in self.buckets.iter().enumerate() {
@@ -378,17 +395,16 @@ impl Scope {
         if let Some(most) = self.concurrent {
             views.push(view(CONCURRENT, signed(most) - signed(self.open), most, 0, 0));
         }
-        for (i, limit) in self.day.limits().into_iter().enumerate() {
-            if let (Some(limit), Some(left)) = (limit, self.day.left(i)) {
-                views.push(view(DAYS[i], left, limit, 0, self.day.ends_in(now)));
-            }
+        for left in self.budgets.lefts(now) {
+            let Left { kind, level, limit, held, ends_in, models } = left;
+            views.push(LimitView { held, models, ..view(kind, level, limit, 0, ends_in) });
         }
         views
     }
 
     /// The row to store, where the marks no longer cover what is used.
     pub(crate) fn save(&mut self, durability: &Durability, now: Millis) -> Option<Saved> {
-        let raised = self.day.raise_ceiling(durability);
+        let raised = self.budgets.raise_ceilings(durability);
         let below = (0..3).any(|i| {
             let owed = self.owed_of(i);
             self.buckets[i].as_ref().is_some_and(|bucket| bucket.is_below_floor(owed))
@@ -398,19 +414,19 @@ impl Scope {
 
     /// The row with exact ceilings, where those stored are looser.
     pub(crate) fn save_exactly(&mut self, durability: &Durability, now: Millis) -> Option<Saved> {
-        self.day.tighten().then(|| self.row(durability, now))
+        self.budgets.tighten().then(|| self.row(durability, now))
     }
 
     fn row(&mut self, durability: &Durability, now: Millis) -> Saved {
         let owed: [i64; 3] = std::array::from_fn(|i| self.owed_of(i));
-        let (day, ceiling) = self.day.ceiling();
+        let ((day, ceiling), books) = self.budgets.row();
         let mut floors = [None; 3];
         for (i, bucket) in self.buckets.iter_mut().enumerate() {
             if let Some(bucket) = bucket {
                 floors[i] = Some(bucket.lower_floor(owed[i], durability.bucket_permille));
             }
         }
-        Saved { at: now, day, ceiling, floors }
+        Saved { at: now, day, ceiling, floors, books }
     }
 
     /// What of a bucket's level is promised.

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::message::{MicroUsd, Millis, Tokens};
+use crate::policy::Budget;
 
 /// Everything that a Gate is told at its start.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,8 +16,8 @@ pub struct GateSettings {
     pub accounts: BTreeMap<String, AccountSettings>,
     /// The queue's bounds.
     pub queue: QueueSettings,
-    /// The deployment's own budget of a day (UTC).
-    pub budget: DayBudget,
+    /// The deployment's own budgets.
+    pub budgets: Vec<Budget>,
     /// How far ahead spend is written.
     pub durability: Durability,
     /// Whether isolates are lent tickets while limits are far.
@@ -31,7 +32,7 @@ impl Default for GateSettings {
         Self {
             accounts: BTreeMap::new(),
             queue: QueueSettings::default(),
-            budget: DayBudget::default(),
+            budgets: Vec::new(),
             durability: Durability::default(),
             leases: true,
             ticket_ttl_ms: 15 * 60_000,
@@ -132,17 +133,6 @@ impl Default for QueueSettings {
             patience_max_ms: 3_600_000,
         }
     }
-}
-
-/// A day's budget (UTC); absent: none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct DayBudget {
-    /// Requests.
-    pub requests: Option<u64>,
-    /// Input and output tokens.
-    pub tokens: Option<Tokens>,
-    /// Money.
-    pub microusd: Option<MicroUsd>,
 }
 
 /// How far ahead of the real spend the durable marks are written. Larger

@@ -1,11 +1,12 @@
 //! How a request ends: settled, cancelled, expired, and what its response
 //! taught. Every attempt that was sent is settled exactly once (invariant 2).
 
-use crate::day::{Three, less, signed};
+use crate::budgets::{Three, less, signed};
 use crate::gate::{Gate, ScopeId};
 use crate::message::{Millis, Observation, Reason, Refusal, Settle, Tokens, Used};
 use crate::scope::Need;
 use crate::ticket::{DOUBT_MS, Hold, Ticket};
+use crate::window::{DAY_MS, month};
 
 /// 429s that stop an account until its month ends, or until an operator
 /// resumes it (error codes of the SDKs 1.6.0 to 1.10.0, 2026-11).
@@ -153,11 +154,11 @@ impl Gate {
         let payers = tenant.map(|tenant| self.payers(tenant, user)).into_iter().flatten();
         // A tenant that is gone has no scopes; the deployment pays in any case.
         let alone = tenant.is_none().then_some(ScopeId::Deployment);
-        let now = self.now;
+        let (now, lists) = (self.now, self.known.lists_of(&settle.model));
         for payer in alone.into_iter().chain(payers) {
             let scope = self.scope_mut(payer);
             scope.refill(now);
-            scope.charge(rates, day);
+            scope.charge(rates, day, lists);
             self.step.scopes.insert(payer);
         }
     }
@@ -367,22 +368,8 @@ impl Gate {
 /// 00:00 UTC on the first of the next month, when an API tier's spend cap
 /// resumes (rate-limit page, copies of September 2026).
 fn month_end(now: Millis) -> Millis {
-    const DAY: Millis = crate::day::DAY_MS;
-    // Days to civil date by the proleptic Gregorian calendar: eras of 400 years
-    // from 0000-03-01, so that leap days come last.
-    let days = now / DAY + 719_468;
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day_of_year = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let next = if month == 11 {
-        // February ends the year of March: the next era's day, or the leap one.
-        let year = year + 1;
-        era * 146_097 + 365 * year + year / 4 - year / 100 + year / 400
-    } else {
-        days - day_of_year + (153 * (month + 1) + 2) / 5
-    };
-    (next - 719_468) * DAY
+    let (_, next) = month((now / DAY_MS) as i64);
+    next as Millis * DAY_MS
 }
 
 #[cfg(test)]

@@ -9,11 +9,12 @@ use serde::{Deserialize, Serialize};
 use crate::admin::Key;
 use crate::gate::{Gate, ScopeId, Step, TenantState, Write, pool_key};
 use crate::message::Millis;
-use crate::policy::Tenant;
+use crate::policy::{RateLimits, Tenant};
 use crate::scope::{Saved, Scope};
 
 const LEARNED: &str = "learned";
 const VERSION: &str = "version";
+const SCOPE: &str = "scope/";
 const DEPLOYMENT: &str = "scope/deployment";
 
 /// The row of a tenant.
@@ -40,7 +41,7 @@ impl Gate {
             "scope" if key == DEPLOYMENT => {
                 let saved: Option<Saved> = json::from_str(value).ok();
                 self.deployment = Scope::new(saved.as_ref(), self.now);
-                self.deployment.day.set_limits(self.settings.budget.limits());
+                self.configure_deployment();
                 self.loose.insert(ScopeId::Deployment);
                 self.hold_restored_by_deployment();
             }
@@ -50,6 +51,13 @@ impl Gate {
                 self.saved.insert(key.to_owned(), value.to_owned());
             }
         }
+    }
+
+    /// Brings the deployment's own budgets in force.
+    pub(crate) fn configure_deployment(&mut self) {
+        let budgets = &self.settings.budgets;
+        self.known.learn(budgets);
+        self.deployment.configure(&RateLimits::default(), budgets, None, &self.known, self.now);
     }
 
     fn restore_tenant(&mut self, name: &str, value: &str) {
@@ -111,9 +119,15 @@ impl Gate {
         }
         state.configured = true;
         if let Some(policy) = &state.policy {
-            state.scope.configure(&policy.limits, &policy.budgets, saved.as_ref(), now);
+            self.known.learn(&policy.budgets);
+            let visitor = policy.publishable.as_ref().and_then(|of| of.visitor.as_ref());
+            for users in policy.users.iter().chain(visitor) {
+                self.known.learn(&users.budgets);
+            }
+            let (limits, budgets) = (&policy.limits, &policy.budgets);
+            state.scope.configure(limits, budgets, saved.as_ref(), &self.known, now);
             let usd = policy.publishable.as_ref().and_then(|of| of.usd_day);
-            state.public.day.set_limits([None, None, usd.map(|usd| usd.0)]);
+            state.public.budgets.bound_day([None, None, usd.map(|usd| usd.0)]);
         }
         self.hold_restored(index);
     }
@@ -123,7 +137,13 @@ impl Gate {
         let Step { scopes, mut touched, .. } = self.step_lists();
         for id in scopes {
             let (now, durability) = (self.now, self.settings.durability);
-            let saved = self.scope_mut(id).save(&durability, now);
+            let scope = self.scope_mut(id);
+            let (saved, reached) = (scope.save(&durability, now), scope.budgets.reached());
+            if !reached.is_empty() {
+                let name = self.name_of(id);
+                let named = reached.into_iter().map(|reached| (name.clone(), reached));
+                self.step.reached.extend(named);
+            }
             self.loose.insert(id);
             if let Some(saved) = saved {
                 self.write_scope(id, &saved);
@@ -155,7 +175,7 @@ impl Gate {
     }
 
     /// Quiet: ceilings are written exactly, so that a restart costs nothing,
-    /// and rows of days past are deleted.
+    /// and rows of windows past are deleted.
     pub(crate) fn tighten(&mut self) {
         for id in std::mem::take(&mut self.loose) {
             let (now, durability) = (self.now, self.settings.durability);
@@ -179,13 +199,18 @@ impl Gate {
     }
 
     fn write_scope(&mut self, id: ScopeId, saved: &Saved) {
+        self.write(format!("{SCOPE}{}", self.name_of(id)), serde_json::to_string(saved).ok());
+    }
+
+    /// What operators know a scope by; its row's key, after `scope/`.
+    fn name_of(&self, id: ScopeId) -> String {
         let key = match id {
             ScopeId::Deployment => DEPLOYMENT.to_owned(),
             ScopeId::Tenant(index) => tenant_key(&self.tenants[index].name),
             ScopeId::Public(index) => public_key(&self.tenants[index].name),
             ScopeId::User(index) => self.users[index].key.clone(),
         };
-        self.write(key, serde_json::to_string(saved).ok());
+        key.trim_start_matches(SCOPE).to_owned()
     }
 
     /// The rows of a tenant's policy and of the version.

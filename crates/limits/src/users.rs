@@ -4,7 +4,7 @@
 use crate::gate::{Gate, ScopeId, TenantState, USERS_MAX, UserState};
 use crate::message::{EndUser, LimitView, Millis, VisitorBounds};
 use crate::policy::{Tenant, Users};
-use crate::scope::{Saved, Scope, tightest};
+use crate::scope::{Saved, Scope};
 use crate::store::take;
 
 /// The longest id that stands in a row's key as it is: keys have at most 512
@@ -69,7 +69,7 @@ impl Gate {
             }
         };
         let state = &mut self.users[index];
-        state.scope.configure(&limits.limits, &limits.budgets, None, self.now);
+        state.scope.configure(&limits.limits, &limits.budgets, None, &self.known, self.now);
         state.version = self.tenants[tenant].version;
         state.touched = self.now;
         Ok(Some(index))
@@ -91,25 +91,15 @@ impl Gate {
     /// decides: its user may hold another, and the tenant may have changed its mind.
     pub(crate) fn bound(&mut self, user: usize, bounds: VisitorBounds) {
         let state = &mut self.users[user];
-        let policy = self.tenants[state.tenant].policy.as_ref();
-        let Some(policy) = policy.and_then(|policy| policy.publishable.as_ref()) else { return };
-        if !state.is_public {
-            return;
+        if state.is_public {
+            state.scope.budgets.bound_day([None, bounds.tokens, bounds.microusd]);
         }
-        let budgets = policy.visitor.as_ref().map_or(&[][..], |visitor| &visitor.budgets);
-        let [requests, tokens, microusd] = tightest(budgets);
-        let least = |one: Option<u64>, other| one.into_iter().chain(other).min();
-        state.scope.day.set_limits([
-            requests,
-            least(tokens, bounds.tokens),
-            least(microusd, bounds.microusd),
-        ]);
     }
 
     fn fresh(&self, tenant: usize, user: &str, saved: Option<&Saved>) -> Option<Scope> {
         let limits = self.tenants[tenant].policy.as_ref()?.limits_of(user)?;
         let mut scope = Scope::new(saved, self.now);
-        scope.configure(&limits.limits, &limits.budgets, saved, self.now);
+        scope.configure(&limits.limits, &limits.budgets, saved, &self.known, self.now);
         Some(scope)
     }
 
@@ -139,8 +129,8 @@ impl Gate {
                 && user.scope.open == 0
                 && user.waiting == 0
                 && now.saturating_sub(user.touched) > IDLE_MS;
-            user.scope.day.roll(now);
-            if is_idle && (!user.scope.day.has_limits() || user.scope.day.is_unused()) {
+            user.scope.budgets.roll(now);
+            if is_idle && (!user.scope.budgets.has_rules() || user.scope.budgets.is_unused()) {
                 let key = std::mem::take(&mut user.key);
                 self.loose.remove(&ScopeId::User(index));
                 self.tenants[user.tenant].users -= 1;

@@ -32,7 +32,7 @@ impl Gate {
             for payer in self.payers(index, user) {
                 let scope = self.scope_mut(payer);
                 scope.refill(now);
-                narrow(&mut own, scope.available());
+                narrow(&mut own, scope.available(now));
                 match payer {
                     ScopeId::Tenant(_) if !is_public => limits.extend(scope.views("tenant", now)),
                     ScopeId::User(user) => limits.extend(self.users[user].views(now)),
@@ -40,13 +40,13 @@ impl Gate {
                 }
             }
             if let Some(scope) = unmet {
-                narrow(&mut own, scope.available());
+                narrow(&mut own, scope.available(now));
                 limits.extend(scope.views(if is_public { "visitor" } else { "user" }, now));
                 if is_public {
                     // Of an unmet visitor no index tells that all of them pay.
                     let public = self.scope_mut(ScopeId::Public(index));
                     public.refill(now);
-                    narrow(&mut own, public.available());
+                    narrow(&mut own, public.available(now));
                 }
             }
         }
@@ -98,6 +98,8 @@ impl Mirror {
                 per_s: bucket.per_minute() / 60,
                 per_minute: bucket.per_minute(),
                 resets_ms: bucket.wait_full_ms(),
+                held: 0,
+                models: Vec::new(),
             })
         };
         (0..3).filter_map(view).collect()

@@ -6,7 +6,7 @@ use common::*;
 use limits::admin::{AdminInput, AdminReply, Amounts};
 use limits::message::{Admit, Decision, Event, Observation, Priority, Reason, Settle, Used};
 use limits::policy::Tenants;
-use limits::settings::{DayBudget, GateSettings};
+use limits::settings::GateSettings;
 use limits::{Answer, Input};
 
 const WIDE: (u64, u64, u64) = (60_000, 100_000_000, 100_000_000);
@@ -106,8 +106,8 @@ fn a_spent_budget_names_the_days_end_and_opens_then() {
 
 #[test]
 fn the_deployments_budget_binds_all_and_shows_nobody_its_numbers() {
-    let budget = DayBudget { requests: Some(2), ..DayBudget::default() };
-    let mut shell = Shell::new(GateSettings { budget, ..wide() }, r#"{"a":{},"b":{}}"#);
+    let budgets = json::from_str(r#"[{"window":"day","requests":2}]"#).expect("sound");
+    let mut shell = Shell::new(GateSettings { budgets, ..wide() }, r#"{"a":{},"b":{}}"#);
     for (ticket, tenant) in [("t0", "a"), ("t1", "b")] {
         assert!(is_granted(&shell.admit(admit(ticket, tenant))));
         shell.event(settled(ticket, tenant));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use limits::settings::{self, AccountSettings, DayBudget, Durability, GateSettings, QueueSettings};
+use limits::settings::{self, AccountSettings, Durability, GateSettings, QueueSettings};
 
 use providers::models;
 
@@ -19,7 +19,7 @@ impl Settings {
         let account = |(name, account): (&String, &Account)| (name.clone(), tell_account(account));
         let mut told = GateSettings {
             queue: tell_queue(&self.gate),
-            budget: tell_budget(&self.gate),
+            budgets: self.gate.budgets.clone(),
             durability: tell_chunk(&self.gate),
             leases: self.gate.leases,
             ..GateSettings::default()
@@ -96,16 +96,6 @@ fn tell_queue(gate: &Gate) -> QueueSettings {
         bytes_max: gate.queue.bytes_max,
         patience_ms: [waits.critical, waits.normal, waits.background].map(|s| u64::from(s) * 1_000),
         patience_max_ms: u64::from(gate.queue.wait_s_max) * 1_000,
-    }
-}
-
-/// Several budgets of a day bind together: of each amount the least.
-fn tell_budget(gate: &Gate) -> DayBudget {
-    let least = |amounts: Vec<Option<u64>>| amounts.into_iter().flatten().min();
-    DayBudget {
-        requests: least(gate.budgets.iter().map(|budget| budget.requests).collect()),
-        tokens: least(gate.budgets.iter().map(|budget| budget.tokens).collect()),
-        microusd: least(gate.budgets.iter().map(|budget| budget.usd.map(|usd| usd.0)).collect()),
     }
 }
 

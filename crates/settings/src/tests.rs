@@ -86,7 +86,9 @@ fn everything_that_can_be_set_arrives() {
     assert_eq!(gate.accounts["other"].headroom, limits::settings::Headroom::Guide);
     assert_eq!(gate.queue.patience_ms, [1_000, 120_000, 600_000]);
     assert_eq!((gate.queue.length_max, gate.queue.patience_max_ms), (7, 9_000));
-    assert_eq!((gate.budget.microusd, gate.budget.requests), (Some(12_500_000), Some(5)));
+    let amounts = gate.budgets.iter().map(|of| (of.usd.map(|usd| usd.0), of.requests));
+    let amounts: Vec<_> = amounts.collect();
+    assert_eq!(amounts, [(Some(12_500_000), None), (Some(20_000_000), Some(5))]);
     let chunk = (gate.durability.bucket_permille, gate.durability.budget_permille);
     assert_eq!((chunk, gate.durability.microusd_chunk), ((10, 5), 10_000));
     assert!(!gate.leases);
@@ -124,8 +126,8 @@ fn the_gate_is_told_its_own_defaults() {
     let told = parse("").unwrap().gate_settings();
     let core = limits::settings::GateSettings::default();
     assert_eq!(
-        (told.queue, told.budget, told.durability, told.leases),
-        (core.queue, core.budget, core.durability, core.leases)
+        (told.queue, &told.budgets, told.durability, told.leases),
+        (core.queue, &core.budgets, core.durability, core.leases)
     );
 }
 
@@ -325,9 +327,9 @@ const BAD: &[(&str, &str, &str)] = &[
         "it knows `critical`",
     ),
     (
-        "TOLLGATE_GATE.budgets = [{ window = 'month', usd = 5 }]",
-        "TOLLGATE_GATE.budgets[0].window",
-        "write \"day\"",
+        "TOLLGATE_GATE.budgets = [{ window = 'month', starts = 'monday', usd = 5 }]",
+        "TOLLGATE_GATE.budgets[0].starts",
+        "rolling",
     ),
     (
         "TOLLGATE_GATE.budgets = [{ window = 'day' }]",

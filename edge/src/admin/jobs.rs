@@ -93,11 +93,8 @@ impl Errand {
             Some(input) => input.clone(),
             None => reservation(super::text(body)?)?,
         };
-        let ask = JobAsk {
-            tenant: self.caller.tenant.clone(),
-            key: self.caller.key().to_owned(),
-            input,
-        };
+        let ask =
+            JobAsk { tenant: self.caller.tenant.clone(), key: self.caller.key().to_owned(), input };
         // Plain data: serialisation cannot fail.
         Ok(serde_json::to_string(&ask).unwrap_or_default())
     }

@@ -32,7 +32,39 @@ pub(super) fn put(body: &str, admin: &Claims) -> Result<AdminInput, Problem> {
             "prune: removing tenants takes an admin token of role owner.",
         ));
     }
-    Ok(AdminInput::Apply { tenants: Tenants { tenants }, prune, dry_run })
+    let tenants = Tenants { tenants };
+    for (path, budget) in tenants.budgets() {
+        if let Some(zone) = budget.zone.as_deref().filter(|zone| !is_zone(zone)) {
+            return Err(Problem::bad(
+                "tollgate_bad_request",
+                format!(
+                    "{path}.zone: there is no time zone {zone}: an IANA name, e.g. Europe/Berlin."
+                ),
+            ));
+        }
+    }
+    Ok(AdminInput::Apply { tenants, prune, dry_run })
+}
+
+/// Whether the runtime knows a time zone.
+#[cfg(target_arch = "wasm32")]
+fn is_zone(name: &str) -> bool {
+    use js_sys::{Array, Function, Object, Reflect, global};
+    use wasm_bindgen::{JsCast, JsValue};
+    let get = |of: &JsValue, key: &str| Reflect::get(of, &key.into());
+    let known = || -> Result<(), JsValue> {
+        let format: Function = get(&get(&global(), "Intl")?, "DateTimeFormat")?.dyn_into()?;
+        let options = Object::new();
+        Reflect::set(&options, &"timeZone".into(), &name.into())?;
+        Reflect::construct(&format, &Array::of2(&"en-US".into(), &options)).map(drop)
+    };
+    known().is_ok()
+}
+
+/// Native tests have no runtime to ask.
+#[cfg(not(target_arch = "wasm32"))]
+fn is_zone(_: &str) -> bool {
+    true
 }
 
 /// What is unsound: `PolicyError`s, each with path and remedy.

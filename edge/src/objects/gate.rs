@@ -9,7 +9,8 @@ use std::collections::{BTreeSet, VecDeque};
 
 use limits::admin::AdminReply;
 use limits::message::{Call, Reply, TicketId};
-use limits::{Answer, Gate, Input, Output};
+use limits::{Answer, Gate, Input, Output, Zone};
+use serde::Serialize;
 use wasm_bindgen::prelude::*;
 use worker::worker_sys::DurableObjectState;
 use worker::{SqlStorage, SqlStorageValue, SqlStorageValue::String as Text, State};
@@ -31,6 +32,7 @@ pub struct GateCore {
     sql: SqlStorage,
     denied: BTreeSet<String>,
     answers: VecDeque<(TicketId, Reply)>,
+    logs: VecDeque<String>,
     wake_at: Option<u64>,
     parked: Option<(TicketId, u64)>,
 }
@@ -59,7 +61,15 @@ impl GateCore {
                 None => gate.restore(&key, &value),
             }
         }
-        Ok(Self { gate, sql, denied, answers: VecDeque::new(), wake_at: None, parked: None })
+        Ok(Self {
+            gate,
+            sql,
+            denied,
+            answers: VecDeque::new(),
+            logs: VecDeque::new(),
+            wake_at: None,
+            parked: None,
+        })
     }
 
     /// Answers a call at once. What cannot be read (another version's, during a
@@ -161,15 +171,43 @@ impl GateCore {
         serde_json::to_string(&reply).ok()
     }
 
+    /// The next line for the log, which is taken.
+    pub fn log_line(&mut self) -> Option<String> {
+        self.logs.pop_front()
+    }
+
+    /// Names of time zones whose offsets the budgets want, for `ms` from now on.
+    pub fn zones_wanted(&self, ms: f64) -> Vec<String> {
+        self.gate.zones_wanted(ms as u64)
+    }
+
+    /// A zone's offsets until `until`, as pairs: from when on, milliseconds ahead of UTC.
+    pub fn set_zone(&mut self, name: &str, pairs: &[f64], until: f64) {
+        let changes = pairs.chunks_exact(2).map(|pair| (pair[0] as u64, pair[1] as i64));
+        self.gate.set_zone(name, Zone::new(changes.collect()), until as u64);
+    }
+
     /// When to wake it, milliseconds since the Unix epoch.
     pub fn wake_at(&self) -> Option<f64> {
         self.wake_at.map(|at| at as f64)
     }
 }
 
+/// A line of the log: a part of a budget was used.
+#[derive(Serialize)]
+struct ReachedLine<'a> {
+    event: &'static str,
+    scope: &'a str,
+    kind: &'static str,
+    percent: u8,
+    limit: u64,
+    hard: bool,
+}
+
 impl GateCore {
     fn step(&mut self, input: Input, now: f64) -> Result<Answer, JsError> {
-        let Output { reply, answers, writes, wake_at } = self.gate.handle(now as u64, input);
+        let Output { reply, answers, writes, wake_at, reached } =
+            self.gate.handle(now as u64, input);
         for write in writes {
             match write.value {
                 Some(value) => self.put(&write.key, value)?,
@@ -179,6 +217,16 @@ impl GateCore {
             }
         }
         self.answers.extend(answers);
+        for (scope, limits::Reached { kind, percent, limit, is_hard }) in reached {
+            self.logs.push_back(serde_json::to_string(&ReachedLine {
+                event: "budget_reached",
+                scope: &scope,
+                kind,
+                percent,
+                limit,
+                hard: is_hard,
+            })?);
+        }
         self.wake_at = wake_at;
         Ok(reply)
     }

@@ -114,7 +114,7 @@ impl Problem {
             Reason::BudgetSpent => rate("tollgate_budget_spent", format!("The budget is spent: {what}.")),
             Reason::DeploymentBudgetSpent => rate(
                 "tollgate_deployment_budget_spent",
-                "The deployment's budget for this day is spent.".into(),
+                format!("The deployment's budget is spent: {}.", limit.map_or("its".into(), |l| kind_words(&l.kind))),
             ),
             Reason::TooLarge => Self::bad(
                 "tollgate_larger_than_limit",
@@ -176,9 +176,14 @@ impl Problem {
     }
 }
 
-/// A bucket holds a minute, a budget its day.
+/// A bucket holds a minute, a budget its window; a month counts as 30 days.
 fn window_s(limit: &LimitView) -> u64 {
-    if limit.kind.ends_with("_day") { 86_400 } else { 60 }
+    match limit.kind.rsplit_once('_') {
+        Some((_, "day")) => 86_400,
+        Some((_, "week")) => 7 * 86_400,
+        Some((_, "month")) => 30 * 86_400,
+        _ => 60,
+    }
 }
 
 fn kind_words(kind: &str) -> String {

@@ -111,7 +111,10 @@ impl Wishes {
         }
         if wishes.job.is_some() && wishes.user.is_some() {
             // Its end user's own budget could refuse it half-way.
-            return Err(bad("x-tollgate-job", "a job's requests name no end user: leave x-tollgate-user out"));
+            return Err(bad(
+                "x-tollgate-job",
+                "a job's requests name no end user: leave x-tollgate-user out",
+            ));
         }
         Ok(wishes)
     }

@@ -23,7 +23,8 @@ import { limitsUnknown, reached, spent, tooLarge, tooLong } from "./reasons.js";
  * @property {number} endsMs when it is full again, or its window ends
  * @property {string} [class] of models, where it is for one alone
  *
- * @typedef {"requests" | "input_tokens" | "output_tokens" | "concurrent" | "requests_day" | "tokens_day" | "microusd_day"} Kind
+ * @typedef {"requests" | "input_tokens" | "output_tokens" | "concurrent" | BudgetKind} Kind
+ * @typedef {`${"requests" | "tokens" | "microusd"}_${"day" | "week" | "month"}`} BudgetKind
  *
  * @typedef {object} ModelLimits
  * @property {string} class
@@ -157,8 +158,8 @@ export function decide(ledger, ask, rules, now) {
  */
 export function levelOf(ledger, limit, rules, now) {
   const { kind, capacity, perMinute, atMs, endsMs } = limit;
-  const isWindow = kind.endsWith("_day");
-  if (isWindow && now >= endsMs && atMs < endsMs) return capacity;
+  const budget = budgetOf(kind);
+  if (budget && now >= endsMs && atMs < endsMs) return capacity;
   let { level } = limit;
   let at = atMs;
   for (const entry of ledger.entries) {
@@ -166,7 +167,7 @@ export function levelOf(ledger, limit, rules, now) {
     const taken = amountOf(entry, kind, rules);
     if (entry.sentMs <= atMs) {
       // The snapshot counts it as held; some or all of that may come back.
-      if (entry.open && !rules.fixed && (kind === "tokens_day" || kind === "microusd_day")) level += entry.held[kind === "tokens_day" ? "tokens" : "microusd"];
+      if (entry.open && !rules.fixed && (budget === "tokens budget" || budget === "microusd budget")) level += entry.held[budget === "tokens budget" ? "tokens" : "microusd"];
       continue;
     }
     level = refilled(level, entry.sentMs - at, perMinute, capacity) - taken;
@@ -302,10 +303,10 @@ function refusalOf(ledger, snapshot, ask, rules, now) {
 function limitRefuses(ledger, limit, ask, rules, now) {
   const need = needOf(limit.kind, ask, rules);
   const level = levelOf(ledger, limit, rules, now);
-  const whole = limit.kind.endsWith("_day") ? wholeNeedOf(limit.kind, ask) : need;
+  const whole = budgetOf(limit.kind) ? wholeNeedOf(limit.kind, ask) : need;
   if (limit.kind !== "output_tokens" && whole > limit.capacity && limit.capacity > 0) return tooLarge(limit, whole);
   if (level >= need) return null;
-  if (limit.kind.endsWith("_day")) return spent(limit, level, Math.max(0, limit.endsMs - now));
+  if (budgetOf(limit.kind)) return spent(limit, level, Math.max(0, limit.endsMs - now));
   const wait = limit.perMinute > 0 ? Math.ceil(((need - level) * 60_000) / limit.perMinute) : SOON_MS;
   // What refills no one knows when (places, a bucket without a rate) fails at
   // once only for those who do not wait.
@@ -343,11 +344,11 @@ function unavailable(snapshot, ask, rules, now) {
  * @param {Rules} rules
  */
 function needOf(kind, ask, rules) {
-  switch (kind) {
+  switch (budgetOf(kind) ?? kind) {
     case "input_tokens":
       return rules.fixed ? (ask.input?.estimate ?? 0) : (ask.input?.lower ?? 0);
-    case "tokens_day":
-    case "microusd_day":
+    case "tokens budget":
+    case "microusd budget":
       return rules.fixed ? wholeNeedOf(kind, ask) : 1;
     default:
       return 1;
@@ -366,10 +367,10 @@ function limitsOf({ snapshot, learned }) {
  * @param {Ask} ask
  */
 function wholeNeedOf(kind, ask) {
-  switch (kind) {
-    case "tokens_day":
+  switch (budgetOf(kind)) {
+    case "tokens budget":
       return (ask.input?.estimate ?? 0) + ask.maxTokens;
-    case "microusd_day":
+    case "microusd budget":
       return ask.microusdMax;
     default:
       return 1;
@@ -382,16 +383,16 @@ function wholeNeedOf(kind, ask) {
  * @param {Rules} rules
  */
 function amountOf(entry, kind, rules) {
-  switch (kind) {
+  switch (budgetOf(kind) ?? kind) {
     case "concurrent":
       return entry.open ? 1 : 0;
     case "input_tokens":
       return entry.held.input;
     case "output_tokens":
       return entry.held.output;
-    case "tokens_day":
+    case "tokens budget":
       return entry.open && !rules.fixed ? 0 : entry.held.tokens;
-    case "microusd_day":
+    case "microusd budget":
       return entry.open && !rules.fixed ? 0 : entry.held.microusd;
     default:
       return 1;
@@ -460,14 +461,29 @@ export function fold(ledger, rules, now) {
     ledger.entries = ledger.entries.slice(done.length);
   }
   for (const limit of snapshot.limits) {
-    if (!limit.kind.endsWith("_day") || now < limit.endsMs) continue;
+    if (!budgetOf(limit.kind) || now < limit.endsMs) continue;
     Object.assign(limit, { level: limit.capacity, atMs: limit.endsMs, endsMs: nextDay(now) });
   }
   prune(ledger, now);
 }
 
+/** The kinds of budgets. */
+export const BUDGETS = /** @type {BudgetKind[]} */ (["day", "week", "month"].flatMap((window) => ["requests", "tokens", "microusd"].map((of) => `${of}_${window}`)));
+
 /**
- * Budgets begin anew at 00:00 UTC, as the gate's.
+ * What a budget counts, whatever its window; null: no budget.
+ *
+ * @param {string} kind
+ * @returns {"requests budget" | "tokens budget" | "microusd budget" | null}
+ */
+export function budgetOf(kind) {
+  const [, of] = /^(requests|tokens|microusd)_(?:day|week|month)$/.exec(kind) ?? [];
+  return of ? /** @type {"tokens budget"} */ (`${of} budget`) : null;
+}
+
+/**
+ * A budget is taken to begin anew at 00:00 UTC at the latest; the next answer of the
+ * gate knows better.
  *
  * @param {number} now
  */

@@ -1,7 +1,7 @@
 // What a gate or a provider says of its limits, parsed once: /v1/limits, the
 // headers of responses, and limits given in code.
 
-import { nextDay } from "./ledger.js";
+import { BUDGETS, budgetOf, nextDay } from "./ledger.js";
 
 /**
  * @typedef {import("./ledger.js").Limit} Limit
@@ -10,7 +10,7 @@ import { nextDay } from "./ledger.js";
  */
 
 /** @type {readonly Kind[]} */
-const KINDS = ["requests", "input_tokens", "output_tokens", "concurrent", "requests_day", "tokens_day", "microusd_day"];
+const KINDS = ["requests", "input_tokens", "output_tokens", "concurrent", ...BUDGETS];
 /** Models and limits that are read of one answer. */
 const MODELS_MAX = 1_000;
 const LIMITS_MAX = 100;
@@ -31,8 +31,8 @@ export function parseLimits(told, askedMs, heardMs) {
   if (!isObject(told) || !isObject(told.models) || !Array.isArray(told.limits)) throw new TypeError("the answer of /v1/limits has no models and limits");
   // What the caller's own limits leave, as told: where less is available, it is the
   // account that leaves less.
-  const own = (/** @type {string[]} */ ...kinds) => Math.min(...told.limits.filter((/** @type {any} */ limit) => kinds.includes(limit?.kind)).map((/** @type {any} */ { level }) => Math.max(0, level)));
-  const [ownRequests, ownInput] = [own("requests", "concurrent", "requests_day"), own("input_tokens", "tokens_day")];
+  const own = (/** @type {(string | null)[]} */ ...kinds) => Math.min(...told.limits.filter((/** @type {any} */ limit) => kinds.includes(budgetOf(limit?.kind) ?? limit?.kind)).map((/** @type {any} */ { level }) => Math.max(0, level)));
+  const [ownRequests, ownInput] = [own("requests", "concurrent", "requests budget"), own("input_tokens", "tokens budget")];
   /** @type {Snapshot["models"]} */
   const models = {};
   for (const [id, model] of Object.entries(told.models).slice(0, MODELS_MAX)) {
@@ -48,7 +48,7 @@ export function parseLimits(told, askedMs, heardMs) {
   const limits = told.limits.slice(0, LIMITS_MAX).flatMap((/** @type {any} */ limit) => {
     if (!isObject(limit) || typeof limit.scope !== "string" || !Number.isFinite(limit.level) || !isCount(limit.capacity)) throw new TypeError("limits holds what is no limit");
     // A kind of a gate to come: it decides, not we.
-    if (!KINDS.includes(limit.kind)) return [];
+    if (!KINDS.includes(limit.kind) || limit.models?.length > 0) return [];
     const perMinute = isCount(limit.per_minute) ? limit.per_minute : isCount(limit.per_s) ? limit.per_s * 60 : 0;
     const resetsMs = isCount(limit.resets_ms) ? limit.resets_ms : 0;
     // The level may be as old as this; what it refilled since is given to it.

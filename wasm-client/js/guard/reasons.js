@@ -76,7 +76,7 @@ function seen({ scope, kind, capacity }, level) {
 const scopeOf = (limit) => (limit.scope === "code" ? "set in this app" : limit.scope);
 
 /** @param {Kind} kind */
-const words = (kind) => kind.replace("microusd_day", "micro-dollars a day").replace("_day", " a day").replaceAll("_", " ");
+const words = (kind) => kind.replace("microusd_", "micro-dollars_").replace(/_(day|week|month)$/, " a $1").replaceAll("_", " ");
 
 /** @param {number} ms */
 function span(ms) {

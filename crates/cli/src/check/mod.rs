@@ -14,6 +14,7 @@ use toml::{Table, Value};
 
 use crate::report::Report;
 use crate::tenants;
+use crate::tenants::unknown_zones;
 
 /// `request.signal` is on by default from this compatibility date (Cloudflare's
 /// compatibility flags, 2026-11); a client that leaves is noticed by it.
@@ -86,6 +87,12 @@ impl Environment<'_> {
                 return Ok(());
             }
         };
+        let numbered = settings.gate.budgets.iter().enumerate();
+        let budgets = numbered.map(|(i, of)| (format!("vars.TOLLGATE_GATE.budgets[{i}]"), of));
+        for error in unknown_zones(budgets) {
+            let finding = Finding::new(self.path(&error.path), "is not known", error.remedy);
+            report.findings.push(finding);
+        }
         secrets::check(self, &settings, folder, report)?;
         self.check_placement(&settings, report);
         Ok(())

@@ -164,9 +164,9 @@ mod tests {
             ("models[0]", "m*", "*m*"),
             ("visitor.limits.rpm", r#""rpm":1"#, r#""rpm":0"#),
             (
-                "visitor.budgets[0].window",
+                "visitor.budgets[0].starts",
                 r#"{"rpm":1}"#,
-                r#"{"rpm":1},"budgets":[{"window":"week","tokens":1}]"#,
+                r#"{"rpm":1},"budgets":[{"window":"day","tokens":1,"starts":"monday"}]"#,
             ),
         ] {
             let table = sound.replace(from, to);

@@ -232,6 +232,8 @@ fn a_page_never_goes_unasked_nor_hears_of_others_levels() {
         per_s: 72,
         per_minute: 4_321,
         resets_ms: 60_000,
+        held: 0,
+        models: Vec::new(),
     };
     for (reason, scope, is_told) in [
         (Reason::UserLimit, "visitor", true),
