@@ -2,6 +2,9 @@
 // spent outlives a crash, and what is unsound is refused by its path.
 
 import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import { after, before, test } from "node:test";
 import { ask, MODEL, open } from "./world.mjs";
 
@@ -11,11 +14,15 @@ const ZONE = "Pacific/Auckland";
 
 /** @type {import("./world.mjs").World} */
 let world;
+/** @type {string} */
+let state;
 /** @type {string[]} */
 const logs = [];
 
 before(async () => {
+  state = await mkdtemp(path.join(tmpdir(), "tollgate-budgets-"));
   world = await open({
+    state,
     log: (line) => logs.push(line),
     tenants: {
       weekly: { budgets: [{ window: "week", zone: ZONE, starts: "sunday", requests: 5 }] },
@@ -27,7 +34,10 @@ before(async () => {
     vars: { TOLLGATE_GATE: { budgets: [{ window: "month", zone: ZONE, usd: 1_000 }] } },
   });
 });
-after(() => world?.close());
+after(async () => {
+  await world?.close();
+  await rm(state, { recursive: true, force: true });
+});
 
 /**
  * @param {string} key

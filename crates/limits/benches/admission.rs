@@ -201,6 +201,7 @@ fn call(n: usize, patience_ms: u64, settles: Option<usize>) -> Call {
             asked_ms: START,
             tenant: format!("tenant{}", n % TENANTS),
             user: None,
+            job: None,
             key: format!("key{}", n % TENANTS),
             pool: pool(),
             model: "claude-sonnet-5-5".into(),
