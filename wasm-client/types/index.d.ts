@@ -333,7 +333,7 @@ export interface Refusal {
   input: Bounds | null;
 }
 
-export type LimitKind = "requests" | "input_tokens" | "output_tokens" | "concurrent" | "requests_day" | "tokens_day" | "microusd_day";
+export type LimitKind = "requests" | "input_tokens" | "output_tokens" | "concurrent" | `${"requests" | "tokens" | "microusd"}_${"day" | "week" | "month"}`;
 
 /** What a gate told of the caller's limits. */
 export interface LimitsSnapshot {

@@ -323,19 +323,21 @@ impl Budgets {
     /// must be written before anything is answered.
     pub(crate) fn raise_ceilings(&mut self, durability: &Durability) -> bool {
         let Self { books, reserved, .. } = self;
-        books
+        let raised = books
             .iter_mut()
-            .fold(false, |raised, book| book.raise_ceiling(reserved, durability) || raised)
+            .filter_map(|book| book.raise_ceiling(reserved, durability).then_some(()));
+        raised.count() > 0
     }
 
     /// Lowers the ceilings to exactly what is spent and reserved; true where that
     /// changes one.
     pub(crate) fn tighten(&mut self) -> bool {
         let Self { books, reserved, .. } = self;
-        books.iter_mut().fold(false, |changed, book| {
+        let changed = books.iter_mut().filter_map(|book| {
             let used = book.written(reserved);
-            std::mem::replace(&mut book.ceiling, used) != used || changed
-        })
+            (std::mem::replace(&mut book.ceiling, used) != used).then_some(())
+        });
+        changed.count() > 0
     }
 
     /// The row: number and ceiling of the day, and the other books.
@@ -361,7 +363,7 @@ impl Budgets {
     pub(crate) fn lefts(&self, now: Millis) -> Vec<Left> {
         let mut lefts = Vec::new();
         for book in &self.books {
-            for kind in 0..3 {
+            for (kind, name) in KINDS[book.title.cycle.index()].into_iter().enumerate() {
                 let limits = book.rules.iter().filter(|rule| rule.is_hard);
                 let limit = limits.filter_map(|rule| rule.limits[kind]).min();
                 let (Some(limit), Some(level)) = (limit, book.left(kind, &self.reserved, now))
@@ -369,7 +371,7 @@ impl Budgets {
                     continue;
                 };
                 lefts.push(Left {
-                    kind: KINDS[book.title.cycle.index()][kind],
+                    kind: name,
                     level,
                     limit,
                     held: reserved_of(book.list, &self.reserved)[kind],

@@ -124,12 +124,12 @@ impl World<'_> {
         let request = &self.requests[index];
         let flow = &self.scenario.flows[request.flow];
         Admit {
-            job: None,
             ticket: request.ticket.clone(),
             attempt: request.attempt,
             asked_ms: request.asked.saturating_add_signed(self.skew(request.isolate)),
             tenant: flow.tenant.clone(),
             user: None,
+            job: None,
             key: flow.tenant.clone(),
             pool: self.pool.clone(),
             model: "model".into(),
