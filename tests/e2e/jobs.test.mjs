@@ -82,7 +82,7 @@ async function pressed(tenant, work) {
   const floods = Array.from({ length: 20 }, flood);
   try {
     // What a job holds may come back: without an end to its patience it would wait.
-    const impatient = { headers: { "x-tollgate-max-wait": "0" } };
+    const impatient = { headers: { "x-tollgate-max-wait": "2" } };
     return await work(async () => (await world.post(own, ask("mine, too"), impatient)).arrayBuffer());
   } finally {
     isOver = true;
