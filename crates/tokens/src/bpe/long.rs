@@ -4,8 +4,8 @@
 
 use super::short::mix;
 
-/// 8,192 pieces: 832 KiB.
-const BITS: u32 = 13;
+/// 4,096 pieces: 416 KiB.
+const BITS: u32 = 12;
 const WORDS: usize = 8;
 const TOKENS: usize = 8;
 
