@@ -22,7 +22,7 @@ const VALUES = 90;
 const results = report.hosts.node;
 draw(
   "counting-speed",
-  "Counting in Node, million UTF-16 units a second: ours, the best in JavaScript, the best of others in wasm",
+  "Counting in Node, million UTF-16 units a second: ours, the best in JavaScript, in wasm",
   Object.entries(ROWS).map(([row, title]) => {
     const bars = results
       .filter((result) => result.row === row && result.task === "count" && result.speeds.length)
@@ -45,7 +45,7 @@ const starts = (what, unit) => [
   },
 ];
 draw("counting-start", "From the bytes to the first count, in a process of its own", starts("ms", "ms"));
-draw("counting-memory", "What a process grows by to count 500,000 units of prose", starts("memory", "MiB"));
+draw("counting-memory", "What a process grows by to count a text of prose", starts("memory", "MiB"));
 
 /** @param {string} name */
 function kindOf(name) {
