@@ -242,8 +242,14 @@ const BAD_TENANTS: &[(&str, &str)] = &[
     ("[tenants.acme]\nbudgets = [{ window = 'day', usd = 1.5 }]", "never a float"),
     ("[tenants.acme]\nweight = 0", "tenants.acme.weight"),
     ("[tenants.'a b']", "a name has 1 to 64"),
-    ("[tenants.acme]\nbudgets = [{ window = 'day', usd = 1, starts = 'monday' }]", "tenants.acme.budgets[0].starts"),
-    ("[tenants.acme]\nbudgets = [{ window = 'day', usd = 1, zone = 'Mars/Olympus' }]", "tenants.acme.budgets[0].zone"),
+    (
+        "[tenants.acme]\nbudgets = [{ window = 'day', usd = 1, starts = 'monday' }]",
+        "tenants.acme.budgets[0].starts",
+    ),
+    (
+        "[tenants.acme]\nbudgets = [{ window = 'day', usd = 1, zone = 'Mars/Olympus' }]",
+        "tenants.acme.budgets[0].zone",
+    ),
     ("[tenants.acme", "mend the TOML"),
 ];
 
