@@ -7,6 +7,7 @@
 
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
+import { random } from "../../tests/tokens/texts.mjs";
 
 const MODULES = path.join(import.meta.dirname, "../../node_modules");
 /** Texts of each kind: the first warms up, the second is repeated, the rest are fresh. */
@@ -136,18 +137,4 @@ function spaces() {
 /** @param {string} text */
 function messages(text) {
   return Array.from({ length: Math.floor(text.length / MESSAGE_UNITS) }, (_, i) => text.slice(i * MESSAGE_UNITS, (i + 1) * MESSAGE_UNITS).toWellFormed());
-}
-
-/**
- * mulberry32
- *
- * @param {number} seed
- */
-function random(seed) {
-  return () => {
-    seed = (seed + 0x6d2b79f5) | 0;
-    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
 }

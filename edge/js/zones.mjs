@@ -33,6 +33,8 @@ function changes(name, from, until) {
       second: "numeric",
     });
   } catch {
+    // An unknown zone of a tenant is refused; of the deployment's settings, `make check` tells.
+    console.error(JSON.stringify({ event: "unknown_time_zone", zone: name, taken_for: "UTC" }));
     return [];
   }
   const offset = (at) => {

@@ -114,10 +114,12 @@ test("a soft budget refuses nothing and is told of in the log", async () => {
 test("a paced week leaves the other days their shares", async () => {
   const key = await world.key("paced");
   assert.equal((await send(key)).status, 200);
+  // Monday first: so many days' shares are open; a midnight may pass meanwhile.
+  const days = () => ((sinceMidnight().day + 6) % 7) + 1;
+  const before = days();
   const { level } = await limit(key, "requests_week");
-  // Monday first: so many days' shares are open.
-  const days = ((sinceMidnight().day + 6) % 7) + 1;
-  assert.ok(level >= days * 100 - 2 && level < days * 100, `${level} on day ${days}`);
+  const isOf = (/** @type {number} */ day) => level >= day * 100 - 2 && level < day * 100;
+  assert.ok(isOf(before) || isOf(days()), `${level} on day ${before}`);
 });
 
 test("an unknown zone and an unsound budget are refused by their path", async () => {

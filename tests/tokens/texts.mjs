@@ -64,7 +64,7 @@ export function* texts(seed, count) {
  *
  * @param {number} seed
  */
-function random(seed) {
+export function random(seed) {
   return () => {
     seed = (seed + 0x6d2b79f5) | 0;
     let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);

@@ -123,12 +123,23 @@ test("a request that used nothing gives its place back", () => {
 test("a budget that open requests of this page hold is not taken for spent", () => {
   const ledger = known([]);
   take(ledger, "a", ask(), NOW + 1);
-  learn(ledger, parseLimits({ ...told([limit("tokens_day", 0, DAY)]), at_ms: NOW + 2 }, NOW + 2, NOW + 2), NOW + 2);
+  learn(ledger, parseLimits({ ...told([limit("tokens_day", 0, { ...DAY, held: 1100 })]), at_ms: NOW + 2 }, NOW + 2, NOW + 2), NOW + 2);
   assert.equal(verdict(decide(ledger, ask(), GATE, NOW + 2)), "send");
   settle(ledger, "a", { input: 100, output: 1000, tokens: 1100, microusd: 1 });
   // Its report may be under way: only the next snapshot knows what came back.
   learn(ledger, parseLimits({ ...told([limit("tokens_day", 0, DAY)]), at_ms: NOW + 3 }, NOW + 3, NOW + 3), NOW + 3);
   assert.equal(verdict(decide(ledger, ask(), GATE, NOW + 3)), "429 budget_spent 3600s");
+});
+
+test("a budget that others hold is not taken for spent, and one of some models is the gate's to judge", () => {
+  for (const [more, what] of /** @type {const} */ ([
+    [{ held: 0 }, "429 budget_spent 3600s"],
+    [{ held: 5000 }, "send"],
+    [{ held: 0, models: ["claude-opus-*"] }, "send"],
+  ])) {
+    const ledger = known([limit("tokens_week", 0, { ...DAY, ...more })]);
+    assert.equal(verdict(decide(ledger, ask(), GATE, NOW)), what, JSON.stringify(more));
+  }
 });
 
 test("a budget begins anew when its window ends", () => {

@@ -1,6 +1,6 @@
 //! The recent demand of one priority in one pool, by kind.
 
-use crate::budgets::Three;
+use crate::amounts::Three;
 use crate::message::Millis;
 
 /// Log2 of the memory in seconds: 32 s, some requests' lifetime.

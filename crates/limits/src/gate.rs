@@ -84,7 +84,7 @@ pub struct Output {
     /// When to send [`Input::Wake`]; replaces the time told before.
     pub wake_at: Option<Millis>,
     /// Budgets of which a part was used that their owners want to hear of, by
-    /// scope: `deployment`, `tenant/NAME`, `publishable/NAME`, `user/TENANT/ID`.
+    /// scope: `deployment`, `tenant/NAME`, `publishable/NAME`. Of end users none is told.
     pub reached: Vec<(String, Reached)>,
 }
 
@@ -357,7 +357,7 @@ impl Gate {
     pub fn zones_wanted(&self, ms: Millis) -> Vec<String> {
         let until = self.now.saturating_add(ms);
         let policies = self.tenants.iter().filter_map(|state| state.policy.as_ref());
-        let budgets = policies.flat_map(Tenant::all_budgets).map(|(_, budget)| budget);
+        let budgets = policies.flat_map(Tenant::budget_lists).flat_map(|(_, budgets)| budgets);
         let zones = budgets.chain(&self.settings.budgets).filter_map(|budget| budget.zone.clone());
         let mut wanted = BTreeSet::new();
         wanted.extend(zones.filter(|zone| {

@@ -13,15 +13,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::admin::Amounts;
-use crate::budgets::{Lists, Three, add, less, signed};
+use crate::amounts::{Three, add, less, signed};
+use crate::budgets::Lists;
 use crate::gate::{Gate, ScopeId};
 use crate::message::{Admit, LimitView, Millis, Reason, Refusal};
 use crate::policy::is_name;
-use crate::scope::{Block, Need, Until};
+use crate::scope::{Block, Until};
 use crate::ticket::{Hold, Map, Ticket};
 
 /// Jobs that one tenant may hold at once, about 300 bytes each.
-const JOBS_MAX: usize = 100;
+pub const JOBS_MAX: usize = 100;
 /// The longest that a job lives without being renewed.
 pub const TTL_MS_MAX: Millis = 7 * 86_400_000;
 /// Places in the queue that a job keeps for requests whose patience ran out.
@@ -185,7 +186,7 @@ impl Jobs {
 }
 
 /// A job may ask any model: it holds of every list's budget.
-const EVERY_MODEL: Need = Need { lists: Lists::MAX, ..Need::NONE };
+const EVERY_LIST: Lists = Lists::MAX;
 
 /// Whose budgets hold a job.
 fn holders(tenant: usize) -> [ScopeId; 2] {
@@ -299,7 +300,8 @@ impl Gate {
         for payer in holders(tenant) {
             let now = self.now;
             self.scope_mut(payer).refill(now);
-            let Some(Block { kind, until }) = self.scope(payer).shut_for(more, &EVERY_MODEL, now)
+            let Some(Block { kind, until }) =
+                self.scope(payer).shut_for(more, EVERY_LIST, false, now)
             else {
                 continue;
             };
@@ -334,8 +336,8 @@ impl Gate {
         for payer in holders(tenant) {
             let scope = self.scope_mut(payer);
             scope.refill(now);
-            scope.budgets.settle(before, &[0; 3], EVERY_MODEL.lists);
-            scope.budgets.reserve(after, EVERY_MODEL.lists);
+            scope.budgets.settle(before, &[0; 3], EVERY_LIST);
+            scope.budgets.reserve(after, EVERY_LIST);
             self.step.scopes.insert(payer);
         }
         self.wake_tenant(tenant);
@@ -549,13 +551,13 @@ impl Gate {
             places: BTreeSet::new(),
         });
         let rest = self.jobs.jobs.get(&number).map(Job::rest).unwrap_or_default();
-        self.deployment.budgets.hold_again(&rest, EVERY_MODEL.lists);
+        self.deployment.budgets.hold_again(&rest, EVERY_LIST);
     }
 
     /// The deployment's own row came after those of jobs.
     pub(crate) fn hold_restored_by_deployment(&mut self) {
         for job in self.jobs.jobs.values() {
-            self.deployment.budgets.hold_again(&job.rest(), EVERY_MODEL.lists);
+            self.deployment.budgets.hold_again(&job.rest(), EVERY_LIST);
         }
     }
 
@@ -565,7 +567,7 @@ impl Gate {
         let of = |job: &&mut Job| job.tenant == tenant && !job.is_held;
         for job in self.jobs.jobs.values_mut().filter(of) {
             job.is_held = true;
-            scope.budgets.hold_again(&job.rest(), EVERY_MODEL.lists);
+            scope.budgets.hold_again(&job.rest(), EVERY_LIST);
         }
     }
 }

@@ -5,8 +5,8 @@
 //! settled, renewed or expires like any other, and what is not used is returned.
 //! The isolate's half is [`crate::borrow`].
 
+use crate::amounts::{Three, signed};
 use crate::bucket::Bucket;
-use crate::budgets::{Three, signed};
 use crate::gate::Gate;
 use crate::message::{Admit, Lease, MicroUsd, Millis, TicketId, Tokens, Used, lent_ticket};
 use crate::mirror::Mirror;

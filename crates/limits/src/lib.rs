@@ -8,6 +8,7 @@
 
 pub mod admin;
 mod admit;
+mod amounts;
 pub mod borrow;
 mod bucket;
 mod budgets;

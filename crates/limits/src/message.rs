@@ -173,12 +173,8 @@ impl<'a> EndUser<'a> {
     }
 }
 
-fn is_none_held(amount: &u64) -> bool {
-    *amount == 0
-}
-
-fn is_zero(number: &u32) -> bool {
-    *number == 0
+fn is_zero<T: Default + PartialEq>(number: &T) -> bool {
+    *number == T::default()
 }
 
 /// Something that happened to a request.
@@ -417,7 +413,7 @@ pub struct LimitView {
     pub resets_ms: Millis,
     /// What open requests hold of a budget beside what is spent: it may come back
     /// when they settle.
-    #[serde(default, skip_serializing_if = "is_none_held")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub held: u64,
     /// The models that a budget counts; empty: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

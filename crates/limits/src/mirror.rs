@@ -11,8 +11,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::amounts::{Three, signed};
 use crate::bucket::Bucket;
-use crate::budgets::{Three, signed};
 use crate::demand::Demand;
 use crate::history::History;
 use crate::message::{Millis, Tokens};

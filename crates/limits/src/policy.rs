@@ -381,28 +381,27 @@ fn is_zone_name(text: &str) -> bool {
 impl Tenants {
     /// Every budget of the file, with its path.
     pub fn budgets(&self) -> impl Iterator<Item = (String, &Budget)> {
-        self.tenants.iter().flat_map(|(name, tenant)| {
-            tenant
-                .all_budgets()
-                .map(move |(path, budget)| (format!("tenants.{name}.{path}"), budget))
+        let lists = self.tenants.iter().flat_map(|(name, tenant)| {
+            tenant.budget_lists().map(|(path, budgets)| (name, path, budgets))
+        });
+        lists.flat_map(|(name, path, budgets)| {
+            let numbered = budgets.iter().enumerate();
+            numbered.map(move |(i, budget)| (format!("tenants.{name}.{path}[{i}]"), budget))
         })
     }
 }
 
 impl Tenant {
-    /// Its budgets, its users' and its visitors', with their paths.
-    pub(crate) fn all_budgets(&self) -> impl Iterator<Item = (String, &Budget)> {
+    /// Its budgets, its users' and its visitors', with the paths of their lists.
+    pub(crate) fn budget_lists(&self) -> [(&'static str, &[Budget]); 3] {
         let visitor = self.publishable.as_ref().and_then(|of| of.visitor.as_ref());
-        let of_users = self.users.as_ref().map(|users| &users.budgets);
-        let lists = [
-            ("", Some(&self.budgets)),
-            ("users.", of_users),
-            ("publishable.visitor.", visitor.map(|visitor| &visitor.budgets)),
-        ];
-        lists.into_iter().flat_map(|(of, budgets)| {
-            let numbered = budgets.into_iter().flatten().enumerate();
-            numbered.map(move |(i, budget)| (format!("{of}budgets[{i}]"), budget))
-        })
+        let of_users = self.users.as_ref().map_or(&[][..], |users| &users.budgets);
+        let of_visitors = visitor.map_or(&[][..], |visitor| &visitor.budgets);
+        [
+            ("budgets", &self.budgets),
+            ("users.budgets", of_users),
+            ("publishable.visitor.budgets", of_visitors),
+        ]
     }
 }
 

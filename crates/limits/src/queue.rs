@@ -8,7 +8,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::budgets::Three;
+use crate::amounts::Three;
 use crate::message::Millis;
 use crate::ticket::Map;
 

@@ -1,7 +1,7 @@
 //! What runs in one pool, as sums: how much it has generated, may still draw,
 //! and what its lengths and speed were seen to be.
 
-use crate::budgets::signed;
+use crate::amounts::signed;
 use crate::message::{Millis, Tokens};
 use crate::scope::owed;
 

@@ -5,8 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::amounts::{Three, signed};
 use crate::bucket::Bucket;
-use crate::budgets::{Budgets, Known, Left, Lists, SavedBook, Shut, Three, signed};
+use crate::budgets::{Budgets, Known, Left, Lists, SavedBook, Shut};
 use crate::lend;
 use crate::message::{LimitView, MicroUsd, Millis, Tokens};
 use crate::policy::{Budget, RateLimits};
@@ -36,17 +37,6 @@ pub(crate) struct Need {
 }
 
 impl Need {
-    pub(crate) const NONE: Self = Self {
-        input: 0,
-        input_max: 0,
-        output: 0,
-        output_max: 0,
-        microusd_max: 0,
-        job: None,
-        lists: 0,
-        is_background: false,
-    };
-
     /// What budgets reserve: one request, input and `max_tokens`, money.
     pub(crate) fn day(&self) -> Three {
         [1, self.input_max.saturating_add(self.output_max), self.microusd_max]
@@ -187,7 +177,7 @@ impl Scope {
     /// The first limit that does not take `need`, if any. Takes nothing.
     pub(crate) fn blocks(&self, need: &Need, now: Millis) -> Option<Block> {
         if need.job.is_none()
-            && let Some(block) = self.shut_for(&need.day(), need, now)
+            && let Some(block) = self.shut_for(&need.day(), need.lists, need.is_background, now)
         {
             return Some(block);
         }
@@ -213,10 +203,15 @@ impl Scope {
         longest
     }
 
-    /// The budget that does not take `amounts`, if any. Of `like` count model and
-    /// priority.
-    pub(crate) fn shut_for(&self, amounts: &Three, like: &Need, now: Millis) -> Option<Block> {
-        let (kind, shut) = self.budgets.refuses(amounts, like.lists, like.is_background, now)?;
+    /// The budget that does not take `amounts`, if any.
+    pub(crate) fn shut_for(
+        &self,
+        amounts: &Three,
+        lists: Lists,
+        is_background: bool,
+        now: Millis,
+    ) -> Option<Block> {
+        let (kind, shut) = self.budgets.refuses(amounts, lists, is_background, now)?;
         let until = match shut {
             Shut::TooLarge => Until::Never,
             Shut::Spent(span) => Until::Opens(span),

@@ -1,7 +1,7 @@
 //! How a request ends: settled, cancelled, expired, and what its response
 //! taught. Every attempt that was sent is settled exactly once (invariant 2).
 
-use crate::budgets::{Three, less, signed};
+use crate::amounts::{Three, less, signed};
 use crate::gate::{Gate, ScopeId};
 use crate::message::{Millis, Observation, Reason, Refusal, Settle, Tokens, Used};
 use crate::scope::Need;

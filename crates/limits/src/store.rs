@@ -119,11 +119,7 @@ impl Gate {
         }
         state.configured = true;
         if let Some(policy) = &state.policy {
-            self.known.learn(&policy.budgets);
-            let visitor = policy.publishable.as_ref().and_then(|of| of.visitor.as_ref());
-            for users in policy.users.iter().chain(visitor) {
-                self.known.learn(&users.budgets);
-            }
+            policy.budget_lists().iter().for_each(|(_, budgets)| self.known.learn(budgets));
             let (limits, budgets) = (&policy.limits, &policy.budgets);
             state.scope.configure(limits, budgets, saved.as_ref(), &self.known, now);
             let usd = policy.publishable.as_ref().and_then(|of| of.usd_day);
@@ -138,11 +134,13 @@ impl Gate {
         for id in scopes {
             let (now, durability) = (self.now, self.settings.durability);
             let scope = self.scope_mut(id);
-            let (saved, reached) = (scope.save(&durability, now), scope.budgets.reached());
+            let saved = scope.save(&durability, now);
+            // End users are many, and their names nothing for a log.
+            let is_told = !matches!(id, ScopeId::User(_));
+            let reached = if is_told { scope.budgets.reached() } else { Vec::new() };
             if !reached.is_empty() {
                 let name = self.name_of(id);
-                let named = reached.into_iter().map(|reached| (name.clone(), reached));
-                self.step.reached.extend(named);
+                self.step.reached.extend(reached.into_iter().map(|of| (name.clone(), of)));
             }
             self.loose.insert(id);
             if let Some(saved) = saved {

@@ -2,7 +2,7 @@
 //! the Gate.
 //!
 //! Rivals are given what is best for them: one process with no latency to ask it,
-//! a queue where they have a gate, exact knowledge of the limits and of the input.
+//! a queue where they have a gate, exact knowledge of the limits by the minute and of the input.
 //! Clients retry as the official SDKs do.
 
 use std::collections::VecDeque;

@@ -5,6 +5,7 @@
 //! this file and nowhere else. Each code has its row in docs/errors.md (a test
 //! compares).
 
+use limits::jobs::JOBS_MAX;
 use limits::message::{LimitView, Millis, Reason, Refusal};
 use providers::anthropic::errors::body;
 
@@ -114,7 +115,7 @@ impl Problem {
             Reason::BudgetSpent => rate("tollgate_budget_spent", format!("The budget is spent: {what}.")),
             Reason::DeploymentBudgetSpent => rate(
                 "tollgate_deployment_budget_spent",
-                format!("The deployment's budget is spent: {}.", limit.map_or("its".into(), |l| kind_words(&l.kind))),
+                format!("The deployment's budget is spent: {what}."),
             ),
             Reason::TooLarge => Self::bad(
                 "tollgate_larger_than_limit",
@@ -141,7 +142,7 @@ impl Problem {
             ),
             Reason::JobsFull => rate(
                 "tollgate_jobs_full",
-                "This tenant has 100 jobs, the most there may be. Release one with DELETE /v1/jobs/ID.".into(),
+                format!("This tenant has {JOBS_MAX} jobs, the most there may be. Release one with DELETE /v1/jobs/ID."),
             ),
             _ => rate("tollgate_refused", "The gate refused this request.".into()),
         };

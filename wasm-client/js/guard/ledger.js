@@ -21,6 +21,7 @@ import { limitsUnknown, reached, spent, tooLarge, tooLong } from "./reasons.js";
  * @property {number} perMinute refill; 0: none
  * @property {number} atMs when it was so: no request sent later is in it
  * @property {number} endsMs when it is full again, or its window ends
+ * @property {true} [heldUnknown] of a budget: the level is less what open requests hold, which is not told
  * @property {string} [class] of models, where it is for one alone
  *
  * @typedef {"requests" | "input_tokens" | "output_tokens" | "concurrent" | BudgetKind} Kind
@@ -166,8 +167,8 @@ export function levelOf(ledger, limit, rules, now) {
     if (limit.class && entry.class !== limit.class) continue;
     const taken = amountOf(entry, kind, rules);
     if (entry.sentMs <= atMs) {
-      // The snapshot counts it as held; some or all of that may come back.
-      if (entry.open && !rules.fixed && (budget === "tokens budget" || budget === "microusd budget")) level += entry.held[budget === "tokens budget" ? "tokens" : "microusd"];
+      // Counted already, as used or held; a header does not tell what may come back.
+      if (entry.open && limit.heldUnknown && (budget === "tokens budget" || budget === "microusd budget")) level += entry.held[budget === "tokens budget" ? "tokens" : "microusd"];
       continue;
     }
     level = refilled(level, entry.sentMs - at, perMinute, capacity) - taken;

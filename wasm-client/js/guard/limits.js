@@ -53,7 +53,9 @@ export function parseLimits(told, askedMs, heardMs) {
     const resetsMs = isCount(limit.resets_ms) ? limit.resets_ms : 0;
     // The level may be as old as this; what it refilled since is given to it.
     const ageMs = Math.max(0, heardMs - askedMs) + GATE_AGE_MS_MAX;
-    const level = perMinute > 0 ? Math.max(limit.level, Math.min(limit.capacity, limit.level + (ageMs * perMinute) / 60_000)) : limit.level;
+    // What others hold of a budget may come back, too.
+    const held = isCount(limit.held) ? limit.held : 0;
+    const level = perMinute > 0 ? Math.max(limit.level, Math.min(limit.capacity, limit.level + (ageMs * perMinute) / 60_000)) : limit.level + held;
     return [{ scope: limit.scope, kind: limit.kind, level, capacity: limit.capacity, perMinute, atMs: heardMs, endsMs: heardMs + resetsMs }];
   });
   const [least, most] = POLL_MS;
@@ -137,7 +139,7 @@ function gateLimit(headers, now) {
   const [scope, ...kind] = name.split("-");
   const found = KINDS.find((known) => known === kind.join("_"));
   if (!found) return [];
-  return [{ scope, kind: found, level: Number(left), capacity: Number(capacity), perMinute: 0, atMs: now, endsMs: now + Number(reset) * 1000 }];
+  return [{ scope, kind: found, level: Number(left), capacity: Number(capacity), perMinute: 0, atMs: now, endsMs: now + Number(reset) * 1000, heldUnknown: true }];
 }
 
 /**

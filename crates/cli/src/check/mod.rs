@@ -13,8 +13,7 @@ use settings::{Finding, Settings};
 use toml::{Table, Value};
 
 use crate::report::Report;
-use crate::tenants;
-use crate::tenants::unknown_zones;
+use crate::tenants::{self, unknown_zones};
 
 /// `request.signal` is on by default from this compatibility date (Cloudflare's
 /// compatibility flags, 2026-11); a client that leaves is noticed by it.
