@@ -304,7 +304,7 @@ fn example(schema: &Value, rng: &mut ChaCha8Rng, depth: u32) -> Value {
 mod tests {
     use super::*;
     use crate::catalog::Catalog;
-    use crate::prompt::InputUsage;
+    use crate::prompt_cache::InputUsage;
     use crate::request::Version;
     use crate::sse::{Envelope, frames};
     use proptest::prelude::*;

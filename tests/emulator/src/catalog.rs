@@ -37,6 +37,8 @@ pub struct Model {
     /// True if `speed: "fast"` is served.
     #[serde(default)]
     pub fast: bool,
+    /// Shorter prefixes are not kept in the prompt cache, in tokens.
+    pub cached_tokens_min: u64,
     /// Tokens added once where tools are present: for `tool_choice` auto or
     /// none, and for any or tool.
     pub tool_tokens: [u64; 2],

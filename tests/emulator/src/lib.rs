@@ -1,6 +1,6 @@
 //! An emulator of the Claude Messages API, with real limits.
 //!
-//! The cores ([`bucket`], [`pool`], [`prompt`], [`fault`], [`answer`], [`sse`])
+//! The cores ([`bucket`], [`pool`], [`prompt`], [`prompt_cache`], [`fault`], [`answer`], [`sse`])
 //! know neither clock nor socket; [`http`] is the shell around them. It follows
 //! the provider's documentation, and is tested against that, never against the
 //! gateway. It is not a model: its text is made of plain words.
@@ -19,6 +19,7 @@ pub mod http;
 mod ordered;
 pub mod pool;
 pub mod prompt;
+pub mod prompt_cache;
 pub mod request;
 pub mod sse;
 pub mod state;

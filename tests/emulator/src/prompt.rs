@@ -1,58 +1,74 @@
-//! A request's input as the prompt cache sees it: parts in the documented order
+//! A request's input as the prompt cache sees it: blocks in the documented order
 //! tools, system, messages, each with its tokens and the hash of everything up
-//! to it. A part may carry a breakpoint.
+//! to it. A block may carry a breakpoint. What of it is read and written decides
+//! [`crate::prompt_cache`].
+//!
+//! The rules are those of platform.claude.com, prompt caching (copies of August
+//! to October 2026).
 
-use crate::catalog::Counting;
+use crate::catalog::{Counting, Model};
 use crate::count;
 use crate::error::ApiError;
-use serde_json::{Map, Value};
-use std::collections::HashMap;
+use serde_json::{Map, Value, json};
+use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// Breakpoints that one request may set (docs, prompt caching).
+/// Breakpoints that one request may set, the automatic one included.
 const BREAKPOINTS_MAX: usize = 4;
-/// Shorter prefixes are not cached: the documented minimum of most models.
-const CACHED_TOKENS_MIN: u64 = 1_024;
-/// Prefixes remembered for one key: beyond it the oldest go.
-const CACHED_PREFIXES_MAX: usize = 10_000;
+/// Positions at which one breakpoint looks for an entry, itself the first.
+const LOOKBACK: usize = 20;
 
-/// How long a cached prefix lives after its last use, ms.
-pub const TTL_5M_MS: u64 = 300_000;
-/// The longer of the two.
-pub const TTL_1H_MS: u64 = 3_600_000;
+/// How long an entry lives after its last use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ttl {
+    /// Five minutes.
+    Minutes5,
+    /// An hour.
+    Hour,
+}
+
+impl Ttl {
+    /// In milliseconds.
+    pub fn ms(self) -> u64 {
+        match self {
+            Self::Minutes5 => 300_000,
+            Self::Hour => 3_600_000,
+        }
+    }
+}
 
 /// The input of one request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Prompt {
     tokens: u64,
+    cached_tokens_min: u64,
+    blocks: Vec<Block>,
     breakpoints: Vec<Breakpoint>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Block {
+    /// Where it ends.
+    end: Prefix,
+    /// Its place for the look-back: a run of tool calls has one, and so has a run
+    /// of their results.
+    position: usize,
+    is_cachable: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Breakpoint {
-    prefix: u64,
-    tokens: u64,
-    ttl_ms: u64,
+    block: usize,
+    ttl: Ttl,
 }
 
-/// The input side of `usage`. The three add up to all input.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct InputUsage {
-    /// Neither read from the cache nor written to it.
-    pub uncached: u64,
-    /// Written to the cache for five minutes.
-    pub written_5m: u64,
-    /// Written for an hour.
-    pub written_1h: u64,
-    /// Read from the cache: free of the input limit.
-    pub read: u64,
-}
-
-impl InputUsage {
-    /// What the input limit counts.
-    pub fn limited(&self) -> u64 {
-        self.uncached + self.written_5m + self.written_1h
-    }
+/// Everything up to the end of one block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prefix {
+    /// Equal for equal beginnings.
+    pub hash: u64,
+    /// Its tokens.
+    pub tokens: u64,
 }
 
 impl Prompt {
@@ -60,47 +76,40 @@ impl Prompt {
     pub fn of(
         body: &Map<String, Value>,
         overhead: u64,
+        model: &Model,
         counting: &Counting,
     ) -> Result<Self, ApiError> {
-        let mut builder = Builder { prompt: Self::default(), hash: DefaultHasher::new() };
-        // What changes how the prefix is read invalidates it (docs).
-        for name in ["model", "speed", "tool_choice"] {
-            body.get(name).map(Value::to_string).hash(&mut builder.hash);
-        }
-        builder.prompt.tokens = count::FRAMING + overhead;
+        let prompt = Self {
+            tokens: count::FRAMING + overhead,
+            cached_tokens_min: model.cached_tokens_min,
+            ..Self::default()
+        };
+        let mut builder = Builder { prompt, hash: DefaultHasher::new(), kind: String::new() };
+        let field = |name: &str| body.get(name).map(Value::to_string);
+        // What changes how a level is read invalidates it and those after it.
+        (field("model"), field("speed")).hash(&mut builder.hash);
         for tool in body.get("tools").and_then(Value::as_array).into_iter().flatten() {
             builder.add(tool, count::text(&bare(tool).to_string(), counting))?;
         }
-        match body.get("system") {
-            Some(Value::String(text)) => {
-                let tokens = count::FRAMING_MESSAGE + count::text(text, counting);
-                builder.add(&Value::from(text.as_str()), tokens)?;
-            }
-            Some(Value::Array(blocks)) => {
-                builder.prompt.tokens += count::FRAMING_MESSAGE;
-                for block in blocks {
-                    builder.add(block, count::block(block, counting))?;
-                }
-            }
-            _ => {}
-        }
         let messages = body.get("messages").and_then(Value::as_array);
-        for (at, message) in messages.into_iter().flatten().enumerate() {
+        let messages = || messages.into_iter().flatten();
+        let blocks = || messages().filter_map(|message| message["content"].as_array()).flatten();
+        blocks().any(|block| block["citations"]["enabled"] == true).hash(&mut builder.hash);
+        if let Some(system) = body.get("system") {
+            builder.prompt.tokens += count::FRAMING_MESSAGE;
+            builder.add_content(system, counting)?;
+        }
+        let has_images = blocks().any(|block| block["type"] == "image");
+        (field("tool_choice"), field("thinking"), has_images).hash(&mut builder.hash);
+        for (at, message) in messages().enumerate() {
             if at > 0 {
                 builder.prompt.tokens += count::FRAMING_MESSAGE;
             }
             message["role"].to_string().hash(&mut builder.hash);
-            match &message["content"] {
-                Value::Array(blocks) => {
-                    for block in blocks {
-                        builder.add(block, count::block(block, counting))?;
-                    }
-                }
-                content => builder.add(content, count::content(Some(content), counting))?,
-            }
+            builder.add_content(&message["content"], counting)?;
         }
         if let Some(control) = body.get("cache_control").filter(|control| !control.is_null()) {
-            builder.breakpoint(control)?; // automatic: the end of the last part
+            builder.automatic(control)?;
         }
         Ok(builder.prompt)
     }
@@ -109,96 +118,121 @@ impl Prompt {
     pub fn tokens(&self) -> u64 {
         self.tokens
     }
+
+    /// The prefixes that it marks and that are long enough to be kept, in order.
+    pub fn marked(&self) -> impl Iterator<Item = (Prefix, Ttl)> {
+        let marked = self.breakpoints.iter().map(|mark| (self.blocks[mark.block].end, mark.ttl));
+        marked.filter(|(prefix, _)| prefix.tokens >= self.cached_tokens_min)
+    }
+
+    /// The prefixes that it looks for: from each breakpoint back, its own first.
+    pub fn looked_for(&self) -> impl Iterator<Item = Prefix> {
+        self.breakpoints.iter().flat_map(|mark| {
+            let last = self.blocks[mark.block].position;
+            let back = self.blocks[..=mark.block].iter().rev();
+            back.take_while(move |block| last - block.position < LOOKBACK).map(|block| block.end)
+        })
+    }
 }
 
 struct Builder {
     prompt: Prompt,
     hash: DefaultHasher,
+    /// `type` of the last block.
+    kind: String,
 }
 
 impl Builder {
-    fn add(&mut self, part: &Value, tokens: u64) -> Result<(), ApiError> {
-        bare(part).to_string().hash(&mut self.hash);
-        self.prompt.tokens += tokens;
-        match part.get("cache_control") {
-            Some(control) if !control.is_null() => self.breakpoint(control),
+    /// A string is short for one block of text.
+    fn add_content(&mut self, content: &Value, counting: &Counting) -> Result<(), ApiError> {
+        match content {
+            Value::Array(blocks) => {
+                blocks.iter().try_for_each(|block| self.add(block, count::block(block, counting)))
+            }
+            Value::String(text) => {
+                let block = json!({"type": "text", "text": text});
+                self.add(&block, count::text(text, counting))
+            }
             _ => Ok(()),
         }
     }
 
-    fn breakpoint(&mut self, control: &Value) -> Result<(), ApiError> {
-        let ttl_ms = match control.get("ttl").and_then(Value::as_str) {
-            None | Some("5m") => TTL_5M_MS,
-            Some("1h") => TTL_1H_MS,
-            Some(_) => {
-                return Err(ApiError::invalid("cache_control.ttl: Input should be '5m' or '1h'"));
-            }
-        };
-        if control.get("type").and_then(Value::as_str) != Some("ephemeral") {
-            return Err(ApiError::invalid("cache_control.type: Input should be 'ephemeral'"));
+    fn add(&mut self, block: &Value, tokens: u64) -> Result<(), ApiError> {
+        bare(block).to_string().hash(&mut self.hash);
+        self.prompt.tokens += tokens;
+        let kind = block["type"].as_str().unwrap_or_default();
+        let is_run = matches!(kind, "tool_use" | "tool_result") && kind == self.kind;
+        let position = self.prompt.blocks.last().map_or(0, |last| last.position);
+        let is_empty = kind == "text" && block["text"].as_str().is_none_or(str::is_empty);
+        self.prompt.blocks.push(Block {
+            end: Prefix { hash: self.hash.finish(), tokens: self.prompt.tokens },
+            position: position + usize::from(!is_run),
+            is_cachable: !is_empty && !matches!(kind, "thinking" | "redacted_thinking"),
+        });
+        kind.clone_into(&mut self.kind);
+        match block.get("cache_control").filter(|control| !control.is_null()) {
+            Some(control) => self.mark(self.prompt.blocks.len() - 1, ttl(control)?),
+            None => Ok(()),
         }
-        if self.prompt.breakpoints.len() == BREAKPOINTS_MAX {
+    }
+
+    /// A breakpoint at the last block that may have one; none where none may.
+    fn automatic(&mut self, control: &Value) -> Result<(), ApiError> {
+        let ttl = ttl(control)?;
+        let Some(block) = self.prompt.blocks.iter().rposition(|block| block.is_cachable) else {
+            return Ok(());
+        };
+        match self.prompt.breakpoints.last().filter(|mark| mark.block == block) {
+            Some(mark) if mark.ttl == ttl => Ok(()),
+            Some(_) => Err(ApiError::invalid(
+                "cache_control.ttl: the last block's own cache_control has another ttl",
+            )),
+            None => self.mark(block, ttl),
+        }
+    }
+
+    fn mark(&mut self, block: usize, ttl: Ttl) -> Result<(), ApiError> {
+        let marks = &mut self.prompt.breakpoints;
+        if marks.len() == BREAKPOINTS_MAX {
             return Err(ApiError::invalid(
                 "A maximum of 4 blocks with cache_control may be provided.",
             ));
         }
-        let prefix = self.hash.finish();
-        let tokens = self.prompt.tokens;
-        self.prompt.breakpoints.push(Breakpoint { prefix, tokens, ttl_ms });
+        if !self.prompt.blocks[block].is_cachable {
+            return Err(ApiError::invalid(
+                "cache_control cannot be set for empty text blocks or thinking blocks",
+            ));
+        }
+        if ttl == Ttl::Hour && marks.last().is_some_and(|last| last.ttl == Ttl::Minutes5) {
+            return Err(ApiError::invalid(
+                "cache_control.ttl: a '1h' block must not come after a '5m' block",
+            ));
+        }
+        marks.push(Breakpoint { block, ttl });
         Ok(())
     }
 }
 
-/// A part without its `cache_control`, which is not part of what is cached.
-fn bare(part: &Value) -> std::borrow::Cow<'_, Value> {
-    match part.as_object() {
+fn ttl(control: &Value) -> Result<Ttl, ApiError> {
+    if control.get("type").and_then(Value::as_str) != Some("ephemeral") {
+        return Err(ApiError::invalid("cache_control.type: Input should be 'ephemeral'"));
+    }
+    match control.get("ttl").filter(|ttl| !ttl.is_null()).map(Value::as_str) {
+        None | Some(Some("5m")) => Ok(Ttl::Minutes5),
+        Some(Some("1h")) => Ok(Ttl::Hour),
+        Some(_) => Err(ApiError::invalid("cache_control.ttl: Input should be '5m' or '1h'")),
+    }
+}
+
+/// A block without its `cache_control`, which is not part of what is cached.
+fn bare(block: &Value) -> Cow<'_, Value> {
+    match block.as_object() {
         Some(fields) if fields.contains_key("cache_control") => {
             let mut fields = fields.clone();
             fields.remove("cache_control");
-            std::borrow::Cow::Owned(Value::Object(fields))
+            Cow::Owned(Value::Object(fields))
         }
-        _ => std::borrow::Cow::Borrowed(part),
-    }
-}
-
-/// The prefixes that one key has cached, until when.
-#[derive(Debug, Default)]
-pub struct PromptCache {
-    until_ms: HashMap<u64, u64>,
-}
-
-impl PromptCache {
-    /// What of the prompt is read, written or neither. Nothing is remembered
-    /// before [`PromptCache::store`]: a refused request writes nothing.
-    pub fn usage(&self, prompt: &Prompt, now_ms: u64) -> InputUsage {
-        let cachable = || prompt.breakpoints.iter().filter(|b| b.tokens >= CACHED_TOKENS_MIN);
-        let live = |b: &&Breakpoint| self.until_ms.get(&b.prefix).is_some_and(|t| *t > now_ms);
-        let read = cachable().filter(live).map(|b| b.tokens).max().unwrap_or(0);
-        let mut usage = InputUsage { read, ..InputUsage::default() };
-        let mut upto = read;
-        for breakpoint in cachable().filter(|b| b.tokens > read) {
-            let written = breakpoint.tokens - upto;
-            match breakpoint.ttl_ms {
-                TTL_1H_MS => usage.written_1h += written,
-                _ => usage.written_5m += written,
-            }
-            upto = breakpoint.tokens;
-        }
-        usage.uncached = prompt.tokens - upto;
-        usage
-    }
-
-    /// Remembers the prompt's prefixes, or that they were used again.
-    pub fn store(&mut self, prompt: &Prompt, now_ms: u64) {
-        for breakpoint in prompt.breakpoints.iter().filter(|b| b.tokens >= CACHED_TOKENS_MIN) {
-            self.until_ms.insert(breakpoint.prefix, now_ms + breakpoint.ttl_ms);
-        }
-        if self.until_ms.len() > CACHED_PREFIXES_MAX {
-            self.until_ms.retain(|_, until| *until > now_ms);
-        }
-        if self.until_ms.len() > CACHED_PREFIXES_MAX {
-            self.until_ms.clear();
-        }
+        _ => Cow::Borrowed(block),
     }
 }
 
@@ -206,70 +240,101 @@ impl PromptCache {
 mod tests {
     use super::*;
     use crate::catalog::Catalog;
-    use serde_json::json;
 
-    fn prompt(body: Value) -> Prompt {
+    fn read(body: Value) -> Result<Prompt, ApiError> {
         let catalog = Catalog::new().unwrap();
-        let counting = catalog.model("claude-sonnet-5-5").unwrap().1;
-        Prompt::of(body.as_object().unwrap(), 0, counting).unwrap()
+        let (model, counting) = catalog.model("claude-sonnet-5-5").unwrap();
+        Prompt::of(body.as_object().unwrap(), 0, model, counting)
     }
 
-    fn cached(system: &str, ttl: &str, question: &str) -> Prompt {
-        let cache_control = json!({"type": "ephemeral", "ttl": ttl});
-        prompt(json!({
-            "system": [{"type": "text", "text": system, "cache_control": cache_control}],
-            "messages": [{"role": "user", "content": question}]
-        }))
+    fn block(text: &str) -> Value {
+        json!({"type": "text", "text": text})
     }
 
-    #[test]
-    fn a_prefix_is_written_once_and_then_read_until_its_time_is_over() {
-        let long = "many words ".repeat(1_000);
-        let (first, second) = (cached(&long, "5m", "one?"), cached(&long, "5m", "two, then?"));
-        let mut cache = PromptCache::default();
-        let written = cache.usage(&first, 0);
-        assert!(written.written_5m > 1_024 && written.read == 0);
-        cache.store(&first, 0);
-        let read = cache.usage(&second, TTL_5M_MS - 1);
-        assert_eq!((read.read, read.written_5m), (written.written_5m, 0));
-        assert_eq!(cache.usage(&second, TTL_5M_MS).read, 0);
-    }
-
-    #[test]
-    fn the_parts_always_add_up_to_the_whole() {
-        let long = "many words ".repeat(1_000);
-        let mut cache = PromptCache::default();
-        for (at, prompt) in
-            [cached(&long, "1h", "a"), cached(&long, "1h", "b"), cached("short", "5m", "c")]
-                .iter()
-                .enumerate()
-        {
-            let usage = cache.usage(prompt, at as u64);
-            assert_eq!(usage.limited() + usage.read, prompt.tokens());
-            cache.store(prompt, at as u64);
-        }
-    }
-
-    #[test]
-    fn short_prefixes_are_not_cached() {
-        let short = cached("a few words", "5m", "x");
-        let mut cache = PromptCache::default();
-        cache.store(&short, 0);
-        assert_eq!(cache.usage(&short, 1).uncached, short.tokens());
-    }
-
-    #[test]
-    fn five_breakpoints_are_too_many() {
-        let catalog = Catalog::new().unwrap();
-        let counting = catalog.model("claude-sonnet-5-5").unwrap().1;
-        let block = json!({"type": "text", "text": "x", "cache_control": {"type": "ephemeral"}});
-        let body = json!({"system": vec![block; 5], "messages": []});
-        assert!(Prompt::of(body.as_object().unwrap(), 0, counting).is_err());
+    fn marked(block: &Value, ttl: &str) -> Value {
+        let mut block = block.clone();
+        block["cache_control"] = json!({"type": "ephemeral", "ttl": ttl});
+        block
     }
 
     #[test]
     fn a_one_word_message_counts_its_framing() {
-        let bare = prompt(json!({"messages": [{"role": "user", "content": "hi"}]}));
-        assert_eq!(bare.tokens(), count::FRAMING + 1);
+        let prompt = read(json!({"messages": [{"role": "user", "content": "hi"}]})).unwrap();
+        assert_eq!(prompt.tokens(), count::FRAMING + 1);
+    }
+
+    #[test]
+    fn what_may_not_be_marked_is_refused() {
+        let text = block("x");
+        let thought = json!({"type": "thinking", "thinking": "hm", "signature": "s"});
+        let (five, hour) = (marked(&text, "5m"), marked(&text, "1h"));
+        for (system, automatic, says) in [
+            (json!(vec![five.clone(); 5]), Value::Null, Some("maximum of 4")),
+            (json!(vec![five.clone(); 4]), Value::Null, None),
+            (json!(vec![five.clone(); 4]), json!({"type": "ephemeral"}), Some("maximum of 4")),
+            (json!([hour, five]), Value::Null, None),
+            (json!([five, hour]), Value::Null, Some("must not come after")),
+            (json!([marked(&block(""), "5m")]), Value::Null, Some("empty text")),
+            (json!([marked(&thought, "5m")]), Value::Null, Some("thinking blocks")),
+            (json!([marked(&text, "2h")]), Value::Null, Some("'5m' or '1h'")),
+            (json!("x"), json!({"type": "forever"}), Some("'ephemeral'")),
+        ] {
+            let body = json!({"system": system, "cache_control": automatic,
+                "messages": [{"role": "user", "content": "hi"}]});
+            let refusal = read(body).err().map(|error| error.message);
+            assert_eq!(refusal.is_some(), says.is_some(), "{says:?}: {refusal:?}");
+            assert!(refusal.unwrap_or_default().contains(says.unwrap_or_default()), "{says:?}");
+        }
+    }
+
+    #[test]
+    fn the_automatic_breakpoint_is_at_the_last_block_that_may_have_one() {
+        let ends = |content: Value, ttl: &str| {
+            read(json!({"cache_control": {"type": "ephemeral", "ttl": ttl},
+                "messages": [{"role": "user", "content": content}]}))
+            .map(|prompt| prompt.breakpoints)
+        };
+        let thought = json!({"type": "thinking", "thinking": "hm", "signature": "s"});
+        let one = |block| vec![Breakpoint { block, ttl: Ttl::Hour }];
+        assert_eq!(ends(json!([block("a"), block("b")]), "1h").unwrap(), one(1));
+        assert_eq!(ends(json!([block("a"), thought, block("")]), "1h").unwrap(), one(0));
+        assert_eq!(ends(json!([thought]), "1h").unwrap(), vec![]);
+        // The same again is no second one; another lifetime is an error.
+        assert_eq!(ends(json!([marked(&block("a"), "1h")]), "1h").unwrap(), one(0));
+        assert!(ends(json!([marked(&block("a"), "1h")]), "5m").is_err());
+    }
+
+    #[test]
+    fn a_level_is_invalidated_by_what_changes_how_it_is_read() {
+        // Prefixes after tools, system and messages that stay the same.
+        let same = |change: Value| {
+            let mut body = json!({
+                "model": "m", "tools": [{"name": "t", "input_schema": {"type": "object"}}],
+                "system": "s", "messages": [{"role": "user", "content": "q"}]});
+            let ends = |body: &Value| {
+                let blocks = read(body.clone()).unwrap().blocks;
+                blocks.into_iter().map(|block| block.end.hash).take(3).collect::<Vec<_>>()
+            };
+            let before = ends(&body);
+            for (name, value) in change.as_object().unwrap() {
+                body[name] = value.clone();
+            }
+            ends(&body).iter().zip(&before).take_while(|(now, then)| now == then).count()
+        };
+        let image = json!([block("q"), {"type": "image", "source": {"type": "url", "url": "u"}}]);
+        let cited = json!([{"type": "document", "citations": {"enabled": true},
+            "source": {"type": "text", "media_type": "text/plain", "data": "d"}}]);
+        for (change, levels) in [
+            (json!({"model": "n"}), 0),
+            (json!({"tools": [{"name": "u", "input_schema": {"type": "object"}}]}), 0),
+            (json!({"messages": [{"role": "user", "content": cited}]}), 1),
+            (json!({"system": "t"}), 1),
+            (json!({"tool_choice": {"type": "any"}}), 2),
+            (json!({"thinking": {"type": "adaptive"}}), 2),
+            (json!({"messages": [{"role": "user", "content": image}]}), 2),
+            (json!({"max_tokens": 5, "stream": true, "system": [block("s")]}), 3),
+        ] {
+            assert_eq!(same(change.clone()), levels, "{change}");
+        }
     }
 }

@@ -214,7 +214,7 @@ impl<'a> Request<'a> {
         Ok(Self {
             model,
             counting,
-            prompt: Prompt::of(body, overhead, counting)?,
+            prompt: Prompt::of(body, overhead, model, counting)?,
             max_tokens: 0,
             stream: false,
             fast: false,

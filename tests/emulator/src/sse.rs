@@ -5,7 +5,7 @@
 
 use crate::answer::{Answer, Block};
 use crate::ordered::{json, list, object};
-use crate::prompt::InputUsage;
+use crate::prompt_cache::InputUsage;
 use crate::words::Piece;
 use bytes::Bytes;
 use std::collections::VecDeque;

@@ -6,7 +6,7 @@ use crate::catalog::{Catalog, LimitChange, LimitTable};
 use crate::clock::Clock;
 use crate::fault::Schedule;
 use crate::pool::Pool;
-use crate::prompt::PromptCache;
+use crate::prompt_cache::PromptCache;
 use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};

@@ -48,6 +48,54 @@ async fn input_is_checked_at_the_start_and_max_tokens_is_not() {
     assert_eq!(row["output_tokens"], 10);
 }
 
+/// A request whose system prompt of some 3,800 tokens is marked.
+fn marked(user_id: &str) -> Value {
+    let rules = "a rule of the house ".repeat(500);
+    with(json!({
+        "system": [{"type": "text", "text": rules, "cache_control": {"type": "ephemeral"}}],
+        "metadata": {"user_id": user_id}
+    }))
+}
+
+#[tokio::test]
+async fn what_is_read_from_the_prompt_cache_is_outside_the_input_limit() {
+    let (emulator, client) = emulator_with(limits(1_000, 5_000, 1_000_000)).await;
+    for _ in 0..20 {
+        assert_eq!(message(&emulator, &client, &marked("u")).await.status(), 200);
+    }
+    let row = stats(&emulator, &client, POOL).await;
+    let [counted, read] = ["input_tokens", "cache_read_tokens"].map(|f| row[f].as_u64().unwrap());
+    assert!(counted <= 5_000 && read > 10 * 5_000, "{row}");
+    // Nobody used it for longer than it lives: to write it again counts.
+    emulator.state().settings.clock.advance(300_000);
+    assert_eq!(message(&emulator, &client, &marked("u")).await.status(), 200);
+    assert_eq!(message(&emulator, &client, &marked("u")).await.status(), 200);
+    let again = stats(&emulator, &client, POOL).await;
+    assert!(again["input_tokens"].as_u64().unwrap() > counted + 3_000, "{again}");
+}
+
+#[tokio::test]
+async fn a_prompt_can_be_read_once_the_response_that_writes_it_begins() {
+    let (emulator, client) = emulator().await;
+    let usage = |body: Value| {
+        let request = post(&emulator, &client, "/v1/messages").json(&body).send();
+        async move {
+            let usage = json_of(request.await.unwrap()).await["usage"].take();
+            ["cache_creation_input_tokens", "cache_read_input_tokens"]
+                .map(|field| usage[field].as_u64().unwrap())
+        }
+    };
+    // Its response does not begin while this test runs.
+    let slow = tokio::spawn(
+        post(&emulator, &client, "/v1/messages").json(&marked("emulator:ttft-ms=1000000")).send(),
+    );
+    until(&emulator, &client, POOL, |row| row["granted"] == 1).await;
+    let [written, read] = usage(marked("u")).await;
+    assert!(written > 3_000 && read == 0, "{written} {read}");
+    assert_eq!(usage(marked("u")).await, [0, written]);
+    slow.abort();
+}
+
 #[tokio::test]
 async fn output_runs_into_debt_and_refuses_until_it_is_paid() {
     let (emulator, client) = emulator_with(limits(1_000, 1_000_000, 600)).await;

@@ -8,6 +8,7 @@ use crate::error::ApiError;
 use crate::fault::{Fault, What};
 use crate::ordered::{json, object};
 use crate::pool::{Kind, Levels, Pool, Refused};
+use crate::prompt::Prompt;
 use crate::request::{Request, Version};
 use crate::sse::Envelope;
 use crate::state::{Organisation, lock};
@@ -24,7 +25,7 @@ pub(super) async fn create(
     exchange: &Exchange,
     organisation: &Organisation,
 ) -> Result<Response, Refusal> {
-    let Admitted { generation, levels, stream } = admit(exchange, organisation)?;
+    let Admitted { generation, levels, stream, prompt, asked_ms } = admit(exchange, organisation)?;
     let first_byte_ms = match exchange.fault {
         Some(Fault { what: What::SlowFirstByte, ms, .. }) => ms.unwrap_or(SLOW_FIRST_BYTE_MS),
         _ => generation.answer.ttft_ms,
@@ -32,6 +33,8 @@ pub(super) async fn create(
     if first_byte_ms > 0 {
         tokio::time::sleep(Duration::from_millis(first_byte_ms)).await;
     }
+    // Others read what this one writes once its response begins (docs, prompt caching).
+    lock(&organisation.cache).store(&prompt, asked_ms);
     let mut response = if stream {
         send::events(generation, exchange)
     } else {
@@ -45,6 +48,8 @@ struct Admitted {
     generation: Generation,
     levels: HeaderMap,
     stream: bool,
+    prompt: Prompt,
+    asked_ms: u64,
 }
 
 fn admit(exchange: &Exchange, organisation: &Organisation) -> Result<Admitted, Refusal> {
@@ -52,17 +57,10 @@ fn admit(exchange: &Exchange, organisation: &Organisation) -> Result<Admitted, R
     let request = heavy(exchange, |body, version| Request::read(body, &state.catalog, version))?;
     let pool = state.pool(organisation, &pool_name(&request.model.class, request.fast));
     let now_ms = state.now_ms();
-    let (admitted, levels, input) = {
-        // One lock around look-up and admission: of two requests with the same
-        // new prefix one writes it and the other reads it.
-        let mut cache = lock(&organisation.cache);
-        let input = cache.usage(&request.prompt, now_ms);
+    let input = lock(&organisation.cache).usage(&request.prompt, now_ms);
+    let (admitted, levels) = {
         let mut pool = lock(&pool);
-        let admitted = pool.admit(now_ms, input.limited(), input.read);
-        if admitted.is_ok() {
-            cache.store(&request.prompt, now_ms);
-        }
-        (admitted, pool.levels(now_ms), input)
+        (pool.admit(now_ms, input.limited(), input.read), pool.levels(now_ms))
     };
     let levels = headers::rate_limit(&levels, request.fast);
     if let Err(refused) = admitted {
@@ -79,7 +77,8 @@ fn admit(exchange: &Exchange, organisation: &Organisation) -> Result<Admitted, R
         fast: request.fast,
     };
     let generation = Generation { answer, envelope, running, fault: exchange.fault };
-    Ok(Admitted { generation, levels, stream: request.stream })
+    let Request { stream, prompt, .. } = request;
+    Ok(Admitted { generation, levels, stream, prompt, asked_ms: now_ms })
 }
 
 /// Answers a token counting request: free, with a requests limit of its own.
