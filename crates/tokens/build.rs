@@ -47,7 +47,7 @@ fn estimate() -> String {
         let weights: String =
             FEATURES.iter().map(|name| format!("{name}: {}, ", number(&row, name))).collect();
         let name = text(&row, "name").to_uppercase();
-        code += &format!("const {name}: Weights = Weights {{ {weights} }};\n");
+        code += &format!("static {name}: Weights = Weights {{ {weights} }};\n");
     }
     let lower = number(&load("estimate", "lower_bound")[0], "permille");
     assert!(lower <= 1000, "a lower bound above the estimate");

@@ -1,7 +1,7 @@
 //! The models and the tiers' limits, from data/models.toml, data/tiers.toml and
 //! data/tools.toml.
 
-use tokens::{Estimate, Family};
+use tokens::{Estimate, Family, undated};
 
 include!(concat!(env!("OUT_DIR"), "/models.rs"));
 
@@ -86,14 +86,6 @@ pub fn tier(tier: &str, class: &str) -> Option<TierLimits> {
 pub(crate) fn runs(tool_type: &[u8]) -> Runs {
     let row = TOOLS.iter().find(|(prefix, _)| tool_type.starts_with(prefix.as_bytes()));
     row.map_or(Runs::Server, |(_, runs)| *runs)
-}
-
-/// `claude-haiku-4-5` of `claude-haiku-4-5-20251001`.
-pub(crate) fn undated(model: &str) -> &str {
-    match model.rsplit_once('-') {
-        Some((id, date)) if date.len() == 8 && date.bytes().all(|b| b.is_ascii_digit()) => id,
-        _ => model,
-    }
 }
 
 #[cfg(test)]

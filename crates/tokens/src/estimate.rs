@@ -17,6 +17,7 @@
 //! vocabulary's longest tokens.
 
 use crate::Features;
+use crate::calibration::{KINDS, Kinds};
 
 include!(concat!(env!("OUT_DIR"), "/estimate.rs"));
 
@@ -27,6 +28,14 @@ pub enum Family {
     UpTo46,
     /// Opus 4.7 and later, all of 5.x: about 30 % more tokens for the same text.
     From47,
+}
+
+/// `claude-haiku-4-5` of `claude-haiku-4-5-20251001`: the tokenizer is the same.
+pub fn undated(model: &str) -> &str {
+    match model.rsplit_once('-') {
+        Some((id, date)) if date.len() == 8 && date.bytes().all(|b| b.is_ascii_digit()) => id,
+        _ => model,
+    }
 }
 
 /// Tokens, with bounds: `lower <= estimate <= upper`.
@@ -66,13 +75,39 @@ impl std::ops::Mul<u64> for Estimate {
 
 /// Tokens of a text with these features.
 pub fn estimate(features: &Features, family: Family) -> Estimate {
-    let weights = match family {
+    let milli: u64 = weights(family).by_kind(features).iter().sum();
+    whole(features, milli, family)
+}
+
+/// The same by kinds of text, which add up to the estimate.
+pub fn kinds(features: &Features, family: Family) -> Kinds {
+    let mut kinds = weights(family).by_kind(features);
+    let milli: u64 = kinds.iter().sum();
+    let Estimate { estimate, .. } = whole(features, milli, family);
+    // So that the products below fit.
+    let shift = 64u32.saturating_sub(milli.leading_zeros() + estimate.leading_zeros());
+    let (mut so_far, mut given) = (0, 0);
+    for kind in &mut kinds {
+        so_far += *kind;
+        let upto = (so_far >> shift) * estimate / (milli >> shift).max(1);
+        *kind = upto - given;
+        given = upto;
+    }
+    kinds
+}
+
+fn whole(features: &Features, milli: u64, family: Family) -> Estimate {
+    let upper = features.bytes;
+    let repeats = weights(family).repeats * features.repeats;
+    let estimate = milli.saturating_sub(repeats).div_ceil(1000).min(upper);
+    Estimate { lower: estimate * LOWER_PERMILLE / 1000, estimate, upper }
+}
+
+fn weights(family: Family) -> &'static Weights {
+    match family {
         Family::UpTo46 => &UPTO46,
         Family::From47 => &FROM47,
-    };
-    let upper = features.bytes;
-    let estimate = weights.apply(features).div_ceil(1000).min(upper);
-    Estimate { lower: estimate * LOWER_PERMILLE / 1000, estimate, upper }
+    }
 }
 
 /// Thousandths of a token for one of each.
@@ -97,24 +132,23 @@ struct Weights {
 }
 
 impl Weights {
-    /// No overflow: counts are bounded by memory, weights by data/estimate.toml.
-    fn apply(&self, f: &Features) -> u64 {
-        let sum = self.words * f.words
-            + self.latin_letters * f.latin_letters
-            + self.numbers * f.numbers
-            + self.digits * f.digits
-            + self.structure_runs * f.structure_runs
-            + self.structure * f.structure
-            + self.breaks * f.breaks
-            + self.whitespace * f.whitespace
-            + self.latin_accented * f.latin_accented
-            + self.cyrillic * f.cyrillic
-            + self.two_byte * f.two_byte
-            + self.brahmic * f.brahmic
-            + self.symbols * f.symbols
-            + self.cjk * f.cjk
-            + self.astral * f.astral;
-        sum.saturating_sub(self.repeats * f.repeats)
+    /// Thousandths of tokens, before repeats are taken off. No overflow: counts are
+    /// bounded by memory, weights by data/estimate.toml.
+    fn by_kind(&self, f: &Features) -> Kinds {
+        let mut kinds = [0; KINDS];
+        kinds[..crate::calibration::OVERHEAD].copy_from_slice(&[
+            self.words * f.words + self.latin_letters * f.latin_letters,
+            self.numbers * f.numbers + self.digits * f.digits,
+            self.structure_runs * f.structure_runs + self.structure * f.structure,
+            self.breaks * f.breaks + self.whitespace * f.whitespace,
+            self.latin_accented * f.latin_accented
+                + self.cyrillic * f.cyrillic
+                + self.two_byte * f.two_byte
+                + self.brahmic * f.brahmic,
+            self.cjk * f.cjk,
+            self.symbols * f.symbols + self.astral * f.astral,
+        ]);
+        kinds
     }
 }
 
@@ -159,6 +193,20 @@ mod tests {
             for family in [Family::UpTo46, Family::From47] {
                 let Estimate { lower, estimate, upper } = tokens(&text, family);
                 prop_assert!(lower <= estimate && estimate <= upper);
+            }
+        }
+
+        #[test]
+        fn the_kinds_add_up_to_the_estimate(text in "\\PC{0,200}|[ -~\n]{0,400}", times in 0u32..40) {
+            let mut scanner = FeatureScanner::default();
+            scanner.feed(text.as_bytes());
+            let mut features = scanner.features();
+            for _ in 0..times {
+                features += features;
+            }
+            for family in [Family::UpTo46, Family::From47] {
+                let sum: u64 = kinds(&features, family).iter().sum();
+                prop_assert_eq!(sum, estimate(&features, family).estimate);
             }
         }
     }

@@ -1,6 +1,7 @@
 //! What a request asks for, and how many input tokens that may be.
 
-use tokens::{Estimate, Family, Features, estimate, overhead};
+use tokens::calibration::{Kinds, OVERHEAD};
+use tokens::{Estimate, Family, Features, estimate, kinds, overhead};
 
 use crate::Speed;
 use crate::models::{self, ModelInfo};
@@ -163,6 +164,22 @@ impl Facts {
         // Beyond the window the provider refuses, and nothing is billed.
         sum.upper = sum.upper.min(window).max(sum.estimate);
         sum
+    }
+
+    /// By kinds, the part of that estimate which real usage corrects: text, framing
+    /// and tools. Images, PDFs and opaque content are the rest.
+    pub fn kinds(&self) -> Kinds {
+        let model = models::class_of(&self.model);
+        let family = model.map_or(Family::From47, |model| model.family);
+        let mut kinds = kinds(&self.known_text(), family);
+        let framing = overhead::framing(u64::from(self.messages), family);
+        kinds[OVERHEAD] = framing.estimate + self.tool_prompt(model).estimate;
+        kinds
+    }
+
+    /// Whether its usage tells what they were worth: nothing came from elsewhere.
+    pub fn is_all_here(&self) -> bool {
+        !self.open_ended() && self.remote_sources == 0 && self.file_ids == 0 && self.pdfs == 0
     }
 
     /// Whether the provider may add input of its own: server tools, MCP servers, a

@@ -1,0 +1,221 @@
+use proptest::prelude::*;
+
+use super::*;
+
+/// All chance of these tests comes from a seed.
+struct Chance(u64);
+
+impl Chance {
+    fn next(&mut self) -> f64 {
+        // Xorshift64* (Vigna 2016).
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    fn between(&mut self, least: f64, most: f64) -> f64 {
+        least + (most - least) * self.next()
+    }
+
+    /// The sum of twelve: near enough to normal, of deviation 1.
+    fn normal(&mut self) -> f64 {
+        (0..12).map(|_| self.next()).sum::<f64>() - 6.0
+    }
+
+    /// A request of a size from 300 to 30,000 tokens, mostly words, with some of the rest.
+    fn kinds(&mut self) -> Kinds {
+        let total = 300.0 * 100.0_f64.powf(self.next());
+        let shares: [f64; KINDS] = std::array::from_fn(|kind| {
+            self.between(0.0, [1.0, 0.3, 0.4, 0.2, 0.3, 0.5, 0.1, 0.02][kind]).powi(2)
+        });
+        let sum: f64 = shares.iter().sum();
+        shares.map(|share| (share / sum * total) as u64)
+    }
+}
+
+/// A tokenizer that nobody publishes: weights by kind, and noise that none explain.
+fn real(kinds: &Kinds, weights: &[f64; KINDS], noise: f64, chance: &mut Chance) -> u64 {
+    let sum: f64 = kinds.iter().zip(weights).map(|(kind, weight)| *kind as f64 * weight).sum();
+    (sum * (1.0 + noise * chance.normal())).max(1.0) as u64
+}
+
+const OLD: [f64; KINDS] = [1.12, 0.8, 0.95, 1.3, 1.05, 0.7, 1.1, 1.0];
+/// Another tokenizer: more for words, as from one generation to the next.
+const NEW: [f64; KINDS] = [1.48, 0.85, 1.1, 1.3, 1.05, 0.72, 1.1, 1.0];
+
+/// What estimates made before each request was known were worth.
+#[derive(Debug, Default)]
+struct Seen {
+    errors: Vec<f64>,
+    below: u32,
+    above: u32,
+    stated: u32,
+}
+
+impl Seen {
+    fn add(&mut self, calibration: &Calibration, kinds: &Kinds, real: u64) {
+        let prior = kinds.iter().sum::<u64>();
+        let prior = Estimate { lower: prior * 4 / 10, estimate: prior, upper: prior * 40 };
+        let Estimate { lower, estimate, upper } = calibration.apply(kinds, prior);
+        self.errors.push(estimate as f64 / real as f64 - 1.0);
+        self.below += u32::from(real < lower);
+        self.above += u32::from(real > upper);
+        let size = bounds::size(calibration.estimate(kinds));
+        self.stated += u32::from(calibration.lower[size] > 0 && calibration.upper[size] > 0);
+    }
+
+    fn quantile(&self, permille: usize) -> f64 {
+        let mut errors: Vec<f64> = self.errors.iter().map(|error| error.abs()).collect();
+        errors.sort_by(f64::total_cmp);
+        errors[(errors.len() - 1) * permille / 1_000]
+    }
+
+    fn covered(&self) -> f64 {
+        1.0 - f64::from(self.below + self.above) / self.errors.len() as f64
+    }
+}
+
+#[test]
+fn without_usage_it_is_the_prior() {
+    let learner = Learner::default();
+    assert!(learner.told().is_prior());
+    let kinds = [1_000, 20, 300, 4, 0, 0, 1, 15];
+    let prior = Estimate { lower: 536, estimate: 1_340 + 700, upper: 9_000 };
+    assert_eq!(learner.told().apply(&kinds, prior), prior);
+}
+
+#[test]
+fn an_unknown_tokenizer_is_learned_in_some_fifty_requests() {
+    for seed in 1..=20 {
+        let mut chance = Chance(seed);
+        let mut learner = Learner::default();
+        let (mut first, mut late) = (Seen::default(), Seen::default());
+        for n in 0..1_000 {
+            let kinds = chance.kinds();
+            let real = real(&kinds, &OLD, 0.03, &mut chance);
+            let seen = if n < 50 { &mut first } else { &mut late };
+            seen.add(&learner.told(), &kinds, real);
+            learner.learn(&kinds, real);
+        }
+        assert!(late.quantile(500) < 0.03, "seed {seed}: p50 {}", late.quantile(500));
+        assert!(late.quantile(950) < 0.08, "seed {seed}: p95 {}", late.quantile(950));
+        let bias = late.errors.iter().sum::<f64>() / late.errors.len() as f64;
+        assert!(bias.abs() < 0.005, "seed {seed}: bias {bias}");
+        assert!(late.quantile(950) < first.quantile(950), "seed {seed}");
+    }
+}
+
+#[test]
+fn bounds_hold_as_often_as_stated_and_are_narrow() {
+    let mut sum = 0.0;
+    for seed in 1..=20 {
+        let mut chance = Chance(seed);
+        let mut learner = Learner::default();
+        let mut seen = Seen::default();
+        for n in 0..2_000 {
+            let kinds = chance.kinds();
+            let real = real(&kinds, &OLD, 0.04, &mut chance);
+            if n >= 200 {
+                seen.add(&learner.told(), &kinds, real);
+            }
+            learner.learn(&kinds, real);
+        }
+        assert!((0.93..0.99).contains(&seen.covered()), "seed {seed}: {}", seen.covered());
+        assert!(seen.stated * 100 >= 99 * 1_800, "seed {seed}: stated {}", seen.stated);
+        let Calibration { lower, upper, .. } = learner.told();
+        assert!(lower[1] > 850 && upper[1] < 1_150, "seed {seed}: {lower:?} {upper:?}");
+        sum += seen.covered();
+    }
+    assert!((0.95..0.975).contains(&(sum / 20.0)), "{}", sum / 20.0);
+}
+
+#[test]
+fn bounds_recover_when_the_tokenizer_changes() {
+    for seed in 1..=20 {
+        let mut chance = Chance(seed);
+        let mut learner = Learner::default();
+        let (mut after, mut late) = (Seen::default(), Seen::default());
+        for n in 0..1_600 {
+            let kinds = chance.kinds();
+            let weights = if n < 800 { &OLD } else { &NEW };
+            let real = real(&kinds, weights, 0.03, &mut chance);
+            if n >= 800 {
+                let seen = if n < 1_000 { &mut after } else { &mut late };
+                seen.add(&learner.told(), &kinds, real);
+            }
+            learner.learn(&kinds, real);
+        }
+        assert!(after.covered() > 0.85, "seed {seed}: just after {}", after.covered());
+        assert!(late.covered() > 0.93, "seed {seed}: later {}", late.covered());
+        assert!(late.quantile(500) < 0.03, "seed {seed}: p50 {}", late.quantile(500));
+    }
+}
+
+#[test]
+fn what_is_stored_comes_back_and_what_is_not_that_is_refused() {
+    let mut chance = Chance(7);
+    let mut learner = Learner::default();
+    for _ in 0..300 {
+        let kinds = chance.kinds();
+        let real = real(&kinds, &OLD, 0.03, &mut chance);
+        learner.learn(&kinds, real);
+    }
+    let saved = learner.save();
+    let mut again = Learner::restore(&saved).expect("it was saved");
+    assert_eq!((again.told(), again.samples()), (learner.told(), 300));
+    for _ in 0..50 {
+        let kinds = chance.kinds();
+        learner.learn(&kinds, 1_234);
+        again.learn(&kinds, 1_234);
+    }
+    let (one, other) = (learner.told().weights, again.told().weights);
+    let apart = one.iter().zip(other).all(|(one, other)| one.abs_diff(other) <= 1);
+    assert!(apart, "{one:?} {other:?}");
+    assert!(Learner::restore(&saved[1..]).is_none());
+    assert!(Learner::restore(&[saved.as_slice(), &[0]].concat()).is_none());
+    assert!(Learner::restore(&vec![i64::MIN; saved.len()]).is_none());
+}
+
+#[test]
+fn broken_usage_moves_no_weight() {
+    let mut learner = Learner::default();
+    let kinds = [1_000, 0, 0, 0, 0, 0, 0, 10];
+    for real in [0, 1, 100_000, u64::MAX] {
+        learner.learn(&kinds, real);
+    }
+    learner.learn(&[0; KINDS], 5);
+    assert_eq!(learner.told().weights, [1_000; KINDS]);
+}
+
+#[test]
+fn own_measurements_are_left_more_slowly_than_the_prior() {
+    let measured = Calibration { weights: [1_300; KINDS], ..Calibration::default() };
+    let (mut sure, mut unsure) = (Learner::at(measured), Learner::default());
+    assert_eq!(sure.told(), measured);
+    let kinds = [2_000, 0, 0, 0, 0, 0, 0, 10];
+    sure.learn(&kinds, 2_010);
+    unsure.learn(&kinds, 2_613);
+    let moved = |learner: &Learner, from: u64| learner.told().weights[0].abs_diff(from);
+    assert!(moved(&sure, 1_300) < 100, "{:?}", sure.told());
+    assert!(moved(&unsure, 1_000) > 200, "{:?}", unsure.told());
+}
+
+proptest! {
+    #[test]
+    fn any_usage_leaves_bounds_in_order(
+        usage in prop::collection::vec((prop::array::uniform8(0u64..1 << 40), any::<u64>()), 0..120),
+        kinds in prop::array::uniform8(0u64..1 << 40),
+        more in 0u64..1_000,
+    ) {
+        let mut learner = Learner::default();
+        usage.iter().for_each(|(kinds, real)| learner.learn(kinds, *real));
+        let total = kinds.iter().sum::<u64>() + more;
+        let prior = Estimate { lower: total * 4 / 10, estimate: total, upper: total * 5 };
+        let Estimate { lower, estimate, upper } = learner.told().apply(&kinds, prior);
+        prop_assert!(lower <= estimate && estimate <= upper);
+        prop_assert!(learner.told().weights.iter().all(|weight| (250..=4_000).contains(weight)));
+        let again = Learner::restore(&learner.save()).expect("it was saved");
+        prop_assert_eq!(again.told(), learner.told());
+    }
+}
