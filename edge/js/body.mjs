@@ -3,8 +3,8 @@ import { Unread } from "./core.mjs";
 
 /** What the scanner sees at a time: bodies are never copied whole into wasm memory, which does not shrink. */
 export const WINDOW_BYTES = 64 * 1024;
-/** Bodies held by one isolate at most; it has 128 MB for everything (design §1, memory). */
-const HELD_BYTES_MAX = 48 * 1024 * 1024;
+/** Bodies and answers held by one isolate at most; it has 128 MB for everything (design §1, memory). */
+export const HELD_BYTES_MAX = 48 * 1024 * 1024;
 
 let held = 0;
 

@@ -7,7 +7,7 @@
 /** KV keeps no value for less (Cloudflare KV limits, 2026-11). */
 const TTL_S_MIN = 60;
 /** Longest stream that is kept for replay: an isolate's memory is shared. */
-const COPY_BYTES_MAX = 1024 * 1024;
+export const COPY_BYTES_MAX = 1024 * 1024;
 /** Never routed: the Cache API wants a URL. */
 const ORIGIN = "https://cache.tollgate.invalid/";
 
@@ -47,28 +47,34 @@ export async function keep(env, passage, bytes) {
   }
 }
 
-/** A stream's bytes for replay, up to a bound. */
+/** A stream's bytes, up to a bound. One buffer that grows: a chunk may be an event of 100 bytes. */
 export class Copy {
-  chunks = [];
+  buffer = NONE;
   size = 0;
 
+  constructor(bytesMax) {
+    this.bytesMax = bytesMax;
+  }
+
   add(chunk) {
+    const at = this.size;
     this.size += chunk.byteLength;
-    if (this.whole) this.chunks.push(chunk.slice());
-    else this.chunks = [];
+    if (!this.whole) return void (this.buffer = NONE);
+    if (this.size > this.buffer.byteLength) {
+      const larger = new Uint8Array(Math.min(Math.max(2 * this.buffer.byteLength, this.size), this.bytesMax));
+      larger.set(this.buffer.subarray(0, at));
+      this.buffer = larger;
+    }
+    this.buffer.set(chunk, at);
   }
 
   get whole() {
-    return this.size <= COPY_BYTES_MAX;
+    return this.size <= this.bytesMax;
   }
 
   bytes() {
-    const all = new Uint8Array(this.size);
-    let at = 0;
-    for (const chunk of this.chunks) {
-      all.set(chunk, at);
-      at += chunk.byteLength;
-    }
-    return all;
+    return this.buffer.slice(0, this.size);
   }
 }
+
+const NONE = new Uint8Array(0);

@@ -4,10 +4,11 @@
 // this file awaits what the step asks for and reports what came of it. The
 // loop lives here and not in Rust so that a re-initialised module leaves no
 // client hanging, and because every await in Rust costs a promise more.
-import { Passage, GateMethod, Step, ready, gatePlace, leases, trapped, debugPanic } from "./core.mjs";
+import { Passage, Close, GateMethod, Step, ready, gatePlace, leases, trapped, debugPanic } from "./core.mjs";
 import { report, take, putBack, flushSoon, watch } from "./reports.mjs";
 import { heldBytes, readBody, WINDOW_BYTES } from "./body.mjs";
 import { relay } from "./relay.mjs";
+import { hold, TOO_LARGE } from "./hold.mjs";
 import { look, keep } from "./cache.mjs";
 import { together } from "./together.mjs";
 
@@ -165,7 +166,8 @@ class Walk {
     const { status } = response;
     const read = passage.reads_all(status, Date.now()) ? flatten : few;
     passage.response(status, read(response.headers), Date.now());
-    if (passage.step() === Step.Relay) {
+    const step = passage.step();
+    if (step === Step.Relay) {
       this.attempting = false;
       this.tell();
       const { answer, rest } = relay(this, response);
@@ -174,15 +176,20 @@ class Walk {
     }
     let bytes;
     try {
-      bytes = await this.bounded(Math.max(this.endsAt - Date.now(), 1), response.arrayBuffer());
-    } catch {
+      bytes =
+        step === Step.Whole
+          ? await this.bounded(Math.max(this.endsAt - Date.now(), 1), response.arrayBuffer())
+          : await hold(this, response);
+    } catch (error) {
       this.upstream.abort();
-      passage.broke(Date.now());
+      if (trapped(error)) throw error;
+      passage.broke(error === TOO_LARGE ? Close.TooLarge : Close.Broken, Date.now());
       return undefined;
     } finally {
       this.attempting = false;
     }
-    passage.whole(new Uint8Array(bytes), Date.now());
+    if (step === Step.Hold) passage.held(Date.now());
+    else passage.whole(new Uint8Array(bytes), Date.now());
     if (passage.step() !== Step.Answer) return undefined;
     if (passage.cacheable()) this.ctx.waitUntil(keep(this.env, passage, bytes));
     return this.answer(passage.passes_body() ? bytes : passage.answer_body());

@@ -7,7 +7,7 @@
 // end open, so that a broken stream can be closed by an error event.
 import { LATE } from "./carry.mjs";
 import { Close, epoch, trapped } from "./core.mjs";
-import { keep, Copy } from "./cache.mjs";
+import { COPY_BYTES_MAX, Copy, keep } from "./cache.mjs";
 
 /** The meter's cycle while the stream runs: long enough to be cheap, short enough to bound the tee's backlog. */
 const CYCLE_MS = 400;
@@ -35,7 +35,7 @@ export function relay(walk, response) {
 
 async function meter(walk, branch, pipe, toClient) {
   const { passage, env } = walk;
-  const copy = passage.cacheable() ? new Copy() : undefined;
+  const copy = passage.cacheable() ? new Copy(COPY_BYTES_MAX) : undefined;
   const see = (bytes) => {
     for (let at = 0; at < bytes.byteLength; at += READ_BYTES) passage.chunk(bytes.subarray(at, at + READ_BYTES));
     copy?.add(bytes);
@@ -65,10 +65,10 @@ async function meter(walk, branch, pipe, toClient) {
 }
 
 /**
- * Reads the meter's branch while a long stream runs. A read that finds nothing
- * waits for the next piece, which holds nobody up.
+ * Reads a stream while it runs, the meter's branch or one that is held. A read that
+ * finds nothing waits for the next piece, which holds nobody up.
  */
-async function drain(walk, branch, pipe, see) {
+export async function drain(walk, branch, pipe, see) {
   const { passage } = walk;
   const reader = branch.getReader({ mode: "byob" });
   let buffer = new ArrayBuffer(READ_BYTES);

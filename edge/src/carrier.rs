@@ -221,9 +221,14 @@ impl Passage {
         self.journey.whole(bytes, now as Millis);
     }
 
+    /// The response's stream was held to its end.
+    pub fn held(&mut self, now: f64) {
+        self.journey.held(now as Millis);
+    }
+
     /// The response's body broke off.
-    pub fn broke(&mut self, now: f64) {
-        self.journey.broke(now as Millis);
+    pub fn broke(&mut self, why: Close, now: f64) {
+        self.journey.broke(why, now as Millis);
     }
 
     /// The next bytes of a relayed stream.

@@ -25,6 +25,10 @@ pub enum Step {
     Relay,
     /// Read the response whole.
     Whole,
+    /// The same, piece by piece and bounded: nobody may see half of it.
+    HoldWhole,
+    /// Hold the response's stream until its end.
+    Hold,
     /// Answer.
     Answer,
     /// Serve a file of the page. In production the platform does so before the
@@ -74,6 +78,8 @@ pub enum Close {
     Left,
     /// The gateway failed.
     Failed,
+    /// More came than may be held.
+    TooLarge,
 }
 
 /// A request's head.
@@ -171,8 +177,10 @@ pub trait Journey {
     fn response(&mut self, isolate: &mut Isolate, status: u16, headers: Headers, now: Millis) {}
     /// The response's whole body.
     fn whole(&mut self, bytes: &[u8], now: Millis) {}
+    /// The response's stream was held to its end.
+    fn held(&mut self, now: Millis) {}
     /// The response's body broke off.
-    fn broke(&mut self, now: Millis) {}
+    fn broke(&mut self, why: Close, now: Millis) {}
     /// Whether the answer's body is the response's, byte for byte.
     fn passes_body(&self) -> bool {
         false

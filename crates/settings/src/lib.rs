@@ -29,7 +29,7 @@ pub use cache::Cache;
 pub use finding::Finding;
 pub use gate::{Chunk, Gate, Jurisdiction, LocationHint, Proxy, Queue, Waits};
 pub use quantity::Percent;
-pub use route::{Route, RouteCache, Target, Timeouts};
+pub use route::{Atomic, Route, RouteCache, Target, Timeouts};
 
 /// Accounts at most; each has a pool of limits for every model class.
 pub const ACCOUNTS_MAX: usize = 32;

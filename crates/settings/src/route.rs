@@ -18,6 +18,8 @@ pub struct Route {
     pub account: Option<String>,
     /// How long the provider may take.
     pub timeouts: Timeouts,
+    /// What `x-tollgate-delivery: atomic` may do.
+    pub atomic: Atomic,
     /// Overrides of `TOLLGATE_CACHE`.
     pub cache: RouteCache,
 }
@@ -31,6 +33,24 @@ pub struct RouteCache {
     /// How long, in seconds; none: as `TOLLGATE_CACHE` says.
     #[serde(deserialize_with = "ttl_s")]
     pub ttl_s: Option<u32>,
+}
+
+/// What `x-tollgate-delivery: atomic` may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Atomic {
+    /// Attempts for one answer, the first included; each is charged.
+    #[serde(deserialize_with = "attempts")]
+    pub attempts: u32,
+    /// Whether an answer that was cut by `max_tokens` or the context window
+    /// counts as complete.
+    pub allow_cut: bool,
+}
+
+impl Default for Atomic {
+    fn default() -> Self {
+        Self { attempts: 3, allow_cut: false }
+    }
 }
 
 /// How long a provider may take, in seconds.
@@ -67,6 +87,8 @@ pub struct Target<'a> {
     pub model: &'a str,
     /// How long it may take.
     pub timeouts: Timeouts,
+    /// What atomic delivery may do.
+    pub atomic: Atomic,
     /// Whether the answer may be kept, where tenant and request say nothing.
     pub cache_enabled: bool,
     /// How long, in seconds.
@@ -96,6 +118,7 @@ impl Settings {
             account,
             model,
             timeouts: route.map(|route| route.timeouts).unwrap_or_default(),
+            atomic: route.map(|route| route.atomic).unwrap_or_default(),
             cache_enabled: cache.enabled.unwrap_or(self.cache.enabled),
             cache_ttl_s: cache.ttl_s.unwrap_or(self.cache.ttl_s),
         }
@@ -146,6 +169,14 @@ fn seconds<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
     match u32::deserialize(from)? {
         seconds @ 1..=86_400 => Ok(seconds),
         _ => Err(de::Error::custom("out of range; write 1 to 86400 seconds")),
+    }
+}
+
+/// Each attempt is charged: more than a few is a loop.
+fn attempts<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+    match u32::deserialize(from)? {
+        attempts @ 1..=10 => Ok(attempts),
+        _ => Err(de::Error::custom("out of range; write 1 to 10 attempts")),
     }
 }
 

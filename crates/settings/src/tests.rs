@@ -44,6 +44,7 @@ account = "other"
 [TOLLGATE_ROUTES."claude-haiku-*"]
 account = "main"
 timeouts = { first_byte_s = 5, between_bytes_s = 6, total_s = 7 }
+atomic = { attempts = 2, allow_cut = true }
 cache = { enabled = true }
 [TOLLGATE_GATE]
 location_hint = "weur"

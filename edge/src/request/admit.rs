@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Passage;
 use super::auth::{self, Caller};
+use super::delivery;
 use super::errors::Problem;
 use super::estimate::Size;
 use super::parse::{Endpoint, Wishes};
@@ -342,7 +343,7 @@ fn refused(
             now,
         );
     }
-    Problem::refused(refusal)
+    delivery::noted(passage, Problem::refused(refusal))
 }
 
 /// A refusal that this isolate remembers holds for this request, too.
@@ -407,13 +408,23 @@ fn cancel(passage: &mut Passage) {
     }
 }
 
-/// The provider refused this attempt by a rate limit: back to its place.
+/// This attempt is over, and another one may go: back to its place.
 pub(super) fn again(passage: &mut Passage) -> Result<(), Problem> {
     let call = passage.call()?;
     call.admission.attempt += 1;
     call.admission.stage = Stage::Admit;
     call.ticket.attempt = call.admission.attempt;
     call.ticket.settled = false;
+    call.ticket.unasked = false;
     passage.step = Step::Ask;
     Ok(())
+}
+
+/// Another attempt, after one that ran: it may wait as long as the first, and not
+/// beyond `ends_ms`.
+pub(super) fn anew(passage: &mut Passage, ends_ms: Millis, now: Millis) -> Result<(), Problem> {
+    let priority = passage.call()?.admission.priority;
+    let wait_ms = passage.wishes.wait_ms(priority);
+    passage.call()?.admission.deadline_ms = ends_ms.min(now + wait_ms);
+    again(passage)
 }

@@ -57,6 +57,17 @@ impl Problem {
         Self::new(503, "api_error", code, message)
     }
 
+    /// An answer that ended before its end.
+    pub fn upstream_broken() -> Self {
+        Self::new(
+            502,
+            "api_error",
+            "tollgate_upstream_broken",
+            "The provider's response broke off. Retry in 1 second; what was used is accounted for.",
+        )
+        .after(1_000)
+    }
+
     /// Any other.
     pub fn new(
         status: u16,

@@ -13,7 +13,7 @@ const PING: &str = "\nevent: ping\n\n";
 
 /// The next bytes.
 pub(super) fn chunk(passage: &mut Passage, bytes: &[u8]) {
-    if let Some(attempt) = &mut passage.attempt {
+    if let Some(attempt) = passage.attempt.as_mut().filter(|attempt| attempt.streams()) {
         attempt.meter.feed(bytes);
     }
 }
@@ -30,11 +30,10 @@ pub(super) fn renewal(passage: &mut Passage, isolate: &Isolate, now: Millis) -> 
     admit::wrap(isolate, admit.as_ref(), passage.caller.bounds(), "", None, 0)
 }
 
-/// The stream is over: settles it, and closes it where the upstream did not
-/// (invariant 12).
-pub(super) fn ended(passage: &mut Passage, why: Close, now: Millis) -> String {
+/// The stream is over: settles it. Whether it was complete (invariant 12).
+pub(super) fn settle(passage: &mut Passage, now: Millis) -> bool {
     let (Some(call), Some(attempt)) = (&mut passage.call, &passage.attempt) else {
-        return String::new();
+        return false;
     };
     let meter = &attempt.meter;
     let complete = meter.ended();
@@ -49,13 +48,18 @@ pub(super) fn ended(passage: &mut Passage, why: Close, now: Millis) -> String {
             call.ticket.bound(reported, Some(so_far.upper.max(told)), now)
         }
     };
-    // An error event is the upstream's own end.
-    let told = meter.error().is_some();
-    let id = passage.head.id.clone();
     passage.tell_some(event);
+    complete
+}
+
+/// The stream is over: settles it, and closes it where the upstream did not.
+pub(super) fn ended(passage: &mut Passage, why: Close, now: Millis) -> String {
+    let complete = settle(passage, now);
     if !complete {
         passage.forget_cache_entry();
     }
+    // An error event is the upstream's own end.
+    let told = passage.attempt.as_ref().is_none_or(|attempt| attempt.meter.error().is_some());
     if complete || told || why == Close::Left {
         return String::new();
     }
@@ -74,5 +78,5 @@ pub(super) fn ended(passage: &mut Passage, why: Close, now: Millis) -> String {
             "tollgate_stream_broken",
         ),
     };
-    format!("{PING}{}", sse_event(kind, message, Some(code), Some(&id)))
+    format!("{PING}{}", sse_event(kind, message, Some(code), Some(&passage.head.id)))
 }

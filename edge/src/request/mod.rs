@@ -10,6 +10,7 @@
 //! | 5 | cache | a scoped key, where an answer may be kept |
 //! | 6 | admit | the Gate's decision |
 //! | 7 | upstream | what is sent, what came back |
+//! |   | delivery | what follows an attempt, where the answer must be whole |
 //! | 8 | meter | a stream as it flows by |
 //! | 9 | settle | what was used goes to the Gate |
 //!
@@ -20,6 +21,7 @@ pub mod admit;
 pub mod auth;
 pub mod cache;
 pub mod cors;
+pub mod delivery;
 pub mod errors;
 pub mod estimate;
 pub mod headers;
@@ -39,6 +41,7 @@ use crate::isolate::Isolate;
 use crate::journey::{Answer, Close, GateMethod, Head, Journey, Step, Unread};
 use admit::Admission;
 use auth::Caller;
+use delivery::Atomic;
 use errors::Problem;
 pub use headers::Headers;
 use parse::{CacheMode, Endpoint, Wishes};
@@ -72,6 +75,7 @@ pub struct Call {
     cache: Option<cache::Entry>,
     admission: Admission,
     ticket: Ticket,
+    atomic: Option<Atomic>,
 }
 
 enum Body {
@@ -148,7 +152,9 @@ impl Passage {
         let admission =
             Admission::new(isolate, &self.endpoint, &self.caller, &self.wishes, caches, now);
         let ticket = Ticket::new(&self.head.id, &self.caller, &route, &facts, &size);
-        self.call = Some(Call { facts, route, size, canonical, cache: None, admission, ticket });
+        let atomic = Atomic::wanted(&self.endpoint, &self.wishes, &route, now);
+        let cache = None;
+        self.call = Some(Call { facts, route, size, canonical, cache, admission, ticket, atomic });
         if isolate.policy_of(&self.caller, now).is_some() {
             self.allowed(isolate, now)?;
             self.find_cache_entry(isolate, now)?;
@@ -362,8 +368,12 @@ impl Journey for Passage {
         self.attempt_to(|p| upstream::whole(p, bytes, now));
     }
 
-    fn broke(&mut self, now: Millis) {
-        self.attempt_to(|p| upstream::broke(p, now));
+    fn held(&mut self, now: Millis) {
+        self.attempt_to(|p| upstream::held(p, now));
+    }
+
+    fn broke(&mut self, why: Close, now: Millis) {
+        self.attempt_to(|p| upstream::broke(p, why, now));
     }
 
     fn passes_body(&self) -> bool {

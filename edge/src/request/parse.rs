@@ -52,6 +52,16 @@ pub enum CacheMode {
     Only,
 }
 
+/// `x-tollgate-delivery`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Delivery {
+    /// As it comes.
+    #[default]
+    Stream,
+    /// Whole or not at all.
+    Atomic,
+}
+
 /// The `x-tollgate-*` headers, understood.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Wishes {
@@ -67,6 +77,8 @@ pub struct Wishes {
     pub cache: CacheWish,
     /// `x-tollgate-job`.
     pub job: Option<String>,
+    /// `x-tollgate-delivery`.
+    pub delivery: Delivery,
 }
 
 impl Wishes {
@@ -103,7 +115,14 @@ impl Wishes {
                 "x-tollgate-job" => wishes.job = Some(job_id(value).ok_or_else(|| {
                     bad(name, "must be the id of a job: 1 to 64 of the characters A-Z a-z 0-9 _ . -")
                 })?),
-                "x-tollgate-delivery" | "idempotency-key" if !value.is_empty() => {
+                "x-tollgate-delivery" => {
+                    wishes.delivery = match value {
+                        "stream" => Delivery::Stream,
+                        "atomic" => Delivery::Atomic,
+                        _ => return Err(bad(name, "must be stream or atomic")),
+                    };
+                }
+                "idempotency-key" if !value.is_empty() => {
                     return Err(bad(name, "is not built yet: leave the header out"));
                 }
                 _ => {}
@@ -240,6 +259,8 @@ mod tests {
             ("x-tollgate-cache", "default; max=100"),
             ("x-tollgate-job", "j 1"),
             ("x-tollgate-job", "../j"),
+            ("x-tollgate-delivery", "whole"),
+            ("x-tollgate-delivery", ""),
             ("idempotency-key", "k"),
         ] {
             let problem = parse(&[(name, value)]).expect_err(value);

@@ -28,6 +28,8 @@ pub struct Chosen {
     pub between_bytes_ms: Millis,
     /// From sending to the body's end.
     pub total_ms: Millis,
+    /// What atomic delivery may do.
+    pub atomic: settings::Atomic,
     /// Added to what the provider's `retry-after` says.
     pub retry_after_extra_ms: Millis,
     /// Whether an answer may be kept, where tenant and request say nothing.
@@ -97,6 +99,7 @@ pub fn choose(isolate: &Isolate, endpoint: &Endpoint, facts: &Facts) -> Result<C
         first_byte_ms: Millis::from(target.timeouts.first_byte_s) * 1000,
         between_bytes_ms: Millis::from(target.timeouts.between_bytes_s) * 1000,
         total_ms: Millis::from(target.timeouts.total_s) * 1000,
+        atomic: target.atomic,
         retry_after_extra_ms: Millis::from(settings.gate.retry_after_extra) * 1000,
         cache_enabled: target.cache_enabled,
         cache_ttl_s: target.cache_ttl_s.into(),

@@ -1,6 +1,6 @@
 //! Step 9: what an attempt used, once and for all (invariants 2 and 3).
 
-use limits::message::{Event, Millis, Pool, Settle, Tokens, Used};
+use limits::message::{Event, MicroUsd, Millis, Pool, Settle, Tokens, Used};
 use providers::Usage;
 use providers::anthropic::request::{Facts, Thinking};
 use providers::price;
@@ -27,6 +27,8 @@ pub struct Ticket {
     pub model: String,
     size: Size,
     hidden: bool,
+    /// What its attempts cost so far.
+    pub spent: MicroUsd,
     /// When its attempt was sent, if it was.
     sent_ms: Option<Millis>,
 }
@@ -46,6 +48,7 @@ impl Ticket {
             model: super::route::clipped(&facts.model).to_owned(),
             size: *size,
             hidden: hidden(facts),
+            spent: 0,
             sent_ms: None,
         }
     }
@@ -133,6 +136,9 @@ impl Ticket {
     fn settle(&mut self, used: Used, now: Millis) -> Option<Event> {
         if std::mem::replace(&mut self.settled, true) {
             return None;
+        }
+        if let Used::Tokens { microusd, .. } = used {
+            self.spent = self.spent.saturating_add(microusd);
         }
         Some(Event::Settled(Settle {
             ticket: self.id.clone(),

@@ -1,5 +1,6 @@
 //! The way of a request, driven as the carrier drives it, without a runtime.
 
+mod delivery;
 mod leases;
 mod pages;
 

@@ -12,9 +12,9 @@ use providers::anthropic::stream::Meter;
 
 use super::errors::Problem;
 use super::parse::Endpoint;
-use super::{Call, Headers, Passage, admit};
+use super::{Call, Headers, Passage, admit, delivery, meter};
 use crate::isolate::Isolate;
-use crate::journey::{Answer, Step};
+use crate::journey::{Answer, Close, Step};
 
 /// Request headers that pass as they are.
 const UP: [&str; 5] =
@@ -63,6 +63,11 @@ pub struct Attempt {
 }
 
 impl Attempt {
+    /// Whether its answer is a stream.
+    pub fn streams(&self) -> bool {
+        self.streams
+    }
+
     /// Whether its ticket should be renewed.
     pub fn renewal_due(&self, now: Millis) -> bool {
         now.saturating_sub(self.renewed_ms) >= RENEW_MS
@@ -103,12 +108,13 @@ pub(super) fn outgoing(passage: &mut Passage, isolate: &Isolate, now: Millis) ->
         renewed_ms: now,
         streams: false,
     });
+    let left_ms = |ms| call.atomic.map_or(ms, |atomic| atomic.left_ms(ms, now));
     let outgoing = Outgoing {
         url: format!("{}{path}", call.route.base_url),
         headers,
-        first_byte_ms: call.route.first_byte_ms,
+        first_byte_ms: left_ms(call.route.first_byte_ms),
         between_bytes_ms: call.route.between_bytes_ms,
-        total_ms: call.route.total_ms,
+        total_ms: left_ms(call.route.total_ms),
     };
     if let Some(call) = &mut passage.call {
         call.ticket.sent(now);
@@ -132,13 +138,14 @@ pub(super) fn unanswered(passage: &mut Passage, error: &str, now: Millis) -> Res
         (false, false) => ticket.counted(now),
     };
     passage.tell_some(event);
-    Err(if error.contains("first byte") {
+    let problem = if error.contains("first byte") {
         Problem::new(504, "timeout_error", "tollgate_upstream_timeout", "The provider sent no response in time (timeouts.first_byte_s). Stream long answers, or raise the route's time-out.")
             .after(1_000)
     } else {
         Problem::new(502, "api_error", "tollgate_upstream_unreachable", "The provider could not be reached, or closed the connection before it answered. Retry in 1 second.")
             .after(1_000)
-    })
+    };
+    delivery::again_or(passage, problem, now)
 }
 
 /// What a runtime says when no connection could be made, so that nothing was
@@ -183,7 +190,13 @@ pub(super) fn response(
     if status == 200 {
         observe(passage, None, now);
     }
-    passage.step = if stream { Step::Relay } else { Step::Whole };
+    let holds = status == 200 && passage.call()?.atomic.is_some();
+    passage.step = match (stream, holds) {
+        (true, false) => Step::Relay,
+        (true, true) => Step::Hold,
+        (false, true) => Step::HoldWhole,
+        (false, false) => Step::Whole,
+    };
     Ok(())
 }
 
@@ -268,16 +281,12 @@ pub(super) fn whole(passage: &mut Passage, bytes: &[u8], now: Millis) -> Result<
                 Some(answer) => ticket.used(&answer.model, &answer.usage, now),
                 None => ticket.bound(None, None, now),
             };
-            if let Some(Event::Settled(message::Settle {
-                used: message::Used::Tokens { microusd, .. },
-                ..
-            })) = &event
-            {
-                passage.answer.headers.add("x-tollgate-cost-microusd", &microusd.to_string());
-            }
             passage.tell_some(event);
-            if parsed.is_none() {
-                passage.forget_cache_entry();
+            tell_cost(passage)?;
+            match parsed {
+                Some(answer) => delivery::ended(passage, answer.stop_reason.as_deref(), now)?,
+                None if passage.call()?.atomic.is_some() => delivery::ended(passage, None, now)?,
+                None => passage.forget_cache_entry(),
             }
         }
         Endpoint::Post(Api::CountTokens) => {
@@ -287,6 +296,24 @@ pub(super) fn whole(passage: &mut Passage, bytes: &[u8], now: Millis) -> Result<
         Endpoint::Unmetered(_) => {}
     }
     Ok(())
+}
+
+/// What all attempts cost: a head that goes at the end can tell.
+fn tell_cost(passage: &mut Passage) -> Result<(), Problem> {
+    let spent = passage.call()?.ticket.spent.to_string();
+    passage.answer.headers.add("x-tollgate-cost-microusd", &spent);
+    Ok(())
+}
+
+/// The response's stream was held to its end.
+pub(super) fn held(passage: &mut Passage, now: Millis) -> Result<(), Problem> {
+    passage.step = Step::Answer;
+    passage.passes_body = true;
+    let complete = meter::settle(passage, now);
+    tell_cost(passage)?;
+    let meter = passage.attempt.as_ref().map(|attempt| &attempt.meter).filter(|_| complete);
+    let stop_reason = meter.and_then(|meter| meter.stop_reason()).map(str::to_owned);
+    delivery::ended(passage, stop_reason.as_deref(), now)
 }
 
 /// An error of the provider's: a rate limit goes back to the queue, all else to
@@ -315,14 +342,15 @@ fn not_ok(passage: &mut Passage, status: u16, bytes: &[u8], now: Millis) -> Resu
 }
 
 /// The connection broke within a body that was to be read whole.
-pub(super) fn broke(passage: &mut Passage, now: Millis) -> Result<(), Problem> {
-    let event = passage.call()?.ticket.bound(None, None, now);
-    passage.tell_some(event);
-    Err(Problem::new(
-        502,
-        "api_error",
-        "tollgate_upstream_broken",
-        "The provider's response broke off. Retry in 1 second; what was used is accounted for.",
-    )
-    .after(1_000))
+pub(super) fn broke(passage: &mut Passage, why: Close, now: Millis) -> Result<(), Problem> {
+    if passage.attempt.as_ref().is_some_and(Attempt::streams) {
+        meter::settle(passage, now);
+    } else {
+        let event = passage.call()?.ticket.bound(None, None, now);
+        passage.tell_some(event);
+    }
+    match why {
+        Close::TooLarge => Err(delivery::too_large()),
+        _ => delivery::again_or(passage, Problem::upstream_broken(), now),
+    }
 }
