@@ -76,10 +76,14 @@ const edge :Workerd.Worker = (
   ],
   compatibilityDate = ${text(compatibility_date)},
   compatibilityFlags = [${compatibility_flags.map(text).join(", ")}],
-  durableObjectNamespaces = [(className = "Gate", uniqueKey = "gate", enableSql = true)],
+  durableObjectNamespaces = [
+    (className = "Gate", uniqueKey = "gate", enableSql = true),
+    (className = "Relay", uniqueKey = "relay", enableSql = true),
+  ],
   durableObjectStorage = (localDisk = "state"),
   bindings = [
     (name = "GATE", durableObjectNamespace = "Gate"),
+    (name = "RELAY", durableObjectNamespace = "Relay"),
     (name = "CACHE", kvNamespace = "kv"),
     (name = "ASSETS", service = "none"),
     ${Object.entries(vars).map(([name, value]) => `(name = ${text(name)}, json = ${text(text(value))}),`).join("\n    ")}

@@ -32,7 +32,7 @@ export async function look(env, passage) {
 /** Keeps a complete, successful answer (invariant 12). */
 export async function keep(env, passage, bytes) {
   const key = passage.cache_key();
-  const meta = passage.cache_meta();
+  const meta = passage.answer_meta();
   const ttl = Math.max(passage.cache_ttl_s(), TTL_S_MIN);
   try {
     await Promise.all([

@@ -10,13 +10,20 @@ import { heldBytes, readBody, WINDOW_BYTES } from "./body.mjs";
 import { relay } from "./relay.mjs";
 import { hold, TOO_LARGE } from "./hold.mjs";
 import { look, keep } from "./cache.mjs";
+import { claim, settle } from "./claim.mjs";
 import { together } from "./together.mjs";
 
-/** The Gate answers at once or not at all: invariant 11. */
-const GATE_MS = 2_000;
+/** The Gate answers at once or not at all: invariant 11. A Relay, too. */
+export const GATE_MS = 2_000;
 
 /** What a step that took too long is rejected with. */
 export const LATE = new Error("late");
+
+/**
+ * A request with an idempotency key goes on so long without its client, whose repeat
+ * then finds the answer; Cloudflare ends it after 30 s (Workers limits, 2026-11).
+ */
+const LINGER_MS = 25_000;
 
 /** A long wait is looked after this often: a running attempt renews its ticket. */
 const BEAT_MS = 30_000;
@@ -26,7 +33,7 @@ export function carry(request, env, ctx) {
   const walk = new Walk(request, env, ctx);
   const answer = walk.run();
   // The client may leave: what was used is settled all the same.
-  ctx.waitUntil(answer.then(() => walk.rest));
+  ctx.waitUntil((walk.over = answer.then(() => walk.rest)));
   return answer;
 }
 
@@ -43,6 +50,10 @@ class Walk {
     this.endsAt = Infinity;
     /** An attempt is under way that nobody meters. */
     this.attempting = false;
+    /** Its hold on its idempotency key, where it has one. */
+    this.claimed = undefined;
+    /** Resolves when all is done. */
+    this.over = undefined;
     /** What is left to do after the answer's head went. */
     this.rest = undefined;
     // The one timer, see bounded().
@@ -70,11 +81,15 @@ class Walk {
   async steps() {
     const { passage } = this;
     let body = null;
+    let kept;
     for (let round = 0; round < ROUNDS_MAX; round++) {
       if (this.gone) return new Response(null, { status: CLIENT_LEFT });
       switch (passage.step()) {
         case Step.Read:
           body = await this.read();
+          break;
+        case Step.Claim:
+          kept = await claim(this);
           break;
         case Step.Look:
           passage.looked(...(await look(this.env, passage)));
@@ -87,8 +102,11 @@ class Walk {
           if (answer !== undefined) return answer;
           break;
         }
-        case Step.Answer:
-          return this.answer(passage.answer_body());
+        case Step.Answer: {
+          const bytes = passage.passes_body() ? kept : passage.answer_body();
+          if (this.claimed !== undefined) await settle(this, bytes);
+          return this.answer(bytes);
+        }
         case Step.Asset:
           return this.env.ASSETS.fetch(this.request);
         default:
@@ -192,7 +210,9 @@ class Walk {
     else passage.whole(new Uint8Array(bytes), Date.now());
     if (passage.step() !== Step.Answer) return undefined;
     if (passage.cacheable()) this.ctx.waitUntil(keep(this.env, passage, bytes));
-    return this.answer(passage.passes_body() ? bytes : passage.answer_body());
+    const whole = passage.passes_body() ? bytes : passage.answer_body();
+    if (this.claimed !== undefined) await settle(this, whole);
+    return this.answer(whole);
   }
 
   answer(body) {
@@ -213,8 +233,14 @@ class Walk {
     }
   }
 
-  /** The client went: stop the upstream, free the place in the queue. */
+  /** The client went: whoever may come back finds the answer, for others it ends here. */
   left() {
+    if (this.claimed === undefined) return this.stop();
+    this.ctx.waitUntil(within(LINGER_MS, this.over).catch(() => this.stop()));
+  }
+
+  /** Stops the upstream, frees the place in the queue. */
+  stop() {
     this.gone = true;
     this.upstream?.abort();
     if (this.passage === undefined) return;
@@ -234,7 +260,11 @@ class Walk {
 
   /** Everything is decided. Returns what is left to do, if anything. */
   finish() {
-    const { passage } = this;
+    const { passage, claimed } = this;
+    if (claimed !== undefined) {
+      this.claimed = undefined;
+      claimed.owner.letGo();
+    }
     if (passage === undefined) return undefined;
     try {
       this.tell();
@@ -344,7 +374,7 @@ const INTERNAL = {
 };
 
 /** `promise`, or LATE after `ms`: for what runs beside a walk's steps. */
-async function within(ms, promise) {
+export async function within(ms, promise) {
   let timer;
   const late = new Promise((_, reject) => {
     timer = setTimeout(() => reject(LATE), ms);
@@ -356,10 +386,15 @@ async function within(ms, promise) {
   }
 }
 
-/** The object that decides. A stub belongs to one request. */
+/** The object that decides. */
 function gateOf(env) {
-  const [name, locationHint, jurisdiction] = gatePlace();
-  const namespace = jurisdiction ? env.GATE.jurisdiction(jurisdiction) : env.GATE;
+  return objectOf(env.GATE, gatePlace()[0]);
+}
+
+/** An object, near the Gate. A stub belongs to one request. */
+export function objectOf(binding, name) {
+  const [, locationHint, jurisdiction] = gatePlace();
+  const namespace = jurisdiction ? binding.jurisdiction(jurisdiction) : binding;
   return namespace.get(namespace.idFromName(name), locationHint ? { locationHint } : undefined);
 }
 

@@ -6,7 +6,7 @@
 import * as glue from "../build/edge.js";
 import module from "../build/edge_bg.wasm";
 
-const { Passage, GateCore, GateMethod, Step, Close, Unread, initSync } = glue;
+const { Passage, GateCore, GateMethod, Step, Close, Unread, Claim, initSync } = glue;
 initSync({ module });
 
 let instance = 0;
@@ -51,4 +51,7 @@ export const debugPanic = Object.entries(glue).find(([name]) => name === "debug_
 /** What the isolate holds of lent tickets. */
 export const leases = { returns: glue.returns, lent_until: glue.lent_until };
 
-export { Passage, GateCore, GateMethod, Step, Close, Unread };
+/** What an idempotency key is to a request: edge/src/objects/relay.rs. */
+export const decideClaim = glue.claim;
+
+export { Passage, GateCore, GateMethod, Step, Close, Unread, Claim };

@@ -8,6 +8,7 @@
 import { LATE } from "./carry.mjs";
 import { Close, epoch, trapped } from "./core.mjs";
 import { COPY_BYTES_MAX, Copy, keep } from "./cache.mjs";
+import { KEPT_BYTES_MAX, settle } from "./claim.mjs";
 
 /** The meter's cycle while the stream runs: long enough to be cheap, short enough to bound the tee's backlog. */
 const CYCLE_MS = 400;
@@ -27,7 +28,11 @@ export function relay(walk, response) {
     .pipeTo(client.writable, { preventClose: true, preventAbort: true, preventCancel: true })
     .then(
       () => (pipe.state = "complete"),
-      () => (pipe.state = "broken"),
+      () => {
+        pipe.state = "broken";
+        // Where the stream goes on without its client, nothing piles up for it.
+        toClient.cancel().catch(() => {});
+      },
     );
   const rest = meter(walk, toMeter, pipe, client.writable);
   return { answer: walk.answer(client.readable), rest };
@@ -35,7 +40,8 @@ export function relay(walk, response) {
 
 async function meter(walk, branch, pipe, toClient) {
   const { passage, env } = walk;
-  const copy = passage.cacheable() ? new Copy(COPY_BYTES_MAX) : undefined;
+  const bytesMax = walk.claimed !== undefined ? KEPT_BYTES_MAX : passage.cacheable() ? COPY_BYTES_MAX : 0;
+  const copy = bytesMax > 0 ? new Copy(bytesMax) : undefined;
   const see = (bytes) => {
     for (let at = 0; at < bytes.byteLength; at += READ_BYTES) passage.chunk(bytes.subarray(at, at + READ_BYTES));
     copy?.add(bytes);
@@ -60,8 +66,10 @@ async function meter(walk, branch, pipe, toClient) {
     walk.upstream.abort();
     await cycle(walk, pipe);
   }
-  await close(walk, toClient, why);
-  if (copy?.whole && passage.cacheable()) walk.ctx.waitUntil(keep(env, passage, copy.bytes()));
+  await close(walk, toClient, why, copy);
+  if (copy?.whole && copy.size <= COPY_BYTES_MAX && passage.cacheable()) {
+    walk.ctx.waitUntil(keep(env, passage, copy.bytes()));
+  }
 }
 
 /**
@@ -86,12 +94,13 @@ export async function drain(walk, branch, pipe, see) {
   }
 }
 
-/** Ends the client's stream: as the upstream did, or by an error event. */
-async function close(walk, toClient, why) {
+/** Ends the client's stream: as the upstream did, or by an error event; whoever saw its end finds it again. */
+async function close(walk, toClient, why, copy) {
   let text = "";
   try {
     text = walk.passage.ended(why, Date.now());
     walk.tell();
+    if (walk.claimed !== undefined && copy.whole) await settle(walk, copy.bytes());
   } catch (error) {
     trapped(error);
     text = FAILED;

@@ -10,6 +10,7 @@ use wasm_bindgen::prelude::*;
 use crate::admin::Errand;
 use crate::isolate::{Deployment, Isolate};
 use crate::journey::{Close, GateMethod, Head, Journey, Step, Unread};
+use crate::objects::relay::Claim;
 use crate::request::cache::Meta;
 use crate::request::upstream::Outgoing;
 use crate::request::{Headers, Passage as ToProvider, cors, parse};
@@ -65,7 +66,7 @@ pub fn deployment(env: &JsValue) -> Deployment {
     }
     let bound =
         |name: &str| js_sys::Reflect::get(env, &name.into()).is_ok_and(|value| value.is_object());
-    let bindings = ["GATE", "CACHE", "ASSETS"].map(|name| (name, bound(name)));
+    let bindings = ["GATE", "RELAY", "CACHE", "ASSETS"].map(|name| (name, bound(name)));
     Deployment::new(&variables, text, bindings)
 }
 
@@ -130,11 +131,8 @@ impl Passage {
     }
 
     /// How a kept answer is served.
-    pub fn cache_meta(&mut self) -> String {
-        let headers = &self.journey.answer().headers;
-        let get = |name| headers.get(name).unwrap_or_default().to_owned();
-        let meta = Meta { content_type: get("content-type"), model: get("x-tollgate-model") };
-        serde_json::to_string(&meta).unwrap_or_default()
+    pub fn answer_meta(&mut self) -> String {
+        serde_json::to_string(&Meta::of(&self.journey.answer().headers)).unwrap_or_default()
     }
 
     /// Whether its answer is to be kept: known for sure only at its end.
@@ -145,6 +143,28 @@ impl Passage {
     /// What the cache held.
     pub fn looked(&mut self, meta: Option<String>, body: Option<Vec<u8>>) {
         self.journey.looked(meta, body.unwrap_or_default());
+    }
+
+    /// Which Relay to ask for its idempotency key, `NUL`, for what, `NUL`, and how
+    /// long that may be parked.
+    pub fn claim_ask(&self, now: f64) -> String {
+        self.journey.claim_ask(now as Millis)
+    }
+
+    /// What the key is to it; of a kept answer, how it is served.
+    pub fn claimed(&mut self, claim: Claim, meta: Option<String>, now: f64) {
+        isolate(|isolate| self.journey.claimed(isolate, claim, meta, now as Millis));
+    }
+
+    /// The Relay did not answer.
+    pub fn unclaimed(&mut self) {
+        self.journey.unclaimed();
+    }
+
+    /// How long the answer is kept for a repeat of the request; 0: not at all.
+    pub fn keeps_s(&mut self) -> f64 {
+        let is_good = self.journey.answer().status == 200;
+        if is_good { self.journey.keeps_s() as f64 } else { 0.0 }
     }
 
     /// Whether a lease spares the question to the Gate: the step has changed then.

@@ -49,7 +49,7 @@ pub struct Deployment {
     keyring: Result<Keyring, String>,
     provider_keys: BTreeMap<String, String>,
     /// Bindings that the Worker needs, and whether they are there.
-    pub bindings: [(&'static str, bool); 3],
+    pub bindings: [(&'static str, bool); 4],
 }
 
 impl Deployment {
@@ -57,7 +57,7 @@ impl Deployment {
     pub fn new(
         variables: &BTreeMap<String, Value>,
         secret: impl Fn(&str) -> Option<String>,
-        bindings: [(&'static str, bool); 3],
+        bindings: [(&'static str, bool); 4],
     ) -> Self {
         let parsed = Settings::parse(variables);
         let hash = parsed.as_ref().map_or(0, Settings::hash);

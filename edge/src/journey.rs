@@ -5,6 +5,7 @@ use limits::message::Millis;
 use wasm_bindgen::prelude::*;
 
 use crate::isolate::Isolate;
+use crate::objects::relay::Claim;
 use crate::request::Headers;
 use crate::request::cache::Entry;
 use crate::request::upstream::Outgoing;
@@ -15,6 +16,8 @@ use crate::request::upstream::Outgoing;
 pub enum Step {
     /// Read the body.
     Read,
+    /// Claim the idempotency key.
+    Claim,
     /// Look into the answer cache.
     Look,
     /// Ask the Gate.
@@ -141,6 +144,20 @@ pub trait Journey {
     }
     /// What the cache held.
     fn looked(&mut self, meta: Option<String>, body: Vec<u8>) {}
+
+    /// Which Relay to ask for its idempotency key, for what, and how long that may
+    /// be parked.
+    fn claim_ask(&self, now: Millis) -> String {
+        String::new()
+    }
+    /// What the key is to it.
+    fn claimed(&mut self, isolate: &Isolate, claim: Claim, meta: Option<String>, now: Millis) {}
+    /// The Relay did not answer.
+    fn unclaimed(&mut self) {}
+    /// How long its answer is kept for a repeat, seconds; 0: not at all.
+    fn keeps_s(&self) -> u64 {
+        0
+    }
 
     /// Whether a lease spares the question: the step has changed then.
     fn borrow(&mut self, isolate: &mut Isolate, now: Millis) -> bool {

@@ -78,7 +78,7 @@ describe("before an honest provider", () => {
         const { input_tokens, output_tokens } = await world.stats();
         const after = await until(async () => {
           const now = await recorded();
-          return now.requests - before.requests === 2 && now;
+          return now.requests - before.requests === 2 ? now : undefined;
         });
         const charged = after.tokens - before.tokens;
         assert.ok(charged >= input_tokens + output_tokens, `charged ${charged} of ${input_tokens} + ${output_tokens}`);

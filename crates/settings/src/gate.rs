@@ -32,6 +32,10 @@ pub struct Gate {
     /// Whether isolates are lent tickets while limits are far; otherwise every
     /// request asks the Gate.
     pub leases: bool,
+    /// How long an answer is kept for a repeat with the same `idempotency-key`, in
+    /// seconds; 0: not at all, and the header is refused.
+    #[serde(deserialize_with = "kept_s")]
+    pub idempotency_s: u32,
     /// Seconds added to every `retry-after` of a provider's limit.
     #[serde(deserialize_with = "extra_s")]
     pub retry_after_extra: u32,
@@ -48,6 +52,7 @@ impl Default for Gate {
             budgets: Vec::new(),
             chunk: Chunk::default(),
             leases: true,
+            idempotency_s: DAY_S,
             retry_after_extra: 0,
         }
     }
@@ -270,9 +275,16 @@ fn bytes<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
     between(from, 1 << 20, 1 << 40)
 }
 
+const DAY_S: u32 = 86_400;
+
+/// A day at most: after that nobody repeats a request, and answers are private.
+fn kept_s<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+    between(from, 0, DAY_S)
+}
+
 /// A day: no client waits longer.
 fn wait<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
-    between(from, 1, 86_400)
+    between(from, 1, DAY_S)
 }
 
 fn extra_s<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {

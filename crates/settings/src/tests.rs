@@ -55,6 +55,7 @@ queue = { length_max = 7, bytes_max = 2000000, wait_s = { critical = 1 }, wait_s
 budgets = [{ window = "day", usd = "12.50" }, { window = "day", usd = 20, requests = 5 }]
 chunk = { bucket = "1%", budget = "0.5%", requests = 3, tokens = 4, usd = "0.01" }
 leases = false
+idempotency_s = 60
 retry_after_extra = 30
 [TOLLGATE_CACHE]
 enabled = false

@@ -81,6 +81,11 @@ impl Admission {
         }
     }
 
+    /// Whether the tenant's policy is not known yet.
+    pub fn needs_policy(&self) -> bool {
+        self.stage == Stage::Policy
+    }
+
     /// The first step.
     pub fn next(&self) -> Step {
         match self.stage {
@@ -320,7 +325,7 @@ fn policy_known(passage: &mut Passage, isolate: &Isolate, now: Millis) -> Result
     admission.stage = Stage::Admit;
     passage.allowed(isolate, now)?;
     passage.find_cache_entry(isolate, now)?;
-    passage.step = passage.call()?.admission.next();
+    passage.step = passage.next_step()?;
     Ok(())
 }
 
@@ -372,7 +377,7 @@ pub(super) fn gate_failed(passage: &mut Passage, overloaded: bool) -> Result<(),
     let call = passage.call()?;
     if call.route.fail_open && !left {
         call.ticket.unasked = true;
-        passage.step = Step::Send;
+        passage.step = passage.next_step()?;
         return Ok(());
     }
     // It may have granted, or queued, what this side never heard of.
@@ -423,8 +428,14 @@ pub(super) fn again(passage: &mut Passage) -> Result<(), Problem> {
 /// Another attempt, after one that ran: it may wait as long as the first, and not
 /// beyond `ends_ms`.
 pub(super) fn anew(passage: &mut Passage, ends_ms: Millis, now: Millis) -> Result<(), Problem> {
+    patient(passage, ends_ms, now)?;
+    again(passage)
+}
+
+/// Its wait for the Gate begins now.
+pub(super) fn patient(passage: &mut Passage, ends_ms: Millis, now: Millis) -> Result<(), Problem> {
     let priority = passage.call()?.admission.priority;
     let wait_ms = passage.wishes.wait_ms(priority);
     passage.call()?.admission.deadline_ms = ends_ms.min(now + wait_ms);
-    again(passage)
+    Ok(())
 }

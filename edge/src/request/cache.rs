@@ -7,13 +7,12 @@
 use keys::Kind;
 use limits::message::{Millis, PolicyView};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::auth::Caller;
 use super::errors::Problem;
 use super::parse::{CacheMode, Wishes};
 use super::route::Chosen;
-use super::{Headers, Passage};
+use super::{Headers, Passage, digest};
 use crate::isolate::Isolate;
 use crate::journey::{Answer, Step};
 
@@ -40,6 +39,30 @@ pub struct Meta {
     pub content_type: String,
     /// The model that answered.
     pub model: String,
+    /// The provider's own id.
+    #[serde(default)]
+    pub request_id: String,
+}
+
+impl Meta {
+    /// Of an answer that is to be kept.
+    pub fn of(headers: &Headers) -> Self {
+        let get = |name| headers.get(name).unwrap_or_default().to_owned();
+        Self {
+            content_type: get("content-type"),
+            model: get("x-tollgate-model"),
+            request_id: get("request-id"),
+        }
+    }
+
+    /// Of the answer when it is served to another request.
+    pub(super) fn headers(&self, id: &str) -> Headers {
+        let mut headers = Headers::default();
+        headers.add("content-type", &self.content_type);
+        headers.add("x-tollgate-request-id", id);
+        headers.add("x-tollgate-model", &self.model);
+        headers
+    }
 }
 
 /// The body, kept for its canonical form where the cache may be used.
@@ -104,8 +127,7 @@ impl Canonical {
         // Maps sort their keys: order and blanks of the body do not matter.
         let value: serde_json::Value =
             json::from_str(std::str::from_utf8(&self.body).ok()?).ok()?;
-        let mut hash = Sha256::new();
-        let parts = [
+        let hash = digest::of(&[
             "1",
             &caller.tenant,
             caller.user.as_deref().unwrap_or(""),
@@ -113,15 +135,9 @@ impl Canonical {
             headers.get("anthropic-version").unwrap_or(""),
             headers.get("anthropic-beta").unwrap_or(""),
             &value.to_string(),
-        ];
-        for part in parts {
-            // Lengths before texts: no two lists of parts hash alike.
-            hash.update((part.len() as u64).to_be_bytes());
-            hash.update(part.as_bytes());
-        }
-        let key = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        ]);
         Some(Entry {
-            key,
+            key: digest::hex(hash),
             ttl_s: wishes.cache.ttl_s.unwrap_or(route.cache_ttl_s),
             read: mode != CacheMode::Refresh,
             only: mode == CacheMode::Only,
@@ -155,13 +171,11 @@ pub(super) fn looked(
         passage.step = Step::Ask;
         return Ok(());
     };
-    let mut headers = Headers::default();
-    headers.add("content-type", &meta.content_type);
+    let mut headers = meta.headers(&passage.head.id);
     headers.add("request-id", &passage.head.id);
-    headers.add("x-tollgate-request-id", &passage.head.id);
     headers.add("x-tollgate-cache", "hit");
-    headers.add("x-tollgate-model", &meta.model);
     passage.answer = Answer { status: 200, headers, body, code: None };
+    passage.is_complete = true;
     passage.step = Step::Answer;
     Ok(())
 }

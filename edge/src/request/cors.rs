@@ -3,7 +3,7 @@
 use super::Headers;
 
 /// Response headers that a page's script may read (design §4).
-const EXPOSED: &str = "retry-after, retry-after-ms, x-should-retry, ratelimit, ratelimit-policy, request-id, etag, x-tollgate-request-id, x-tollgate-wait-ms, x-tollgate-cache, x-tollgate-provider, x-tollgate-model, x-tollgate-attempts, x-tollgate-cost-microusd";
+const EXPOSED: &str = "retry-after, retry-after-ms, x-should-retry, ratelimit, ratelimit-policy, request-id, etag, x-tollgate-request-id, x-tollgate-wait-ms, x-tollgate-cache, x-tollgate-provider, x-tollgate-model, x-tollgate-attempts, x-tollgate-cost-microusd, x-tollgate-replayed";
 /// Request headers without a family.
 const ACCEPTED: [&str; 8] = [
     "authorization",

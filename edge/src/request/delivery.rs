@@ -44,12 +44,11 @@ impl Atomic {
     ) -> Option<Self> {
         let wanted =
             wishes.delivery == Delivery::Atomic && *endpoint == Endpoint::Post(Api::Messages);
-        let span_ms = wishes.client_timeout_ms.unwrap_or(Millis::MAX).min(route.total_ms);
         wanted.then_some(Self {
             attempts_max: route.atomic.attempts,
             allows_cut: route.atomic.allow_cut,
             broken: 0,
-            ends_ms: now.saturating_add(span_ms),
+            ends_ms: wishes.ends_ms(route.total_ms, now),
         })
     }
 
@@ -83,7 +82,10 @@ pub(super) fn ended(
 ) -> Result<(), Problem> {
     let call = passage.call()?;
     match call.atomic.map_or(Ending::Whole, |atomic| atomic.ending(stop_reason)) {
-        Ending::Whole => Ok(()),
+        Ending::Whole => {
+            passage.is_complete = true;
+            Ok(())
+        }
         Ending::Broken => again_or(passage, Problem::upstream_broken(), now),
         Ending::Cut => {
             let at = if stop_reason == Some(CUT[0]) {
@@ -139,8 +141,10 @@ pub(super) fn noted(passage: &Passage, problem: Problem) -> Problem {
     match atomic.map_or(0, |atomic| atomic.broken) {
         0 => problem,
         broken => {
-            let message =
-                format!("{} (Attempts that broke before, and are accounted for: {broken}.)", problem.message);
+            let message = format!(
+                "{} (Attempts that broke before, and are accounted for: {broken}.)",
+                problem.message
+            );
             Problem { message, ..problem }
         }
     }

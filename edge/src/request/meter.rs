@@ -55,6 +55,7 @@ pub(super) fn settle(passage: &mut Passage, now: Millis) -> bool {
 /// The stream is over: settles it, and closes it where the upstream did not.
 pub(super) fn ended(passage: &mut Passage, why: Close, now: Millis) -> String {
     let complete = settle(passage, now);
+    passage.is_complete = complete;
     if !complete {
         passage.forget_cache_entry();
     }

@@ -7,6 +7,7 @@
 //! | 3 | route | model → account, pool, time-outs |
 //! |   | publishable | what pages may ask for |
 //! | 4 | estimate | input tokens and the most that it can cost |
+//! |   | idempotency | whose answer a repeated request gets |
 //! | 5 | cache | a scoped key, where an answer may be kept |
 //! | 6 | admit | the Gate's decision |
 //! | 7 | upstream | what is sent, what came back |
@@ -22,9 +23,11 @@ pub mod auth;
 pub mod cache;
 pub mod cors;
 pub mod delivery;
+mod digest;
 pub mod errors;
 pub mod estimate;
 pub mod headers;
+pub mod idempotency;
 pub mod meter;
 pub mod parse;
 pub mod publishable;
@@ -39,11 +42,13 @@ use providers::anthropic::request::{Api, Facts, Scanner};
 
 use crate::isolate::Isolate;
 use crate::journey::{Answer, Close, GateMethod, Head, Journey, Step, Unread};
+use crate::objects::relay::Claim;
 use admit::Admission;
 use auth::Caller;
 use delivery::Atomic;
 use errors::Problem;
 pub use headers::Headers;
+use idempotency::Key;
 use parse::{CacheMode, Endpoint, Wishes};
 use settle::Ticket;
 use upstream::Attempt;
@@ -62,6 +67,10 @@ pub struct Passage {
     answer: Answer,
     /// The answer's body is the response's own, which the carrier holds.
     passes_body: bool,
+    /// Whether it is a whole good answer, as far as the provider's protocol tells.
+    is_complete: bool,
+    /// Its idempotency key.
+    key: Option<Key>,
     reports: VecDeque<String>,
     client_left: bool,
 }
@@ -101,9 +110,10 @@ impl Passage {
             if caller.is_public() {
                 publishable::endpoint(&endpoint)?;
             }
-            Ok((caller, wishes))
+            let key = Key::of(isolate, &caller, &wishes, &head, &endpoint)?;
+            Ok((caller, wishes, key))
         });
-        let (caller, wishes) = match begun {
+        let (caller, wishes, key) = match begun {
             Ok(begun) => begun,
             Err(problem) => return Err((head, problem)),
         };
@@ -129,6 +139,8 @@ impl Passage {
             attempt: None,
             answer: Answer::default(),
             passes_body: false,
+            is_complete: false,
+            key,
             reports: VecDeque::new(),
             client_left: false,
         };
@@ -152,6 +164,9 @@ impl Passage {
         let admission =
             Admission::new(isolate, &self.endpoint, &self.caller, &self.wishes, caches, now);
         let ticket = Ticket::new(&self.head.id, &self.caller, &route, &facts, &size);
+        if let Some(key) = &mut self.key {
+            key.read(self.wishes.ends_ms(route.total_ms, now));
+        }
         let atomic = Atomic::wanted(&self.endpoint, &self.wishes, &route, now);
         let cache = None;
         self.call = Some(Call { facts, route, size, canonical, cache, admission, ticket, atomic });
@@ -159,11 +174,32 @@ impl Passage {
             self.allowed(isolate, now)?;
             self.find_cache_entry(isolate, now)?;
         }
-        if let Some(refusal) = admit::remembered(self, isolate, now) {
+        // Whoever repeats a request may have its answer whatever is refused now.
+        if self.key.is_none()
+            && let Some(refusal) = admit::remembered(self, isolate, now)
+        {
             return Err(Problem::refused(&refusal));
         }
-        self.step = self.call()?.admission.next();
+        self.step = self.next_step()?;
         Ok(())
+    }
+
+    /// What comes before anything is sent: the policy, the idempotency key, the
+    /// cache, the Gate's leave.
+    fn next_step(&mut self) -> Result<Step, Problem> {
+        let is_open = self.key.as_ref().is_some_and(Key::is_open);
+        let Call { admission, ticket, .. } = self.call()?;
+        Ok(match admission.next() {
+            _ if ticket.unasked => {
+                if is_open {
+                    Step::Claim
+                } else {
+                    Step::Send
+                }
+            }
+            _ if is_open && !admission.needs_policy() => Step::Claim,
+            step => step,
+        })
     }
 
     /// What the tenant's policy says of the request: every model that the body
@@ -234,6 +270,7 @@ impl Passage {
     fn refuse(&mut self, problem: &Problem) {
         self.answer = problem.answer(&self.head.id);
         self.passes_body = false;
+        self.is_complete = false;
         self.step = Step::Answer;
     }
 
@@ -287,6 +324,9 @@ impl Journey for Passage {
     }
 
     fn read(&mut self, window: &[u8]) {
+        if let Some(key) = &mut self.key {
+            key.feed(window);
+        }
         let Body::Scanned(scanner, canonical) = &mut self.body else { return };
         if let Some(canonical) = canonical {
             canonical.feed(window);
@@ -317,6 +357,22 @@ impl Journey for Passage {
 
     fn looked(&mut self, meta: Option<String>, body: Vec<u8>) {
         self.attempt_to(|p| cache::looked(p, meta, body));
+    }
+
+    fn claim_ask(&self, now: Millis) -> String {
+        self.key.as_ref().map_or_else(String::new, |key| key.ask(now))
+    }
+
+    fn claimed(&mut self, isolate: &Isolate, claim: Claim, meta: Option<String>, now: Millis) {
+        self.attempt_to(|p| idempotency::claimed(p, isolate, claim, meta, now));
+    }
+
+    fn unclaimed(&mut self) {
+        self.refuse(&idempotency::unreachable());
+    }
+
+    fn keeps_s(&self) -> u64 {
+        self.key.as_ref().filter(|_| self.is_complete).map_or(0, Key::keeps_s)
     }
 
     fn borrow(&mut self, isolate: &mut Isolate, now: Millis) -> bool {

@@ -12,6 +12,9 @@ use super::headers::Headers;
 pub const BODY_BYTES_MAX: u64 = 32 * 1024 * 1024;
 /// Longest `x-tollgate-user` (it is a key of the Gate's maps).
 const USER_BYTES_MAX: usize = 128;
+/// Longest `idempotency-key`: what others take who have such a header (Stripe's API
+/// reference, 2026-11).
+const KEY_BYTES_MAX: usize = 255;
 /// Longest wait that may be asked for: the Gate's own bound (limits::settings).
 const WAIT_S_MAX: u64 = 3_600;
 /// Waits where none is asked for, by priority (design §4).
@@ -79,6 +82,8 @@ pub struct Wishes {
     pub job: Option<String>,
     /// `x-tollgate-delivery`.
     pub delivery: Delivery,
+    /// `idempotency-key`.
+    pub idempotency_key: Option<String>,
 }
 
 impl Wishes {
@@ -106,7 +111,7 @@ impl Wishes {
                     wishes.client_timeout_ms =
                         seconds(value.split('.').next().unwrap_or(value)).map(|s| s.saturating_mul(1000));
                 }
-                "x-tollgate-user" => wishes.user = Some(user(value).ok_or_else(|| {
+                "x-tollgate-user" => wishes.user = Some(text_ok(value, USER_BYTES_MAX).ok_or_else(|| {
                     bad(name, "must be 1 to 128 visible ASCII characters without spaces")
                 })?),
                 "x-tollgate-cache" => wishes.cache = cache(value).ok_or_else(|| {
@@ -122,8 +127,11 @@ impl Wishes {
                         _ => return Err(bad(name, "must be stream or atomic")),
                     };
                 }
-                "idempotency-key" if !value.is_empty() => {
-                    return Err(bad(name, "is not built yet: leave the header out"));
+                "idempotency-key" => {
+                    let ok = text_ok(value, KEY_BYTES_MAX);
+                    wishes.idempotency_key = Some(ok.ok_or_else(|| {
+                        bad(name, "must be 1 to 255 visible ASCII characters without spaces")
+                    })?);
                 }
                 _ => {}
             }
@@ -148,6 +156,12 @@ impl Wishes {
         let default = WAIT_S_DEFAULT[default as usize] * 1000;
         let wish = self.max_wait_ms.unwrap_or(default);
         self.client_timeout_ms.map_or(wish, |most| wish.min(most))
+    }
+
+    /// When nobody waits for the answer any more to a request that came now and may
+    /// take `total_ms`.
+    pub fn ends_ms(&self, total_ms: Millis, now: Millis) -> Millis {
+        now.saturating_add(self.client_timeout_ms.unwrap_or(Millis::MAX).min(total_ms))
     }
 }
 
@@ -208,9 +222,8 @@ fn seconds(text: &str) -> Option<u64> {
     if ok { text.parse().ok() } else { None }
 }
 
-fn user(text: &str) -> Option<String> {
-    let ok =
-        (1..=USER_BYTES_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+fn text_ok(text: &str, bytes_max: usize) -> Option<String> {
+    let ok = (1..=bytes_max).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
     ok.then(|| text.to_owned())
 }
 
@@ -261,7 +274,8 @@ mod tests {
             ("x-tollgate-job", "../j"),
             ("x-tollgate-delivery", "whole"),
             ("x-tollgate-delivery", ""),
-            ("idempotency-key", "k"),
+            ("idempotency-key", ""),
+            ("idempotency-key", "two words"),
         ] {
             let problem = parse(&[(name, value)]).expect_err(value);
             assert_eq!(
@@ -272,6 +286,7 @@ mod tests {
             assert!(problem.message.starts_with(name), "{}", problem.message);
         }
         assert!(parse(&[("x-tollgate-user", &"u".repeat(129))]).is_err());
+        assert!(parse(&[("idempotency-key", &"k".repeat(256))]).is_err());
     }
 
     #[test]

@@ -45,7 +45,9 @@ pub fn address(headers: &Headers, from: Option<(&str, u32)>) -> String {
 
 /// Our own request headers are for servers.
 pub fn headers(headers: &Headers) -> Result<(), Problem> {
-    match headers.iter().find(|(name, _)| name.starts_with("x-tollgate-")) {
+    // Who shares an address must not share answers.
+    let ours = |name: &str| name.starts_with("x-tollgate-") || name == "idempotency-key";
+    match headers.iter().find(|(name, _)| ours(name)) {
         Some((name, _)) => Err(refused(name, "may not send this header. Leave it out")),
         None => Ok(()),
     }

@@ -1,6 +1,7 @@
 //! The way of a request, driven as the carrier drives it, without a runtime.
 
 mod delivery;
+mod idempotency;
 mod leases;
 mod pages;
 
@@ -44,7 +45,7 @@ impl World {
         isolate.deployment = Some(Deployment::new(
             &variables,
             secret,
-            [("GATE", true), ("CACHE", true), ("ASSETS", true)],
+            [("GATE", true), ("RELAY", true), ("CACHE", true), ("ASSETS", true)],
         ));
         isolate.at_cloudflare = true;
         let mut world = Self { isolate, key: String::new(), id: String::new() };

@@ -78,7 +78,7 @@ fn what_a_page_may_not_ask_is_refused_by_its_field() {
     let ok = body("");
     for kind in [Kind::Publishable, Kind::Visitor] {
         let mut world = page(kind, |_| {});
-        let headers: [(&[(&str, &str)], &str); 10] = [
+        let headers: [(&[(&str, &str)], &str); 11] = [
             (&[], "origin"),
             (&[("origin", "https://evil.example")], "origin"),
             (&[("origin", "null")], "origin"),
@@ -88,6 +88,7 @@ fn what_a_page_may_not_ask_is_refused_by_its_field() {
             (&[FROM, ("x-tollgate-max-wait", "600")], "x-tollgate-max-wait"),
             (&[FROM, ("x-tollgate-cache", "only")], "x-tollgate-cache"),
             (&[FROM, ("x-tollgate-anything", "")], "x-tollgate-anything"),
+            (&[FROM, ("idempotency-key", "k")], "idempotency-key"),
             (
                 &[FROM, ("anthropic-beta", "good-2026-01-01, files-api-2025-04-14")],
                 "anthropic-beta",

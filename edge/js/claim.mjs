@@ -1,0 +1,62 @@
+// A walk's idempotency key: claimed at its Relay, and given the answer in the end.
+import { RpcTarget } from "cloudflare:workers";
+import { GATE_MS, objectOf, within } from "./carry.mjs";
+import { Claim, trapped } from "./core.mjs";
+
+/**
+ * Longest answer that is kept: an isolate's memory is shared, and a call carries 32 MB
+ * at most (Workers RPC, 2026-11). A longer one is delivered, and a repeat runs anew.
+ */
+export const KEPT_BYTES_MAX = 8 * 1024 * 1024;
+
+/** The Relay's line to a request that claims a key. */
+class Owner extends RpcTarget {
+  #over = Promise.withResolvers();
+
+  /** Resolves when the key is let go. */
+  over() {
+    return this.#over.promise;
+  }
+
+  letGo() {
+    this.#over.resolve();
+  }
+}
+
+/** Asks what the walk's key is to it. Returns the body of a kept answer. */
+export async function claim(walk) {
+  const { passage, env } = walk;
+  const [name, fingerprint, parksMs] = passage.claim_ask(Date.now()).split("\0");
+  const owner = new Owner();
+  let reply;
+  try {
+    const relay = objectOf(env.RELAY, name);
+    reply = await walk.bounded(GATE_MS + Number(parksMs), relay.claim(fingerprint, Number(parksMs), owner));
+    if (reply.state === Claim.Mine) walk.claimed = { relay, fingerprint, owner };
+    else owner.letGo();
+  } catch (error) {
+    owner.letGo();
+    console.error(JSON.stringify({ event: "relay_unreachable", message: String(error?.message ?? error) }));
+    passage.unclaimed();
+    return undefined;
+  }
+  passage.claimed(reply.state, reply.meta, Date.now());
+  return reply.body;
+}
+
+/** The walk's answer is decided: a good one is kept for repeats, and the key let go. */
+export async function settle(walk, bytes) {
+  const { passage } = walk;
+  const { relay, fingerprint, owner } = walk.claimed;
+  walk.claimed = undefined;
+  try {
+    const ttlS = passage.keeps_s();
+    if (ttlS > 0 && bytes.byteLength <= KEPT_BYTES_MAX) {
+      const until = Date.now() + ttlS * 1000;
+      await within(GATE_MS, relay.keep(fingerprint, passage.answer_meta(), new Uint8Array(bytes), until));
+    }
+  } catch (error) {
+    if (!trapped(error)) console.error(JSON.stringify({ event: "answer_not_kept", message: String(error?.message ?? error) }));
+  }
+  owner.letGo();
+}
