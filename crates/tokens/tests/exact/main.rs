@@ -4,6 +4,7 @@
 mod documents;
 mod files;
 mod ids;
+mod published;
 mod texts;
 
 use std::cell::RefCell;
