@@ -8,9 +8,9 @@
 
 use std::num::NonZeroUsize;
 use std::ops::Range;
+use std::slice::SliceIndex;
 
-use unicode_segmentation::GraphemeCursor;
-
+use super::graphemes::{boundary_before, boundary_behind};
 use super::tokenizer::Tokenizer;
 
 /// Tokens that may fall otherwise where a text is cut. Merging settles again within
@@ -41,8 +41,8 @@ impl Tokenizer {
     #[must_use]
     pub fn truncate<'t>(&mut self, text: &'t str, tokens: usize, keep: Keep) -> &'t str {
         match keep {
-            Keep::Head => &text[..self.head(text, tokens).0],
-            Keep::Tail => &text[self.tail(text, tokens)..],
+            Keep::Head => part(text, ..self.head(text, tokens).0),
+            Keep::Tail => part(text, self.tail(text, tokens)..),
         }
     }
 
@@ -63,17 +63,17 @@ impl Tokenizer {
         let mut start = 0;
         while chunks.last().map_or(0, |last| last.range.end) < text.len() {
             let done = chunks.last().map_or(0, |last| last.range.end);
-            let (mut length, mut tokens) = self.head(&text[start..], size);
+            let (mut length, mut tokens) = self.head(part(text, start..), size);
             if start + length <= done {
                 // Nothing new fits behind the overlap.
                 start = done;
-                (length, tokens) = self.head(&text[start..], size);
+                (length, tokens) = self.head(part(text, start..), size);
             }
             if length == 0 {
-                (length, tokens) = self.character(&text[start..], size);
+                (length, tokens) = self.character(part(text, start..), size);
             }
             let range = start..start + length;
-            let again = self.tail(&text[range.clone()], overlap.min(size - 1));
+            let again = self.tail(part(text, range.clone()), overlap.min(size - 1));
             start = if again == 0 { range.end } else { range.start + again };
             chunks.push(Chunk { range, tokens });
         }
@@ -83,10 +83,10 @@ impl Tokenizer {
     /// As much of the first grapheme as fits, at least a character; and its tokens.
     fn character(&mut self, text: &str, size: usize) -> (usize, usize) {
         let first = text.chars().next().map_or(0, char::len_utf8);
-        let mut fits = (first, self.count(&text[..first]));
+        let mut fits = (first, self.count(part(text, ..first)));
         for (at, character) in text.char_indices().skip(1) {
             let end = at + character.len_utf8();
-            let tokens = self.count(&text[..end]);
+            let tokens = self.count(part(text, ..end));
             if tokens > size {
                 break;
             }
@@ -104,7 +104,7 @@ impl Tokenizer {
         let mut end = boundary_before(text, end);
         let mut step = 1;
         loop {
-            let count = self.count(&text[..end]);
+            let count = self.count(part(text, ..end));
             if count <= tokens {
                 return (end, count);
             }
@@ -122,7 +122,7 @@ impl Tokenizer {
     fn within_reach<'t>(&self, text: &'t str, tokens: usize) -> &'t str {
         let tokens = tokens.saturating_add(TOKENS_AROUND_A_CUT);
         let bytes = tokens.saturating_mul(self.vocabulary().longest_token());
-        &text[..text.floor_char_boundary(bytes)]
+        part(text, ..text.floor_char_boundary(bytes))
     }
 
     /// From which byte on `tokens` allow the end of the text.
@@ -136,7 +136,7 @@ impl Tokenizer {
         let (start, _) = self.end_of_token(text, skip);
         let mut start = boundary_behind(text, start);
         let mut step = 1;
-        while self.count(&text[start..]) > tokens {
+        while self.count(part(text, start..)) > tokens {
             for _ in 0..step {
                 start = boundary_behind(text, text.len().min(start + 1));
             }
@@ -157,29 +157,10 @@ impl Tokenizer {
     }
 }
 
-/// The last grapheme boundary that is not behind `at`.
-fn boundary_before(text: &str, at: usize) -> usize {
-    let at = text.floor_char_boundary(at);
-    if is_boundary(text, at) {
-        return at;
-    }
-    let mut cursor = GraphemeCursor::new(at, text.len(), true);
-    // The whole text is at hand, so the cursor never asks for more.
-    cursor.prev_boundary(text, 0).ok().flatten().unwrap_or(0)
-}
-
-/// The first grapheme boundary that is not before `at`.
-fn boundary_behind(text: &str, at: usize) -> usize {
-    let at = text.ceil_char_boundary(at);
-    if is_boundary(text, at) {
-        return at;
-    }
-    let mut cursor = GraphemeCursor::new(at, text.len(), true);
-    cursor.next_boundary(text, 0).ok().flatten().unwrap_or(text.len())
-}
-
-fn is_boundary(text: &str, at: usize) -> bool {
-    GraphemeCursor::new(at, text.len(), true).is_boundary(text, 0).unwrap_or(true)
+/// A part of a text between boundaries that are known to be some: without a panic, whose
+/// sentence about them would be a twentieth of the package's module.
+pub(super) fn part(text: &str, range: impl SliceIndex<str, Output = str>) -> &str {
+    text.get(range).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@
 use std::fmt;
 use std::ops::Range;
 
+use super::cut::part;
 use super::split::is_hard_boundary;
 use super::tokenizer::Tokenizer;
 
@@ -194,7 +195,7 @@ impl Document {
             tail -= 1;
         }
         let range = head..self.bytes - tail;
-        let middle = &text[head..text.len() - tail];
+        let middle = part(text, head..text.len() - tail);
         if !range.is_empty() || !middle.is_empty() {
             // Both ends are boundaries in `text`, and so in this one, whose bytes
             // around them are the same.
@@ -215,7 +216,7 @@ impl Document {
             .rev()
             .find(|&at| last.text.is_char_boundary(at) && is_hard_boundary(bytes, at));
         let provisional = match open {
-            Some(at) => tokenizer.count(&last.text[at..]),
+            Some(at) => tokenizer.count(part(&last.text, at..)),
             None => last.tokens,
         };
         Progress { stable: self.tokens - provisional, provisional }
@@ -290,7 +291,7 @@ impl Document {
                 changed
             }
             Some([one, .., other]) => {
-                [&one.text[..from.byte], text, &other.text[to.byte..]].concat()
+                [part(&one.text, ..from.byte), text, part(&other.text, to.byte..)].concat()
             }
             _ => text.to_string(),
         };
@@ -346,14 +347,14 @@ fn into_blocks(tokenizer: &mut Tokenizer, text: String) -> Vec<Block> {
         let end = (start + BLOCK_BYTES..text.len())
             .find(|&at| text.is_char_boundary(at) && is_hard_boundary(text.as_bytes(), at));
         let Some(end) = end else { break };
-        blocks.push(Block::new(tokenizer, text[start..end].to_string()));
+        blocks.push(Block::new(tokenizer, part(&text, start..end).to_string()));
         start = end;
     }
     // An edit within a block goes on with its own allocation.
     match start {
         0 if text.is_empty() => {}
         0 => blocks.push(Block::new(tokenizer, text)),
-        _ => blocks.push(Block::new(tokenizer, text[start..].to_string())),
+        _ => blocks.push(Block::new(tokenizer, part(&text, start..).to_string())),
     }
     blocks
 }

@@ -2,6 +2,7 @@
 //!
 //! Source: `tiktoken_ext/openai_public.py` of tiktoken 0.12 (2025-10).
 
+use super::cut::part;
 use super::split::Cut;
 
 /// An encoding of OpenAI's, by tiktoken's name; or one from elsewhere.
@@ -124,23 +125,22 @@ impl Encoding {
     /// The first special token in `text`: where it starts, its text, its id. All
     /// of them look like `<|…|>` and hold neither `<` nor `|` inside.
     pub(super) fn next_special(self, text: &str) -> Option<(usize, &str, u32)> {
-        let mut from = 0;
-        while let Some(start) = text[from..].find("<|").map(|at| from + at) {
-            let inside = start + 2;
+        let bytes = text.as_bytes();
+        let mut inside = 0;
+        while let Some(start) = next_pair(bytes, inside) {
+            inside = start + 2;
             // Names have at most 20 bytes, so a page of `<|` stays linear.
             let mut name_end = inside;
-            while name_end < text.len().min(inside + 20)
-                && !matches!(text.as_bytes()[name_end], b'|' | b'<')
+            while name_end < bytes.len().min(inside + 20) && !matches!(bytes[name_end], b'|' | b'<')
             {
                 name_end += 1;
             }
-            if text.as_bytes()[name_end..].starts_with(b"|>") {
-                let token = &text[start..name_end + 2];
-                if let Some(id) = self.special_token(token) {
-                    return Some((start, token, id));
-                }
+            if bytes[name_end..].starts_with(b"|>")
+                && let token = part(text, start..name_end + 2)
+                && let Some(id) = self.special_token(token)
+            {
+                return Some((start, token, id));
             }
-            from = inside;
         }
         None
     }
@@ -162,6 +162,12 @@ impl Encoding {
             && (200_000..=201_087).contains(&id)
             && (id >= 200_013 || self.named().iter().all(|&(_, named)| named != id))
     }
+}
+
+/// Where `<|` stands next, from `from` on.
+fn next_pair(bytes: &[u8], from: usize) -> Option<usize> {
+    let found = bytes.get(from..)?.windows(2).position(|pair| pair == b"<|")?;
+    Some(from + found)
 }
 
 #[cfg(test)]

@@ -30,6 +30,8 @@ mod cut;
 mod document;
 mod encoding;
 mod file;
+mod grapheme_table;
+mod graphemes;
 mod long;
 mod merge;
 mod pairs;
