@@ -1,127 +1,162 @@
-//! Remembers what pieces came to that are longer than a `Short`: words of scripts
-//! with two and three bytes a letter, above all. Each would be merged again, which
-//! is the dearest step of all, where it is repeated.
+//! Remembers what pieces came to that are longer than a `Short`: indentation, words
+//! of scripts with two and three bytes a letter, sentences of those without blanks.
+//! Each would be merged again, which is the dearest step of all, where it is repeated.
+//!
+//! Pieces differ in length by a hundred times, so they stand one behind the other in
+//! one store, whole, each with its tokens. When that is full, all is forgotten.
 
 use super::short::mix;
 
-/// 4,096 pieces: 416 KiB.
-const BITS: u32 = 12;
-const WORDS: usize = 8;
-const TOKENS: usize = 8;
+/// 8,192 sets: 256 KiB.
+const BITS: u32 = 13;
+/// 2 MiB: a quarter of a million characters without a blank, and their tokens.
+const STORE_WORDS: usize = 1 << 18;
 
-/// The bytes of a piece of 16 to 64, eight to a word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Long {
-    words: [u64; WORDS],
-    length: usize,
+/// A piece of more bytes than a `Short` has, and not so many that to keep it would
+/// push out all others.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Long<'t> {
+    piece: &'t [u8],
+    hash: u64,
 }
 
 #[derive(Debug)]
 pub(super) struct LongCache {
-    pieces: Vec<Known>,
+    /// The later one of two first.
+    sets: Vec<[Known; 2]>,
+    /// Of each piece its bytes, eight to a word, then its tokens, two to a word.
+    store: Vec<u64>,
 }
 
+/// Where a piece stands in the store.
 #[derive(Debug, Clone, Copy)]
-struct Known {
-    words: [u64; WORDS],
-    tokens: [u32; TOKENS],
-    /// 0: nothing is here, for no piece is empty.
-    length: u32,
-    count: u32,
+pub(super) struct Known {
+    hash: u64,
+    at: u32,
+    /// Bytes. 0: nothing is here, for no piece is empty.
+    length: u16,
+    /// Tokens.
+    count: u16,
 }
 
-impl Long {
+const NOTHING: Known = Known { hash: 0, at: 0, length: 0, count: 0 };
+
+impl<'t> Long<'t> {
     const LEN_MIN: usize = 16;
-    pub(super) const LEN_MAX: usize = 8 * WORDS;
+    pub(super) const LEN_MAX: usize = 1024;
 
     /// `None` if it has fewer bytes, or more.
-    pub(super) fn new(piece: &[u8]) -> Option<Self> {
+    pub(super) fn new(piece: &'t [u8]) -> Option<Self> {
         let length = piece.len();
         if !(Self::LEN_MIN..=Self::LEN_MAX).contains(&length) {
             return None;
         }
-        let mut words = [0; WORDS];
-        let (whole, _) = piece.as_chunks::<8>();
-        for (word, bytes) in words.iter_mut().zip(whole) {
-            *word = u64::from_le_bytes(*bytes);
-        }
-        // What is left, and some bytes again: no copy of a length that only run time
-        // knows. Where nothing is left there is no word to write, or it is a second
-        // copy of the last.
-        if let (Some(word), Some(last)) = (words.get_mut(length / 8), piece.last_chunk()) {
-            *word = u64::from_le_bytes(*last);
-        }
-        Some(Self { words, length })
+        let hash = words(piece).fold(length as u64, |hash, word| mix(hash.rotate_left(23) ^ word));
+        Some(Self { piece, hash })
     }
 
-    fn home(&self) -> usize {
-        let hash = self
-            .words
-            .iter()
-            .fold(self.length as u64, |hash, word| mix(hash.rotate_left(23) ^ word));
-        (hash >> (64 - BITS)) as usize
+    fn home(self) -> usize {
+        (self.hash >> (64 - BITS)) as usize
+    }
+}
+
+impl Known {
+    pub(super) fn count(self) -> usize {
+        usize::from(self.count)
     }
 }
 
 impl LongCache {
     pub(super) fn new() -> Self {
-        let nothing = Known { words: [0; WORDS], tokens: [0; TOKENS], length: 0, count: 0 };
-        Self { pieces: vec![nothing; 1 << BITS] }
+        Self { sets: vec![[NOTHING; 2]; 1 << BITS], store: Vec::with_capacity(STORE_WORDS) }
     }
 
-    /// The number of tokens, if the piece is known.
-    pub(super) fn count(&self, piece: &Long) -> Option<usize> {
-        self.find(piece).map(|known| known.count as usize)
-    }
-
-    /// The tokens, if the piece is known and has no more than are kept.
-    pub(super) fn tokens(&self, piece: &Long) -> Option<&[u32]> {
-        let known = self.find(piece)?;
-        known.tokens.get(..known.count as usize)
-    }
-
-    /// Notes that a piece is the first `count` of `tokens`.
-    pub(super) fn put(&mut self, piece: &Long, tokens: &[u32; Long::LEN_MAX], count: usize) {
-        let mut first = [0; TOKENS];
-        first.copy_from_slice(&tokens[..TOKENS]);
-        self.pieces[piece.home()] = Known {
-            words: piece.words,
-            tokens: first,
-            length: piece.length as u32,
-            count: count as u32,
+    pub(super) fn find(&self, long: Long<'_>) -> Option<Known> {
+        let same = |known: &Known| {
+            known.hash == long.hash
+                && usize::from(known.length) == long.piece.len()
+                && words(long.piece).zip(&self.store[known.at as usize..]).all(|(a, b)| a == *b)
         };
+        self.sets[long.home()].iter().copied().find(same)
     }
 
-    fn find(&self, piece: &Long) -> Option<&Known> {
-        let known = &self.pieces[piece.home()];
-        (known.length as usize == piece.length && known.words == piece.words).then_some(known)
+    /// Appends the tokens of a piece to `ids`.
+    pub(super) fn tokens_into(&self, known: Known, ids: &mut Vec<u32>) {
+        let at = known.at as usize + usize::from(known.length).div_ceil(8);
+        let both = |word: &u64| [*word as u32, (*word >> 32) as u32];
+        ids.extend(self.store[at..].iter().flat_map(both).take(known.count()));
     }
+
+    /// Notes the tokens of a piece: at most one for each of its bytes.
+    pub(super) fn put(&mut self, long: Long<'_>, tokens: &[u32]) {
+        let room = long.piece.len().div_ceil(8) + tokens.len().div_ceil(2);
+        if self.store.len() + room > STORE_WORDS {
+            self.sets.fill([NOTHING; 2]);
+            self.store.clear();
+        }
+        let at = self.store.len() as u32;
+        self.store.extend(words(long.piece));
+        self.store.extend(tokens.chunks(2).map(|pair| {
+            let second = pair.get(1).copied().unwrap_or_default();
+            u64::from(pair[0]) | u64::from(second) << 32
+        }));
+        let [before, _] = self.sets[long.home()];
+        let (length, count) = (long.piece.len() as u16, tokens.len() as u16);
+        self.sets[long.home()] = [Known { hash: long.hash, at, length, count }, before];
+    }
+}
+
+/// The bytes of a piece of eight or more, eight to a word. What is left comes with some
+/// bytes again: no copy of a length that only run time knows.
+fn words(piece: &[u8]) -> impl Iterator<Item = u64> {
+    let (whole, rest) = piece.as_chunks::<8>();
+    let last = if rest.is_empty() { None } else { piece.last_chunk() };
+    whole.iter().chain(last).map(|bytes| u64::from_le_bytes(*bytes))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn tokens(cache: &LongCache, piece: &[u8]) -> Option<Vec<u32>> {
+        let known = cache.find(Long::new(piece).expect("it has a length that fits"))?;
+        let mut ids = vec![7];
+        cache.tokens_into(known, &mut ids);
+        assert_eq!(ids.len(), 1 + known.count());
+        Some(ids.split_off(1))
+    }
+
     #[test]
     fn pieces_that_differ_anywhere_are_told_apart() {
-        let base: Vec<u8> = (1..=64).collect();
+        let base: Vec<u8> = (0..Long::LEN_MAX).map(|at| (at % 251) as u8).collect();
         let mut cache = LongCache::new();
-        let tokens = std::array::from_fn(|id| id as u32);
-        for length in 16..=64 {
-            let piece = Long::new(&base[..length]).expect("it has a length that fits");
-            assert_eq!(cache.count(&piece), None);
-            cache.put(&piece, &tokens, length);
-            assert_eq!(cache.count(&piece), Some(length));
-            assert_eq!(cache.tokens(&piece), None);
+        for length in (16..80).chain([1000, 1023, 1024]) {
+            let piece = &base[..length];
+            assert_eq!(tokens(&cache, piece), None);
+            let ids: Vec<u32> = (0..length as u32 - 15).collect();
+            cache.put(Long::new(piece).expect("it has a length that fits"), &ids);
+            assert_eq!(tokens(&cache, piece), Some(ids));
             for at in 0..length {
-                let mut other = base[..length].to_vec();
+                let mut other = piece.to_vec();
                 other[at] ^= 0x80;
-                let other = Long::new(&other).expect("it has a length that fits");
-                assert_eq!(cache.count(&other), None, "{length} bytes, byte {at}");
+                assert_eq!(tokens(&cache, &other), None, "{length} bytes, byte {at}");
             }
-            cache.put(&piece, &tokens, 8);
-            assert_eq!(cache.tokens(&piece), Some(&[0, 1, 2, 3, 4, 5, 6, 7][..]));
         }
-        assert_eq!((Long::new(&base[..15]), Long::new(&[0; 65])), (None, None));
+        assert!(Long::new(&base[..15]).is_none() && Long::new(&[0; 1025]).is_none());
+    }
+
+    #[test]
+    fn a_full_store_forgets_all_and_goes_on() {
+        let mut cache = LongCache::new();
+        let piece = |number: u32| [number.to_le_bytes().as_slice(), &[7; 300]].concat();
+        let mut forgotten = 0;
+        for number in 0..20_000 {
+            cache.put(Long::new(&piece(number)).expect("it has 304 bytes"), &[number; 40]);
+            assert!(cache.store.len() <= STORE_WORDS && cache.store.capacity() == STORE_WORDS);
+            assert_eq!(tokens(&cache, &piece(number)), Some(vec![number; 40]));
+            forgotten += u32::from(number > 0 && tokens(&cache, &piece(number - 1)).is_none());
+        }
+        // 58 words each.
+        assert_eq!(forgotten, 20_000 * 58 / STORE_WORDS as u32);
     }
 }

@@ -60,11 +60,24 @@ pub(super) fn encode_piece(
         work.parts.clear();
         let (end, cut) = split_off(vocabulary, piece, start, WINDOW, &mut work.parts);
         if cut || end == piece.len() || is_cut(vocabulary, piece, end) {
-            // Between cuts there is often one ideograph.
-            if work.parts.len() > 1 {
-                merge(vocabulary, work);
+            // Between cuts there are often one ideograph or two.
+            match work.parts[..] {
+                [_] => take(&work.parts),
+                [left, right] => {
+                    #[cfg(test)]
+                    {
+                        work.steps += 1;
+                    }
+                    match vocabulary.pairs.join(left, right) {
+                        NONE => take(&work.parts),
+                        both => take(&[both]),
+                    }
+                }
+                _ => {
+                    merge(vocabulary, work);
+                    take(&work.parts);
+                }
             }
-            take(&work.parts);
             start = end;
         } else {
             let mut end = end;

@@ -18,18 +18,23 @@ const ID_BITS: u32 = 18;
 pub(super) struct Pairs {
     /// Both single bytes, by left id * 256 + right id: where all merging starts.
     of_bytes: Vec<u32>,
-    /// The rest: left, right and made id, 18 bits each. At most half full, for
-    /// most questions are answered by an empty slot.
+    /// The rest: left, right and made id, 18 bits each.
     slots: Vec<u64>,
+    /// Eight bits for each slot: every pair sets one of those of the slot where it
+    /// belongs. Most questions are about two that make nothing, and nine in ten of
+    /// these end here, in a core's own cache.
+    filter: Vec<u8>,
     shift: u32,
 }
 
 impl Pairs {
+    /// Room for `tokens`, at most four fifths full.
     pub(super) fn for_tokens(tokens: usize) -> Self {
-        let bits = (tokens * 2).next_power_of_two().trailing_zeros().max(4);
+        let bits = (tokens * 5 / 4).next_power_of_two().trailing_zeros().max(4);
         Self {
             of_bytes: vec![NONE; BYTES * BYTES],
             slots: vec![EMPTY; 1 << bits],
+            filter: vec![0; 1 << bits],
             shift: 64 - bits,
         }
     }
@@ -42,7 +47,8 @@ impl Pairs {
             return;
         }
         let key = key(left, right);
-        let mut at = self.home(key);
+        let (mut at, bit) = self.home(key);
+        self.filter[at] |= bit;
         while self.slots[at] != EMPTY {
             at = (at + 1) & (self.slots.len() - 1);
         }
@@ -56,8 +62,16 @@ impl Pairs {
             return self.of_bytes[at];
         }
         let key = key(left, right);
-        let mut at = self.home(key);
-        // Ends at an empty slot: half of them are.
+        let (at, bit) = self.home(key);
+        if self.filter[at] & bit == 0 {
+            return NONE;
+        }
+        self.find(key, at)
+    }
+
+    /// The token of a pair that belongs at `at`.
+    fn find(&self, key: u64, mut at: usize) -> u32 {
+        // Ends at an empty slot: a fifth of them are.
         loop {
             let slot = self.slots[at];
             if slot >> ID_BITS == key {
@@ -70,9 +84,11 @@ impl Pairs {
         }
     }
 
+    /// Where a pair belongs, and its bit in the filter.
     #[inline(always)]
-    fn home(&self, key: u64) -> usize {
-        (super::short::mix(key) >> self.shift) as usize
+    fn home(&self, key: u64) -> (usize, u8) {
+        let hash = super::short::mix(key);
+        ((hash >> self.shift) as usize, 1 << (hash >> (self.shift - 3) & 7))
     }
 }
 

@@ -34,25 +34,36 @@ impl Short {
         }
         let mut padded = [0; 16];
         padded[..bytes.len()].copy_from_slice(bytes);
-        Some(Self::masked(&padded, bytes.len()))
+        Some(Self::masked(u128::from_le_bytes(padded), bytes.len()))
     }
 
-    /// `text[at..end]`, read at once where the text goes on for long enough.
+    /// `text[at..end]`, read at once: to copy a length that only run time knows is a
+    /// call in wasm.
     #[inline(always)]
     pub(super) fn within(text: &[u8], at: usize, end: usize) -> Option<Self> {
         let length = end - at;
         if length > Self::LEN_MAX {
             return None;
         }
-        match text.get(at..).and_then(<[u8]>::first_chunk::<16>) {
-            Some(chunk) => Some(Self::masked(chunk, length)),
-            None => Self::new(&text[at..end]),
+        match text.get(at..).and_then(<[u8]>::first_chunk) {
+            Some(chunk) => Some(Self::masked(u128::from_le_bytes(*chunk), length)),
+            None => Self::at_the_end(text, at, length),
         }
     }
 
+    /// `within` where fewer than 16 bytes are left: the last 16 of the text, moved.
+    #[inline(never)]
+    fn at_the_end(text: &[u8], at: usize, length: usize) -> Option<Self> {
+        let Some(chunk) = text.last_chunk() else {
+            return Self::new(text.get(at..at + length)?);
+        };
+        // As many bytes as stand before the piece: 15 at most, for it has one.
+        let before = at + 16 - text.len();
+        Some(Self::masked(u128::from_le_bytes(*chunk) >> (8 * before.min(15)), length))
+    }
+
     #[inline(always)]
-    fn masked(chunk: &[u8; 16], length: usize) -> Self {
-        let all = u128::from_le_bytes(*chunk);
+    fn masked(all: u128, length: usize) -> Self {
         // Every caller has checked the length; the mask only spares a panic.
         let [low, high] = KEEP[length & Self::LEN_MAX];
         Self { low: all as u64 & low, high: (all >> 64) as u64 & high | (length as u64) << 56 }
@@ -80,4 +91,24 @@ impl Short {
 pub(super) fn mix(word: u64) -> u64 {
     let word = word ^ word >> 32;
     word.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_piece_is_the_same_wherever_it_stands() {
+        let text: Vec<u8> = (1..=40).collect();
+        for size in 0..text.len() {
+            let text = &text[..size];
+            for at in 0..size {
+                for end in at..=size {
+                    let alone = Short::new(&text[at..end]);
+                    assert_eq!(Short::within(text, at, end), alone, "{at}..{end} of {size}");
+                    assert_eq!(alone.is_some(), end - at <= Short::LEN_MAX);
+                }
+            }
+        }
+    }
 }

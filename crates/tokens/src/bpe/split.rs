@@ -18,11 +18,11 @@ use super::unicode::{
 };
 
 /// A way to cut text.
-pub(super) trait Split {
+pub(super) trait Split: Copy {
     /// The end of the piece that starts at `at`, which is below the length. `bytes`
     /// is UTF-8, and `at` the start of a character; so is what comes back. Always
     /// more than `at`.
-    fn piece_end(bytes: &[u8], at: usize) -> usize;
+    fn piece_end(self, bytes: &[u8], at: usize) -> usize;
 }
 
 /// The rules there are. Most models of others cut by one of OpenAI's, or nearly.
@@ -38,6 +38,9 @@ pub enum Cut {
     /// `r50k_base`; GPT-2 and what followed it.
     R50k,
 }
+
+/// Pieces that are found before any is looked up, where speed is not all.
+pub(super) const PIECES: usize = 64;
 
 /// The patterns as the tokenizer.json files of these models have them (npm
 /// @lenml/tokenizer-* 3.7.2: gpt4o, llama3, qwen2_5). GPT-2's stands in no file: the
@@ -77,6 +80,34 @@ impl Cut {
     pub fn of_pattern(pattern: &str) -> Option<Self> {
         PATTERNS.iter().find(|(_, known)| *known == pattern).map(|&(cut, _)| cut)
     }
+
+    /// Writes the ends of the pieces from `at` on, as many as there is room for, and
+    /// answers how many there are.
+    pub(super) fn ends(self, bytes: &[u8], at: usize, ends: &mut [usize; PIECES]) -> usize {
+        match self {
+            Self::O200k => ends_by(O200k, bytes, at, ends),
+            Self::Cl100k | Self::Qwen => ends_by(Cl100k { digits: self.digits() }, bytes, at, ends),
+            Self::R50k => ends_by(R50k, bytes, at, ends),
+        }
+    }
+
+    /// The most that a piece has.
+    pub(super) fn digits(self) -> usize {
+        if self == Self::Qwen { 1 } else { 3 }
+    }
+}
+
+fn ends_by(split: impl Split, bytes: &[u8], mut at: usize, ends: &mut [usize; PIECES]) -> usize {
+    let mut count = 0;
+    for end in ends {
+        if at >= bytes.len() {
+            break;
+        }
+        at = split.piece_end(bytes, at);
+        *end = at;
+        count += 1;
+    }
+    count
 }
 
 /// `o200k_base` and `o200k_harmony`, alternative by alternative:
@@ -90,11 +121,12 @@ impl Cut {
 /// \s+(?!\S)
 /// \s+
 /// ```
+#[derive(Clone, Copy)]
 pub(super) struct O200k;
 
 impl Split for O200k {
     #[inline(always)]
-    fn piece_end(bytes: &[u8], at: usize) -> usize {
+    fn piece_end(self, bytes: &[u8], at: usize) -> usize {
         let (class, length) = class_at(bytes, at);
         // A mark is a word's letter as well as its prefix: either way the word
         // ends at the same place, so it is taken as a letter.
@@ -112,28 +144,31 @@ impl Split for O200k {
             }
         }
         if class == NUMBER {
-            return digits::<3>(bytes, second);
+            return digits(bytes, second, 3);
         }
         blank_lines(bytes, at)
     }
 }
 
-/// `cl100k_base`, with `DIGITS` 3:
+/// `cl100k_base`, with 3 `digits`:
 ///
 /// ```text
 /// (?i:'s|'t|'re|'ve|'m|'ll|'d)
 /// [^\r\n\p{L}\p{N}]?\p{L}+
-/// \p{N}{1,DIGITS}
+/// \p{N}{1,digits}
 ///  ?[^\s\p{L}\p{N}]+[\r\n]*
 /// \s*[\r\n]+
 /// \s+(?!\S)
 /// \s+
 /// ```
-pub(super) struct Cl100k<const DIGITS: usize>;
+#[derive(Clone, Copy)]
+pub(super) struct Cl100k {
+    pub(super) digits: usize,
+}
 
-impl<const DIGITS: usize> Split for Cl100k<DIGITS> {
+impl Split for Cl100k {
     #[inline(always)]
-    fn piece_end(bytes: &[u8], at: usize) -> usize {
+    fn piece_end(self, bytes: &[u8], at: usize) -> usize {
         let (class, length) = class_at(bytes, at);
         if class & LETTER != 0 {
             return run(bytes, skip_letters::<0x20>(bytes, at), LETTER);
@@ -155,7 +190,7 @@ impl<const DIGITS: usize> Split for Cl100k<DIGITS> {
             }
         }
         if class == NUMBER {
-            return digits::<DIGITS>(bytes, second);
+            return digits(bytes, second, self.digits);
         }
         blank_lines(bytes, at)
     }
@@ -171,11 +206,12 @@ impl<const DIGITS: usize> Split for Cl100k<DIGITS> {
 /// \s+(?!\S)
 /// \s+
 /// ```
+#[derive(Clone, Copy)]
 pub(super) struct R50k;
 
 impl Split for R50k {
     #[inline(always)]
-    fn piece_end(bytes: &[u8], at: usize) -> usize {
+    fn piece_end(self, bytes: &[u8], at: usize) -> usize {
         let (mut class, length) = class_at(bytes, at);
         let mut second = at + length;
         match bytes[at] {
@@ -283,10 +319,10 @@ fn contraction(bytes: &[u8], at: usize) -> usize {
     }
 }
 
-/// `\p{N}{1,MOST}` behind its first.
+/// `\p{N}{1,most}` behind its first.
 #[inline(always)]
-fn digits<const MOST: usize>(bytes: &[u8], mut at: usize) -> usize {
-    for _ in 1..MOST {
+fn digits(bytes: &[u8], mut at: usize, most: usize) -> usize {
+    for _ in 1..most {
         let (class, length) = class_at(bytes, at);
         if class != NUMBER {
             break;
@@ -380,33 +416,39 @@ mod tests {
 
     use super::*;
 
-    fn pieces<S: Split>(text: &str) -> Vec<&str> {
+    fn pieces(cut: Cut, text: &str) -> Vec<&str> {
         let mut pieces = Vec::new();
+        let mut ends = [0; PIECES];
         let mut at = 0;
         while at < text.len() {
-            let end = S::piece_end(text.as_bytes(), at);
-            pieces.push(&text[at..end]);
-            at = end;
+            let found = cut.ends(text.as_bytes(), at, &mut ends);
+            for &end in &ends[..found] {
+                pieces.push(&text[at..end]);
+                at = end;
+            }
         }
         pieces
     }
 
     #[test]
     fn a_capital_begins_a_word_unless_capitals_stand_alone() {
-        assert_eq!(pieces::<O200k>("fooBar HTTPServer ABC"), ["foo", "Bar", " HTTPServer", " ABC"]);
-        assert_eq!(pieces::<Cl100k<3>>("fooBar ABC"), ["fooBar", " ABC"]);
+        assert_eq!(
+            pieces(Cut::O200k, "fooBar HTTPServer ABC"),
+            ["foo", "Bar", " HTTPServer", " ABC"]
+        );
+        assert_eq!(pieces(Cut::Cl100k, "fooBar ABC"), ["fooBar", " ABC"]);
     }
 
     #[test]
     fn contractions_are_what_each_encoding_says() {
         let text = "I'm I'LL 'ſ x'ſ '";
-        assert_eq!(pieces::<O200k>(text), ["I'm", " I'LL", " '", "ſ", " x'ſ", " '"]);
+        assert_eq!(pieces(Cut::O200k, text), ["I'm", " I'LL", " '", "ſ", " x'ſ", " '"]);
         assert_eq!(
-            pieces::<Cl100k<3>>(text),
+            pieces(Cut::Cl100k, text),
             ["I", "'m", " I", "'LL", " '", "ſ", " x", "'ſ", " '"]
         );
         assert_eq!(
-            pieces::<R50k>(text),
+            pieces(Cut::R50k, text),
             ["I", "'m", " I", "'", "LL", " '", "ſ", " x", "'", "ſ", " '"]
         );
     }
@@ -415,10 +457,10 @@ mod tests {
     fn white_space_leaves_one_blank_and_keeps_line_ends() {
         let text = "a  b\r\n\n  c \u{85}d \u{feff}e  ";
         let o200k = ["a", " ", " b", "\r\n\n", " ", " c", " ", "\u{85}d", " \u{feff}", "e", "  "];
-        assert_eq!(pieces::<O200k>(text), o200k);
-        assert_eq!(pieces::<Cl100k<3>>(text), o200k);
+        assert_eq!(pieces(Cut::O200k, text), o200k);
+        assert_eq!(pieces(Cut::Cl100k, text), o200k);
         assert_eq!(
-            pieces::<R50k>(text),
+            pieces(Cut::R50k, text),
             ["a", " ", " b", "\r\n\n ", " c", " ", "\u{85}", "d", " \u{feff}", "e", "  "]
         );
     }
@@ -507,10 +549,10 @@ mod tests {
                     .map(|(_, pattern)| Regex::new(pattern).expect("a pattern"));
             }
             ENGINES.with(|[o200k, cl100k, qwen, r50k]| {
-                prop_assert_eq!(pieces::<O200k>(&text), by_pattern(o200k, &text));
-                prop_assert_eq!(pieces::<Cl100k<3>>(&text), by_pattern(cl100k, &text));
-                prop_assert_eq!(pieces::<Cl100k<1>>(&text), by_pattern(qwen, &text));
-                prop_assert_eq!(pieces::<R50k>(&text), by_pattern(r50k, &text));
+                prop_assert_eq!(pieces(Cut::O200k, &text), by_pattern(o200k, &text));
+                prop_assert_eq!(pieces(Cut::Cl100k, &text), by_pattern(cl100k, &text));
+                prop_assert_eq!(pieces(Cut::Qwen, &text), by_pattern(qwen, &text));
+                prop_assert_eq!(pieces(Cut::R50k, &text), by_pattern(r50k, &text));
                 Ok(())
             })?;
         }
@@ -520,11 +562,10 @@ mod tests {
             for (at, _) in text.char_indices() {
                 if is_hard_boundary(text.as_bytes(), at) {
                     let (left, right) = text.split_at(at);
-                    let apart = |cut: fn(&str) -> Vec<&str>| [cut(left), cut(right)].concat();
-                    prop_assert_eq!(pieces::<O200k>(&text), apart(pieces::<O200k>));
-                    prop_assert_eq!(pieces::<Cl100k<3>>(&text), apart(pieces::<Cl100k<3>>));
-                    prop_assert_eq!(pieces::<Cl100k<1>>(&text), apart(pieces::<Cl100k<1>>));
-                    prop_assert_eq!(pieces::<R50k>(&text), apart(pieces::<R50k>));
+                    for cut in [Cut::O200k, Cut::Cl100k, Cut::Qwen, Cut::R50k] {
+                        let apart = [pieces(cut, left), pieces(cut, right)].concat();
+                        prop_assert_eq!(pieces(cut, &text), apart);
+                    }
                 }
             }
         }
