@@ -25,7 +25,14 @@ const SOURCES: [Source; 10] = [
     ("TOOLS_UNKNOWN", "providers/data/models", "tools_unknown", None),
 ];
 
+/// Bytes of the module's stack, a quarter of the usual: nothing here recurses. What is
+/// too deep all the same is a trap, for the stack stands before everything else.
+const STACK: usize = 256 << 10;
+
 fn main() {
+    if env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "wasm32") {
+        println!("cargo::rustc-link-arg-cdylib=-zstack-size={STACK}");
+    }
     println!("cargo::rerun-if-changed=../crates/tokens/data");
     println!("cargo::rerun-if-changed=../crates/tokens/build");
     println!("cargo::rerun-if-changed=../crates/providers/data");

@@ -1,6 +1,7 @@
 //! The buffer that JavaScript writes text and bytes into. Both modules of the package
 //! have one (hf/src/lib.rs takes this file in by its path).
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -28,17 +29,24 @@ pub fn tidy() {
     ROOM.take();
 }
 
+/// The buffer itself, of so many bytes. There is none then: JavaScript asks for another.
+pub(crate) fn take(bytes: usize) -> Vec<u8> {
+    let mut room = ROOM.take();
+    room.truncate(bytes);
+    room
+}
+
 pub(crate) fn with_room<T>(bytes: usize, read: impl FnOnce(&[u8]) -> T) -> T {
     ROOM.with_borrow(|room| read(&room[..bytes.min(room.len())]))
 }
 
-pub(crate) fn with_text<T>(
-    bytes: usize,
-    read: impl FnOnce(&str) -> Result<T, String>,
-) -> Result<T, String> {
-    with_room(bytes, |room| match std::str::from_utf8(room) {
-        Ok(text) => read(text),
-        Err(error) => Err(error.to_string()),
+/// The buffer's text. `encodeInto` writes nothing but UTF-8; anything else is read as
+/// `TextDecoder` would.
+pub(crate) fn with_text<T>(bytes: usize, read: impl FnOnce(&str) -> T) -> T {
+    with_room(bytes, |room| {
+        let text =
+            std::str::from_utf8(room).map_or_else(|_| String::from_utf8_lossy(room), Cow::from);
+        read(&text)
     })
 }
 

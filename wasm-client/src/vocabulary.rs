@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokens::bpe::{self, Encoding, Keep, Progress, SpecialSet, Specials, Tokenizer, Vocabulary};
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use super::room::{with_room, with_text};
+use super::room::{self, with_text};
 
 /// An encoding with its vocabulary.
 #[wasm_bindgen]
@@ -24,35 +24,36 @@ pub fn vocabulary_of(encoding: &str) -> Option<String> {
 
 #[wasm_bindgen]
 impl Encoder {
-    /// From the vocabulary's bytes in the buffer.
+    /// From the vocabulary's bytes in the buffer, which it keeps.
     #[wasm_bindgen(constructor)]
     pub fn new(encoding: &str, bytes: usize) -> Result<Encoder, String> {
         let encoding = Encoding::from_name(encoding).ok_or("There is no such encoding.")?;
-        let vocabulary = with_room(bytes, Vocabulary::load).map_err(|error| error.to_string())?;
+        let vocabulary = Vocabulary::load_with(room::take(bytes), &[]);
+        let vocabulary = vocabulary.map_err(|error| error.to_string())?;
         let tokenizer = Tokenizer::new(encoding, Arc::new(vocabulary));
         Ok(Encoder { tokenizer: tokenizer.map_err(|error| error.to_string())? })
     }
 
     /// The text's tokens.
-    pub fn count(&mut self, bytes: usize) -> Result<usize, String> {
-        with_text(bytes, |text| Ok(self.tokenizer.count(text)))
+    pub fn count(&mut self, bytes: usize) -> usize {
+        with_text(bytes, |text| self.tokenizer.count(text))
     }
 
     /// Whether the text has at most so many tokens.
-    pub fn fits(&mut self, bytes: usize, tokens: usize) -> Result<bool, String> {
-        with_text(bytes, |text| Ok(self.tokenizer.fits(text, tokens)))
+    pub fn fits(&mut self, bytes: usize, tokens: usize) -> bool {
+        with_text(bytes, |text| self.tokenizer.fits(text, tokens))
     }
 
     /// The text's ids. `specials`: special tokens in it become their ids; else they
     /// are text like any other.
-    pub fn encode(&mut self, bytes: usize, specials: bool) -> Result<Vec<u32>, String> {
+    pub fn encode(&mut self, bytes: usize, specials: bool) -> Vec<u32> {
         with_text(bytes, |text| {
             if !specials {
-                return Ok(self.tokenizer.encode(text));
+                return self.tokenizer.encode(text);
             }
             let all = Specials { allowed: SpecialSet::All, disallowed: SpecialSet::None };
-            let ids = self.tokenizer.encode_with_specials(text, &all);
-            ids.map_err(|error| error.to_string())
+            // Only what is disallowed is an error.
+            self.tokenizer.encode_with_specials(text, &all).unwrap_or_default()
         })
     }
 
@@ -63,31 +64,33 @@ impl Encoder {
 
     /// Where to cut the text for so many tokens: where its beginning ends, or with
     /// `tail` where its end begins.
-    pub fn truncate(&mut self, bytes: usize, tokens: usize, tail: bool) -> Result<usize, String> {
+    pub fn truncate(&mut self, bytes: usize, tokens: usize, tail: bool) -> usize {
         with_text(bytes, |text| {
-            Ok(if tail {
+            if tail {
                 let kept = self.tokenizer.truncate(text, tokens, Keep::Tail);
-                units(&text[..text.len() - kept.len()])
+                units(text) - units(kept)
             } else {
                 units(self.tokenizer.truncate(text, tokens, Keep::Head))
-            })
+            }
         })
     }
 
     /// The parts of the text of at most `size` tokens: start, end and tokens of each.
-    pub fn chunk(&mut self, bytes: usize, size: usize, overlap: usize) -> Result<Vec<u32>, String> {
-        let size = NonZeroUsize::new(size).ok_or("A part has at least one token.")?;
+    /// A part has at least one.
+    pub fn chunk(&mut self, bytes: usize, size: usize, overlap: usize) -> Vec<u32> {
+        let size = NonZeroUsize::new(size).unwrap_or(NonZeroUsize::MIN);
         with_text(bytes, |text| {
             let mut flat = Vec::new();
             // Parts begin in order, so nothing is counted twice.
             let (mut byte, mut unit) = (0, 0);
+            let between = |range| text.get(range).map_or(0, units);
             for chunk in self.tokenizer.chunk(text, size, overlap) {
-                unit += units(&text[byte..chunk.range.start]);
+                unit += between(byte..chunk.range.start);
                 byte = chunk.range.start;
-                let end = unit + units(&text[chunk.range]);
+                let end = unit + between(chunk.range);
                 flat.extend([unit, end, chunk.tokens].map(|n| n as u32));
             }
-            Ok(flat)
+            flat
         })
     }
 }
@@ -108,13 +111,13 @@ impl Document {
     }
 
     /// Makes the buffer's text the whole text; the new count.
-    pub fn set(&mut self, by: &mut Encoder, bytes: usize) -> Result<usize, String> {
-        with_text(bytes, |text| Ok(self.document.set(&mut by.tokenizer, text)))
+    pub fn set(&mut self, by: &mut Encoder, bytes: usize) -> usize {
+        with_text(bytes, |text| self.document.set(&mut by.tokenizer, text))
     }
 
     /// Puts the buffer's text at the end; the new count.
-    pub fn append(&mut self, by: &mut Encoder, bytes: usize) -> Result<usize, String> {
-        with_text(bytes, |text| Ok(self.document.append(&mut by.tokenizer, text)))
+    pub fn append(&mut self, by: &mut Encoder, bytes: usize) -> usize {
+        with_text(bytes, |text| self.document.append(&mut by.tokenizer, text))
     }
 
     /// Puts the buffer's text in the place of what is between two places; the new

@@ -21,7 +21,7 @@ use wasm_bindgen::prelude::wasm_bindgen;
 
 use form::Form;
 use quick::Quick;
-use room::{with_room, with_text};
+use room::with_text;
 
 /// A model's tokenizer.
 #[wasm_bindgen]
@@ -42,15 +42,14 @@ impl Tokenizer {
     /// From the buffer's bytes: a tokenizer.json, or the compact form of one.
     #[wasm_bindgen(constructor)]
     pub fn new(bytes: usize) -> Result<Tokenizer, String> {
-        with_room(bytes, Tokenizer::of)
+        Tokenizer::of(room::take(bytes))
     }
 
-    fn of(bytes: &[u8]) -> Result<Tokenizer, String> {
-        if form::is_form(bytes) {
-            let runs = Runs::of(form::read(bytes)?)?;
-            return Ok(Tokenizer { runs, form: bytes.to_vec() });
+    fn of(bytes: Vec<u8>) -> Result<Tokenizer, String> {
+        if form::is_form(&bytes) {
+            return Ok(Tokenizer { runs: Runs::of(form::read(&bytes)?)?, form: bytes });
         }
-        let form = source::read(bytes)?;
+        let form = source::read(&bytes)?;
         let bytes = form::write(&form);
         Ok(Tokenizer { runs: Runs::of(form)?, form: bytes })
     }

@@ -66,7 +66,7 @@ impl Quick {
             false => Vec::new(),
         };
         let vocabulary =
-            Vocabulary::load_with(&merges, &words).map_err(|error| error.to_string())?;
+            Vocabulary::load_with(merges, &words).map_err(|error| error.to_string())?;
         if ids.len() != vocabulary.ids() {
             return Err(format!("{} ids for {} tokens", ids.len(), vocabulary.ids()));
         }

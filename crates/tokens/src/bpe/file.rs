@@ -80,7 +80,7 @@ impl MergeList {
     ///
     /// What does not fit. Whether the pairs make sense, `Vocabulary` sees as it
     /// builds the tokens.
-    pub(super) fn read(file: &[u8]) -> Result<Self, LoadError> {
+    pub(super) fn read(file: Vec<u8>) -> Result<Self, LoadError> {
         if file.len() < HEADER + BYTES || file[..4] != MAGIC {
             return Err(LoadError::NotAVocabulary);
         }
@@ -105,7 +105,7 @@ impl MergeList {
             .chain([ADOPTED])
             .find(|name| name.as_bytes() == &stated[..end])
             .ok_or(LoadError::UnknownName)?;
-        Ok(Self { file: file.to_vec(), name, merges })
+        Ok(Self { file, name, merges })
     }
 
     pub(super) fn name(&self) -> &'static str {

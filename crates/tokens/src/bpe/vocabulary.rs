@@ -3,6 +3,8 @@
 //! Rebuilt from the merge list at load, which takes some ten milliseconds and
 //! spares every page the megabytes of ready-made tables.
 
+use std::ops::Range;
+
 use super::characters::Characters;
 use super::file::{BYTES, IDS_MAX, LoadError, MergeList, TEXT_BYTES_MAX, TOKEN_BYTES_MAX};
 use super::pairs::{NONE, Pairs};
@@ -36,17 +38,18 @@ impl Vocabulary {
     ///
     /// Whatever the bytes are, if they are no such file.
     pub fn load(file: &[u8]) -> Result<Self, LoadError> {
-        Self::load_with(file, &[])
+        Self::load_with(file.to_vec(), &[])
     }
 
-    /// The same with tokens that no merge makes, but that a piece of text which is
-    /// all of one becomes. Their ids follow the file's ([`ids`](Self::ids)).
+    /// The same from a file that it may keep, and with tokens that no merge makes, but
+    /// that a piece of text which is all of one becomes. Their ids follow the file's
+    /// ([`ids`](Self::ids)).
     ///
     /// # Errors
     ///
     /// As for [`load`](Self::load); and if there are more than there can be, or one is
     /// a single character.
-    pub fn load_with(file: &[u8], whole: &[&[u8]]) -> Result<Self, LoadError> {
+    pub fn load_with(file: Vec<u8>, whole: &[&[u8]]) -> Result<Self, LoadError> {
         let merges = MergeList::read(file)?;
         let Spelt { mut text, mut starts, in_order } = spell_out(&merges)?;
         let ids = merges.ids();
@@ -78,19 +81,26 @@ impl Vocabulary {
         if let Some(byte) = vocabulary.byte_tokens.iter().position(|&id| id == NONE) {
             return Err(LoadError::Inconsistent { id: byte as u32 });
         }
-        for id in 0..(ids + whole.len()) as u32 {
-            let Some(range) = range(&vocabulary.starts, id).filter(|range| !range.is_empty())
-            else {
-                continue;
-            };
-            vocabulary.longest = vocabulary.longest.max(range.len());
-            vocabulary.words.add(&vocabulary.text, range.start, range.end, id);
-            vocabulary.characters.learn(&vocabulary.text[range], id);
-            if let Some((left, right)) = vocabulary.merges.halves(id) {
-                vocabulary.pairs.add(left, right, id);
-            }
+        for ids in batches(0, ids + whole.len()) {
+            vocabulary.index(ids);
         }
         Ok(vocabulary)
+    }
+
+    /// Puts tokens into the tables.
+    #[inline(never)]
+    fn index(&mut self, ids: Range<u32>) {
+        for id in ids {
+            let Some(range) = range(&self.starts, id).filter(|range| !range.is_empty()) else {
+                continue;
+            };
+            self.longest = self.longest.max(range.len());
+            self.words.add(&self.text, range.start, range.end, id);
+            self.characters.learn(&self.text[range], id);
+            if let Some((left, right)) = self.merges.halves(id) {
+                self.pairs.add(left, right, id);
+            }
+        }
     }
 
     /// tiktoken's name for it.
@@ -163,7 +173,7 @@ impl Vocabulary {
     }
 }
 
-fn range(starts: &[u32], id: u32) -> Option<std::ops::Range<usize>> {
+fn range(starts: &[u32], id: u32) -> Option<Range<usize>> {
     let id = id as usize;
     Some(*starts.get(id)? as usize..*starts.get(id + 1)? as usize)
 }
@@ -184,12 +194,8 @@ fn spell_out(merges: &MergeList) -> Result<Spelt, LoadError> {
     let mut lengths = vec![1; BYTES];
     lengths.resize(ids, 0);
     let mut late: Vec<u32> = Vec::new();
-    for id in BYTES as u32..ids as u32 {
-        if let Some(pair) = merges.halves(id)
-            && !measure(&mut lengths, id, pair)?
-        {
-            late.push(id);
-        }
+    for ids in batches(BYTES, ids) {
+        measure_all(merges, ids, &mut lengths, &mut late)?;
     }
     // The next round knows more of them, in an order in which they can be spelt.
     let mut spelt = Vec::with_capacity(late.len());
@@ -217,27 +223,10 @@ fn spell_out(merges: &MergeList) -> Result<Spelt, LoadError> {
         }
         starts.push(end);
     }
-    // Nearly all halves have at most 16 bytes. They are copied as 16 each, for the
-    // next token overwrites what is too much; a copy of a length that only run
-    // time knows would be a call each time, dear in wasm.
     let mut text = vec![0; end as usize + SLACK];
     text[..BYTES].copy_from_slice(merges.bytes());
-    for id in BYTES as u32..ids as u32 {
-        let Some((left, right)) = merges.halves(id) else { continue };
-        let mut to = starts[id as usize] as usize;
-        for half in [left, right] {
-            let Some(from) = range(&starts, half) else { continue };
-            let length = from.len();
-            match text[from.start..].first_chunk::<SLACK>().copied() {
-                Some(chunk) if length <= SLACK => {
-                    if let Some(place) = text[to..].first_chunk_mut::<SLACK>() {
-                        *place = chunk;
-                    }
-                }
-                _ => text.copy_within(from, to),
-            }
-            to += length;
-        }
+    for ids in batches(BYTES, ids) {
+        spell(merges, ids, &starts, &mut text);
     }
     // What stands behind these is written already.
     for &id in &spelt {
@@ -251,6 +240,58 @@ fn spell_out(merges: &MergeList) -> Result<Spelt, LoadError> {
     }
     text.truncate(end as usize);
     Ok(Spelt { text, starts, in_order: spelt.is_empty() })
+}
+
+/// Ids in parts. An engine that compiles a function better once it has run long does
+/// so between two calls, and the first load is the one that somebody waits for.
+fn batches(from: usize, to: usize) -> impl Iterator<Item = Range<u32>> {
+    (from..to).step_by(BATCH).map(move |from| from as u32..to.min(from + BATCH) as u32)
+}
+
+const BATCH: usize = 2048;
+
+/// Notes the lengths of tokens; those with a half of no known length are `late`.
+#[inline(never)]
+fn measure_all(
+    merges: &MergeList,
+    ids: Range<u32>,
+    lengths: &mut [u32],
+    late: &mut Vec<u32>,
+) -> Result<(), LoadError> {
+    for id in ids {
+        if let Some(pair) = merges.halves(id)
+            && !measure(lengths, id, pair)?
+        {
+            late.push(id);
+        }
+    }
+    Ok(())
+}
+
+/// Writes tokens to their places in `text`.
+///
+/// Nearly all halves have at most 16 bytes. They are copied as 16 each, for the next
+/// token overwrites what is too much; a copy of a length that only run time knows would
+/// be a call each time, dear in wasm.
+#[inline(never)]
+fn spell(merges: &MergeList, ids: Range<u32>, starts: &[u32], text: &mut [u8]) {
+    for id in ids {
+        let Some((left, right)) = merges.halves(id) else { continue };
+        let mut to = starts[id as usize] as usize;
+        for half in [left, right] {
+            let Some(from) = range(starts, half) else { continue };
+            let length = from.len();
+            match text[from.start..].first_chunk::<SLACK>().copied() {
+                Some(chunk) if length <= SLACK => {
+                    if let Some(place) = text[to..].first_chunk_mut::<SLACK>() {
+                        *place = chunk;
+                    }
+                }
+                _ => text.copy_within(from, to),
+            }
+            to += length;
+        }
+    }
 }
 
 /// Notes the length of a token of these two; answers whether theirs are known.
