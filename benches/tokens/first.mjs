@@ -16,11 +16,25 @@ const { instantiate } = WebAssembly;
 WebAssembly.instantiate = /** @type {any} */ (
   async (/** @type {BufferSource} */ source, /** @type {WebAssembly.Imports} */ imports) => {
     const made = await instantiate(source, imports);
-    const instance = "instance" in made ? made.instance : /** @type {any} */ (made);
-    if (instance.exports.memory instanceof WebAssembly.Memory) memories.push(instance.exports.memory);
+    noted("instance" in made ? made.instance : /** @type {any} */ (made));
     return made;
   }
 );
+WebAssembly.Instance = class extends WebAssembly.Instance {
+  /**
+   * @param {WebAssembly.Module} module
+   * @param {WebAssembly.Imports} [imports]
+   */
+  constructor(module, imports) {
+    super(module, imports);
+    noted(this);
+  }
+};
+
+/** @param {WebAssembly.Instance} instance */
+function noted({ exports: { memory } }) {
+  if (memory instanceof WebAssembly.Memory) memories.push(memory);
+}
 
 globalThis.gc?.();
 const before = process.memoryUsage().rss;

@@ -1,5 +1,6 @@
 // Bytes that a caller gives, or says where they are.
 
+import { gunzip } from "#bytes";
 import { kindOf, TollgateError } from "./module.js";
 
 /**
@@ -35,8 +36,7 @@ export async function read(from, { code, what }) {
 export async function unpacked(bytes, { code, what }) {
   if (bytes[0] !== 0x1f || bytes[1] !== 0x8b) return bytes;
   try {
-    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-    return new Uint8Array(await new Response(stream).arrayBuffer());
+    return await gunzip(bytes);
   } catch (error) {
     throw new TollgateError(code, `${what} is damaged or cut short.`, error);
   }

@@ -1,5 +1,7 @@
 // Bytes as hexadecimal: random ones, and hashes.
 
+import { digest } from "#bytes";
+
 /** @param {number} bytes */
 export function randomHex(bytes) {
   return hex(crypto.getRandomValues(new Uint8Array(bytes)));
@@ -10,8 +12,8 @@ export function randomHex(bytes) {
  * @returns {Promise<string | null>} null without a secure context, where nothing hashes
  */
 export async function sha256(bytes) {
-  if (!globalThis.crypto?.subtle) return null;
-  return hex(new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)));
+  const hash = await digest(bytes);
+  return hash && hex(hash);
 }
 
 /** @param {Uint8Array} bytes */

@@ -103,26 +103,21 @@ export function moduleOf(glue, source) {
   function withText(text, call) {
     if (typeof text !== "string") throw new TollgateError("not_a_string", `A text is a string, not ${kindOf(text)}.`);
     if (text.length > TEXT_UNITS_MAX) throw new TollgateError("too_long", `A text has ${TEXT_UNITS_MAX} UTF-16 units at most.`);
-    return guarded(() => {
-      try {
-        return call(written(text));
-      } catch (error) {
-        // What the bindings have to say comes as a plain string.
-        if (typeof error === "string") throw new TollgateError("bad_request", error);
-        if (error instanceof Error && error.message.startsWith("null pointer")) throw new TollgateError("not_ready", "The counter was closed.", error);
-        if (error instanceof Error && error.message.startsWith("Invalid stale object")) throw new TollgateError("not_ready", "The module was started anew after a mistake of its own: load the counter again.", error);
-        throw error;
-      } finally {
-        if (view.length > KEPT_BYTES_MAX) {
-          glue.tidy();
-          view = new Uint8Array(0);
-        }
+    try {
+      return call(written(text));
+    } catch (error) {
+      throw told(error);
+    } finally {
+      if (view.length > KEPT_BYTES_MAX) {
+        glue.tidy();
+        view = new Uint8Array(0);
       }
-    });
+    }
   }
 
   /**
-   * Calls with bytes in the buffer.
+   * Calls with bytes in the buffer, which is given up then: they are more than most
+   * texts.
    *
    * @template T
    * @param {Uint8Array} bytes
@@ -132,7 +127,10 @@ export function moduleOf(glue, source) {
   function withBytes(bytes, call) {
     return guarded(() => {
       roomFor(bytes.length).set(bytes);
-      return call(bytes.length);
+      view = new Uint8Array(0);
+      const answer = call(bytes.length);
+      glue.tidy();
+      return answer;
     });
   }
 
@@ -151,7 +149,12 @@ export function moduleOf(glue, source) {
   /** @param {InitSource | Promise<InitSource> | undefined} from */
   async function begin(from) {
     const module = (await from) ?? (await source());
-    memory = (await glue.default({ module_or_path: module })).memory;
+    if (module instanceof ArrayBuffer || ArrayBuffer.isView(module)) {
+      // What the glue would look at first, `Response`, takes Node longer than the module.
+      memory = glue.initSync({ module: await WebAssembly.compile(/** @type {BufferSource} */ (module)) }).memory;
+    } else {
+      memory = (await glue.default({ module_or_path: module })).memory;
+    }
   }
 
   /**
@@ -180,6 +183,8 @@ export function moduleOf(glue, source) {
    * @param {string} text
    */
   function written(text) {
+    // A memory that grew has taken the old view's bytes.
+    if (memory && text.length * BYTES_A_UNIT_MAX <= view.length) return encoder.encodeInto(text, view).written;
     let at = 0;
     let rest = text;
     for (let bytes = Math.min(text.length * BYTES_A_UNIT_MAX, text.length + WINDOW_BYTES); ; bytes = at + rest.length * BYTES_A_UNIT_MAX) {
@@ -211,14 +216,35 @@ export function moduleOf(glue, source) {
     try {
       return call();
     } catch (error) {
-      if (!(error instanceof WebAssembly.RuntimeError)) throw error;
-      // A mistake of ours. What a trap leaves is not to be called again.
-      glue.__wbg_reset_state();
-      memory = glue.initSync().memory;
-      view = new Uint8Array(0);
-      for (const forget of lost) forget();
-      throw new TollgateError("internal", `The WebAssembly module stopped: ${reason(error)}. Please report it.`, error);
+      throw error instanceof WebAssembly.RuntimeError ? stopped(error) : error;
     }
+  }
+
+  /**
+   * What a caller is to read of what a call with a text threw.
+   *
+   * @param {unknown} error
+   */
+  function told(error) {
+    if (error instanceof WebAssembly.RuntimeError) return stopped(error);
+    // What the bindings have to say comes as a plain string.
+    if (typeof error === "string") return new TollgateError("bad_request", error);
+    if (error instanceof Error && error.message.startsWith("null pointer")) return new TollgateError("not_ready", "The counter was closed.", error);
+    if (error instanceof Error && error.message.startsWith("Invalid stale object")) return new TollgateError("not_ready", "The module was started anew after a mistake of its own: load the counter again.", error);
+    return error;
+  }
+
+  /**
+   * Starts anew after a mistake of ours: what a trap leaves is not to be called again.
+   *
+   * @param {WebAssembly.RuntimeError} error
+   */
+  function stopped(error) {
+    glue.__wbg_reset_state();
+    memory = glue.initSync().memory;
+    view = new Uint8Array(0);
+    for (const forget of lost) forget();
+    return new TollgateError("internal", `The WebAssembly module stopped: ${reason(error)}. Please report it.`, error);
   }
 
   return { init, initSync, isReady, withText, withBytes, windows, guarded, onLost };
