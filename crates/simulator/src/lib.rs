@@ -10,12 +10,14 @@ mod chance;
 mod clock;
 pub mod file;
 pub mod gates;
+mod moments;
 pub mod provider;
 mod report;
 pub mod rivals;
 pub mod scenario;
 mod world;
 
+pub use moments::Moment;
 pub use report::{FlowReport, Report, Waits};
 pub use scenario::{Fault, Flow, Growth, Lengths, Scenario};
 pub use world::run;

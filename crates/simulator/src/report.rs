@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use limits::message::{Millis, Priority, Reason};
 
+use crate::moments::Moment;
 use crate::scenario::Scenario;
 
 /// Requests, input tokens, output tokens.
@@ -52,6 +53,8 @@ pub struct Report {
     pub rows: u64,
     /// Real money settled, and what the Gate recorded as spent at the end.
     pub microusd: (u64, u64),
+    /// Looks at the account, where the scenario wants them.
+    pub moments: Vec<Moment>,
     /// What the account gave in each second, to anybody.
     gave: Vec<Amounts>,
     /// What its limits allowed in each second, in 60ths.

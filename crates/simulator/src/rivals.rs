@@ -11,6 +11,7 @@ use limits::message::{Millis, Reason};
 
 use crate::chance::Chance;
 use crate::clock::Clock;
+use crate::moments::Moment;
 use crate::provider::Provider;
 use crate::report::{Amounts, Report, add};
 use crate::scenario::{Fault, Scenario};
@@ -113,8 +114,22 @@ impl World<'_> {
             }
         }
         while let Some((time, what)) = self.events.pop() {
+            self.look(time);
             self.now = time;
             self.happen(what);
+        }
+    }
+
+    /// Looks at the account at each second before `time`.
+    fn look(&mut self, time: Millis) {
+        let span = if self.scenario.looks { self.scenario.span_ms } else { 0 };
+        loop {
+            let at_ms = self.report.moments.len() as Millis * 1_000;
+            if at_ms >= span || START + at_ms >= time {
+                return;
+            }
+            let left = self.provider.left(START + at_ms)[2];
+            self.report.moments.push(Moment { at_ms, left, least: None, free: None });
         }
     }
 

@@ -35,6 +35,8 @@ pub struct Scenario {
     /// The client of this request comes back earlier than it was told: after so
     /// many thousandths of the time.
     pub early: Option<(usize, u64)>,
+    /// Whether the report is to have a look at the account each second.
+    pub looks: bool,
 }
 
 impl Scenario {
@@ -66,6 +68,7 @@ impl Scenario {
             renew_ms: 30_000,
             estimate_permille: (850, 1_150),
             early: None,
+            looks: false,
         }
     }
 }

@@ -22,6 +22,7 @@ use limits::{Answer, Gate, Input};
 
 use crate::chance::Chance;
 use crate::clock::Clock;
+use crate::moments::{self, Moment};
 use crate::provider::{Levels, Provider};
 use crate::report::Report;
 use crate::scenario::{Fault, Flow, Scenario};
@@ -186,9 +187,29 @@ impl<'a> World<'a> {
 
     fn play(&mut self) {
         while let Some((time, what)) = self.events.pop() {
+            self.look(time);
             self.now = time;
             self.steps += 1;
             self.happen(what);
+        }
+    }
+
+    /// Looks at the account at each second before `time`.
+    fn look(&mut self, time: Millis) {
+        let span = if self.scenario.looks { self.scenario.span_ms } else { 0 };
+        loop {
+            let at_ms = self.report.moments.len() as Millis * 1_000;
+            let at = START + at_ms;
+            if at_ms >= span || at >= time {
+                return;
+            }
+            let of = |request: &Request| (request.output - request.generated, request.speed);
+            let running = self.requests.iter().filter(|request| request.stage == Stage::Runs);
+            let running = running.map(of).filter(|(rest, _)| *rest > 0).collect();
+            let left = self.provider.left(at)[2];
+            let least = moments::least(left, self.scenario.limits_at(at_ms)[2], running);
+            let free = moments::free(&self.gate, at);
+            self.report.moments.push(Moment { at_ms, left, least: Some(least), free });
         }
     }
 
