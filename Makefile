@@ -4,7 +4,7 @@
 # make reaches the program, which ends its children.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build pack tools dev serve test check apply key token bench bench-tokens deploy fmt lint
+.PHONY: help setup build pack tools dev serve test check apply key token bench bench-tokens bench-limits deploy fmt lint
 MAKEFLAGS += --no-print-directory --no-builtin-rules
 
 NODE := node_modules/.bin/node
@@ -56,6 +56,9 @@ bench: build tools ## side by side with a bare Worker and a peer; prints ratios
 bench-tokens: setup ## our counter beside others, in Node and Chromium; prints ratios
 	@$(NODE) benches/tokens/bench.mjs
 	@bash -c 'scripts/build-client >/dev/null && source scripts/env && $(NODE) benches/tokens/huggingface.mjs'
+
+bench-limits: tools ## the Gate beside its rivals in virtual time; writes the tables and pictures of docs/limits.md
+	@$(TOLLGATE) simulate --seeds 5 --docs docs
 
 deploy: build check ## to Cloudflare, as wrangler.toml says
 	@scripts/deploy

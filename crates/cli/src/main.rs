@@ -67,19 +67,7 @@ enum Command {
         tenants: Option<PathBuf>,
     },
     /// Play scenarios in virtual time, the Gate beside what else one could do
-    Simulate {
-        /// A scenario's file, or the name of one that is built in [default: all of them]
-        scenario: Option<String>,
-        /// All chance comes from it
-        #[arg(long, default_value_t = 0)]
-        seed: u64,
-        /// This many seeds from there on
-        #[arg(long, default_value_t = 1)]
-        seeds: u64,
-        /// For machines
-        #[arg(long)]
-        json: bool,
-    },
+    Simulate(simulate::Play),
 }
 
 /// Which gate, for the commands that call one.
@@ -98,9 +86,7 @@ fn main() -> ExitCode {
         Command::Apply { file, gate, prune, dry_run } => {
             apply::apply(&file, &gate.url, prune, dry_run)
         }
-        Command::Simulate { scenario, seed, seeds, json } => {
-            simulate::simulate(scenario.as_deref(), seed, seeds, json)
-        }
+        Command::Simulate(play) => simulate::simulate(&play),
         Command::Check { config, tenants } => check::check(&config, tenants.as_deref()),
     };
     match done {

@@ -1,7 +1,12 @@
 //! `tollgate simulate`: scenarios in virtual time, the Gate beside what else one
 //! could do.
 
-use std::path::Path;
+mod curves;
+mod page;
+mod pictures;
+mod svg;
+
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use serde::Serialize;
@@ -9,20 +14,35 @@ use simulator::file::{File, NAMES, text};
 use simulator::rivals::{self, Rival};
 use simulator::{Report, run};
 
+/// What is played, and how it is told.
+#[derive(clap::Args)]
+pub(crate) struct Play {
+    /// A scenario's file, or the name of one that is built in [default: all of them]
+    scenario: Option<String>,
+    /// All chance comes from it
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// This many seeds from there on
+    #[arg(long, default_value_t = 1)]
+    seeds: u64,
+    /// For machines
+    #[arg(long)]
+    json: bool,
+    /// Write the tables into DIR/limits.md, and the pictures beside it into DIR/img
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["scenario", "json"])]
+    docs: Option<PathBuf>,
+}
+
 /// Plays scenarios and prints what came of them. An error lists what did not hold,
 /// with the seed that shows it again.
-pub(crate) fn simulate(
-    name: Option<&str>,
-    seed: u64,
-    seeds: u64,
-    json: bool,
-) -> Result<(), String> {
-    let names = name.map_or_else(|| NAMES.to_vec(), |name| vec![name]);
+pub(crate) fn simulate(play: &Play) -> Result<(), String> {
+    let Play { scenario, seed, seeds, json, docs } = play;
+    let names = scenario.as_deref().map_or_else(|| NAMES.to_vec(), |name| vec![name]);
     let mut broken = Vec::new();
     let mut found = Vec::new();
     for name in names {
         let file = read(name)?;
-        let seeds = seed..seed.saturating_add(seeds.max(1));
+        let seeds = *seed..seed.saturating_add((*seeds).max(1));
         let mut gate: Option<Report> = None;
         let began = Instant::now();
         for seed in seeds.clone() {
@@ -44,16 +64,33 @@ pub(crate) fn simulate(
         let rows = std::iter::once(("tollgate", gate)).chain(rivals);
         let rows = rows.filter_map(|(who, report)| report.map(|report| Row::of(who, &report)));
         let scenario = Found { scenario: name.to_owned(), about: file.about, rows: rows.collect() };
-        if !json {
+        if !json && docs.is_none() {
             scenario.print();
         }
         found.push(scenario);
     }
-    if json {
+    if let Some(docs) = docs {
+        write_docs(docs, &found)?;
+    }
+    if *json {
         let text = serde_json::to_string_pretty(&found).map_err(|error| error.to_string())?;
         println!("{text}");
     }
     if broken.is_empty() { Ok(()) } else { Err(format!("did not hold:\n{}", broken.join("\n"))) }
+}
+
+fn write_docs(docs: &Path, found: &[Found]) -> Result<(), String> {
+    let page = docs.join("limits.md");
+    let named = |path: &Path, error: std::io::Error| format!("{}: {error}", path.display());
+    let text = std::fs::read_to_string(&page).map_err(|error| named(&page, error))?;
+    let mut files = vec![(page, page::spliced(&text, found)?)];
+    let pictures = pictures::all(found)?.into_iter();
+    files.extend(pictures.map(|(name, text)| (docs.join("img").join(name), text)));
+    for (path, text) in files {
+        std::fs::write(&path, text).map_err(|error| named(&path, error))?;
+        eprintln!("wrote {}", path.display());
+    }
+    Ok(())
 }
 
 fn read(name: &str) -> Result<File, String> {
@@ -91,6 +128,7 @@ struct Row {
     answered: u64,
     /// Of the limit that is used most.
     used_permille: u64,
+    attempts: u64,
     refused_upstream: u64,
     /// Clients that failed after the provider had refused.
     visible_upstream: u64,
@@ -98,6 +136,8 @@ struct Row {
     attempts_per_1000_answers: u64,
     /// Jain's index over the tenants, in permille of fair.
     fairness_permille: u64,
+    /// Rows that were written to storage.
+    rows: u64,
     flows: Vec<FlowRow>,
 }
 
@@ -127,13 +167,22 @@ impl Row {
             asked: report.asked,
             answered: report.answered,
             used_permille: (0..3).map(|kind| report.permille_of(kind)).max().unwrap_or(0),
+            attempts: report.attempts,
             refused_upstream: report.refused_upstream,
             visible_upstream: report.visible_upstream,
             refused: report.refused() + report.unreachable,
             attempts_per_1000_answers: report.attempts * 1_000 / taken.max(1),
             fairness_permille: (report.fairness() * 1_000.0).round() as u64,
+            rows: report.rows,
             flows: flows.collect(),
         }
+    }
+}
+
+impl Row {
+    /// Who asks for least: nobody's flood is its own.
+    fn smallest(&self) -> Option<&FlowRow> {
+        self.flows.iter().min_by_key(|flow| flow.asked)
     }
 }
 
