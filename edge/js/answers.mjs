@@ -61,7 +61,7 @@ export class Relay extends DurableObject {
 
   body({ pieces, size }) {
     const bytes = new Uint8Array(size);
-    for (let n = 0; n < pieces; n++) bytes.set(this.ctx.storage.kv.get(`piece ${n}`), n * PIECE_BYTES);
+    for (let n = 0; n < pieces; n++) bytes.set(new Uint8Array(this.ctx.storage.kv.get(`piece ${n}`)), n * PIECE_BYTES);
     return bytes;
   }
 

@@ -47,9 +47,12 @@ export async function keep(env, passage, bytes) {
   }
 }
 
-/** A stream's bytes, up to a bound. One buffer that grows: a chunk may be an event of 100 bytes. */
+/**
+ * A stream's bytes, up to a bound. One buffer that grows, because a chunk may be an
+ * event of 100 bytes; by transfer, which leaves none for the garbage collector.
+ */
 export class Copy {
-  buffer = NONE;
+  buffer = new ArrayBuffer(0);
   size = 0;
 
   constructor(bytesMax) {
@@ -59,22 +62,21 @@ export class Copy {
   add(chunk) {
     const at = this.size;
     this.size += chunk.byteLength;
-    if (!this.whole) return void (this.buffer = NONE);
+    if (!this.whole) return void (this.buffer = this.buffer.transfer(0));
     if (this.size > this.buffer.byteLength) {
-      const larger = new Uint8Array(Math.min(Math.max(2 * this.buffer.byteLength, this.size), this.bytesMax));
-      larger.set(this.buffer.subarray(0, at));
-      this.buffer = larger;
+      const larger = Math.max(2 * this.buffer.byteLength, this.size);
+      this.buffer = this.buffer.transfer(Math.min(larger, this.bytesMax));
     }
-    this.buffer.set(chunk, at);
+    new Uint8Array(this.buffer).set(chunk, at);
   }
 
   get whole() {
     return this.size <= this.bytesMax;
   }
 
+  /** All of them, once there will be no more. */
   bytes() {
-    return this.buffer.slice(0, this.size);
+    if (this.buffer.byteLength !== this.size) this.buffer = this.buffer.transfer(this.size);
+    return new Uint8Array(this.buffer);
   }
 }
-
-const NONE = new Uint8Array(0);

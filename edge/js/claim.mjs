@@ -53,7 +53,7 @@ export async function settle(walk, bytes) {
     const ttlS = passage.keeps_s();
     if (ttlS > 0 && bytes.byteLength <= KEPT_BYTES_MAX) {
       const until = Date.now() + ttlS * 1000;
-      await within(GATE_MS, relay.keep(fingerprint, passage.answer_meta(), new Uint8Array(bytes), until));
+      await within(GATE_MS, relay.keep(fingerprint, passage.answer_meta(), bytes, until));
     }
   } catch (error) {
     if (!trapped(error)) console.error(JSON.stringify({ event: "answer_not_kept", message: String(error?.message ?? error) }));

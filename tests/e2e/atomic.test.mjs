@@ -222,4 +222,43 @@ describe("before a puppet", () => {
     assert.deepEqual([response.status, error.details.error_code], [502, "tollgate_answer_too_large"]);
     assert.equal(response.headers.get("x-should-retry"), "false");
   });
+
+  test("answers that are held together are bounded together, and leave their room to the next", async () => {
+    /** 13 MB: three of them fit, four do not. */
+    const pieces = Array(220).fill(SSE.text("x".repeat(60_000)));
+    const whole = [SSE.start, SSE.open, ...pieces, SSE.close, SSE.delta(9), SSE.stop];
+    const size = whole.join("").length;
+    const ask4 = [1, 2, 3, 4].map(() => world.post(key, ask("Hello", { stream: true }), { headers: ATOMIC }));
+    const exchanges = [];
+    for (const _ of ask4) exchanges.push(await provider.next());
+    // None ends before all of them came as far as they may.
+    await Promise.all(
+      exchanges.map(async (exchange) => {
+        exchange.head(200, { "content-type": "text/event-stream" });
+        for (const part of whole.slice(0, -1)) await exchange.write(part).catch(() => {});
+      }),
+    );
+    for (const exchange of exchanges) {
+      await exchange.write(SSE.stop).catch(() => {});
+      exchange.end();
+    }
+    const outcomes = [];
+    for (const answer of ask4) {
+      const response = await answer;
+      const text = await response.text();
+      outcomes.push(response.status === 200 ? text.length === size : JSON.parse(text).error.details.error_code);
+    }
+    assert.ok(outcomes.includes("tollgate_answer_too_large"), String(outcomes));
+    assert.ok(outcomes.every((outcome) => outcome === true || outcome === "tollgate_answer_too_large"), String(outcomes));
+    for (let n = 0; n < 4; n++) {
+      const answer = world.post(key, ask("Hello", { stream: true }), { headers: ATOMIC });
+      const exchange = await provider.next();
+      exchange.head(200, { "content-type": "text/event-stream" });
+      for (const part of whole) await exchange.write(part);
+      exchange.end();
+      const response = await answer;
+      const { length } = await response.text();
+      assert.deepEqual([response.status, length], [200, size], "one after the other they fit");
+    }
+  });
 });

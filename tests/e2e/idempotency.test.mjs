@@ -3,12 +3,13 @@
 
 import assert from "node:assert/strict";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { request } from "node:http";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, beforeEach, describe, test } from "node:test";
 import Anthropic from "@anthropic-ai/sdk";
 import { ANSWER, puppet, SSE } from "./puppet.mjs";
-import { ask, open, until } from "./world.mjs";
+import { ask, open, until, VERSION } from "./world.mjs";
 
 const JSON_TYPE = { "content-type": "application/json" };
 const EVENT_STREAM = { "content-type": "text/event-stream; charset=utf-8" };
@@ -281,6 +282,36 @@ describe("before a puppet", () => {
       replayed.push(response.headers.get("x-tollgate-replayed"));
     }
     assert.deepEqual(replayed.sort(), [null, "true"].sort());
+    await nothingElse();
+  });
+
+  test("who waited and left locks nobody out", async () => {
+    const headers = fresh();
+    const first = world.post(key, ask("Hello"), { headers });
+    const exchange = await provider.next();
+    const url = new URL(world.gateway.url);
+    const client = request({
+      host: url.hostname,
+      port: url.port,
+      method: "POST",
+      path: "/v1/messages",
+      agent: false,
+      headers: { "x-api-key": key, "anthropic-version": VERSION, ...JSON_TYPE, ...headers },
+    });
+    const closed = new Promise((resolve) => client.once("error", resolve));
+    await new Promise((resolve) => client.end(JSON.stringify(ask("Hello")), () => resolve(undefined)));
+    // By a reset: see stream.test.mjs.
+    client.socket?.resetAndDestroy();
+    await closed;
+    exchange.head(500, JSON_TYPE);
+    await exchange.write('{"type":"error","error":{"type":"api_error","message":"x"}}');
+    exchange.end();
+    const failed = await first;
+    assert.equal(failed.status, 500, await failed.text());
+    const again = world.post(key, ask("Hello"), { headers });
+    await whole(await provider.next());
+    const response = await again;
+    assert.equal(response.status, 200, await response.text());
     await nothingElse();
   });
 
