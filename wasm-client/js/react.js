@@ -1,6 +1,6 @@
 // useTokenCount: a text's or a request's tokens, as it is typed.
 
-import { useEffect, useState } from "react";
+import { useDeferredValue, useEffect, useMemo, useState } from "react";
 import { DEFAULT_MODEL, TollgateError } from "./core.js";
 import { load } from "./index.js";
 
@@ -34,11 +34,34 @@ export function useTokenCount(input, model = DEFAULT_MODEL) {
       current = false;
     };
   }, [model]);
-  if (failed?.model === model) return { status: "failed", measure: null, error: failed.error };
-  // Rendered on a server, or not loaded yet: the same output, so that hydration agrees.
-  if (counter?.name !== model) return LOADING;
+  // By what it says, since apps write their requests down anew at each render.
+  const isText = typeof input === "string";
+  const text = useMemo(() => (typeof input === "string" ? input : written(input)), [input]);
+  const prompt = useMemo(() => ({ isText, text }), [isText, text]);
+  // A key press is drawn first; counting a long text follows when React has time.
+  const deferred = useDeferredValue(prompt);
+  const measured = useMemo(() => (counter?.name === model ? measuredBy(counter, deferred) : LOADING), [counter, model, deferred]);
+  return failed?.model === model ? { status: "failed", measure: null, error: failed.error } : measured;
+}
+
+/** A request as JSON; null where it cannot be. @param {object} request */
+function written(request) {
   try {
-    const request = typeof input === "string" ? { messages: [{ role: "user", content: input }] } : input;
+    return JSON.stringify(request);
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * @param {import("../types/index.js").ClaudeCounter} counter
+ * @param {{isText: boolean, text: string | null | undefined}} prompt
+ * @returns {TokenCount}
+ */
+function measuredBy(counter, { isText, text }) {
+  try {
+    if (typeof text !== "string") throw new TollgateError("bad_request", "The request cannot be written as JSON.");
+    const request = isText ? { messages: [{ role: "user", content: text }] } : JSON.parse(text);
     return { status: "ready", measure: counter.measure(request), error: null };
   } catch (error) {
     return { status: "failed", measure: null, error };

@@ -147,6 +147,51 @@ test("React's strict mode, whose effects run twice: the hook counts, changes its
   }
 });
 
+test("React: a text is measured once for each model, whoever else renders; a request by what it says", options, async () => {
+  const app = await project(APPS);
+  try {
+    await app.write("index.html", '<!doctype html><html lang="en"><title>App</title><div id="app"></div><script type="module" src="/main.jsx"></script>');
+    await app.write(
+      "main.jsx",
+      `import { createElement, useEffect, useState } from "react"; import { createRoot } from "react-dom/client"; import { useTokenCount } from "tollgate/react";
+       const TYPED = ["One", "One two", "One two three"];
+       const measures = { text: new Set(), request: new Set() };
+       const told = [];
+       function Count() {
+         const [renders, setRenders] = useState(0);
+         const typed = TYPED[Math.floor(renders / 10)];
+         const text = useTokenCount(typed);
+         const request = useTokenCount({ system: "Be kind.", messages: [{ role: "user", content: typed }] });
+         const broken = useTokenCount({ messages: [{ role: "user", content: 1n }] });
+         useEffect(() => {
+           if (text.status !== "ready" || request.status !== "ready") return;
+           measures.text.add(text.measure);
+           measures.request.add(request.measure);
+           // Not counted yet: React renders again when it is.
+           if (Math.min(measures.text.size, measures.request.size) <= Math.floor(renders / 10)) return;
+           if (renders % 10 === 9) told.push(text.measure.estimate < request.measure.estimate, broken.error?.code);
+           if (renders < 29) setRenders(renders + 1);
+           else document.querySelector("output").textContent = [measures.text.size, measures.request.size, ...told].join(" ");
+         });
+         return createElement("output", null, "…");
+       }
+       createRoot(document.getElementById("app")).render(createElement(Count));`,
+    );
+    const built = await app.run(bin("vite"), ["build", "--logLevel", "warn"]);
+    assert.equal(built.code, 0, built.err);
+    const site = await served(path.join(app.dir, "dist"));
+    try {
+      const { text, complaints } = await shown(site.url);
+      assert.equal(text, `3 3${" true bad_request".repeat(3)}`);
+      assert.deepEqual(complaints, []);
+    } finally {
+      site.close();
+    }
+  } finally {
+    await app.remove();
+  }
+});
+
 test("webpack", options, async () => {
   const app = await project(APPS);
   try {

@@ -7,8 +7,9 @@ export type TokenCount =
   | { status: "failed"; measure: null; error: unknown };
 
 /**
- * The measure of a prompt, or of a whole request, at each render. React is the
- * app's own, 18 or later.
+ * The measure of a prompt, or of a whole request. Measured once for each text and
+ * model, and deferred: while React is busy with key presses it is that of a moment
+ * ago. React is the app's own, 18 or later.
  *
  * ```jsx
  * const { measure } = useTokenCount(prompt, "claude-sonnet-5-5");
