@@ -34,8 +34,10 @@ const STYLE = `
 @media (forced-colors: active) { .bar { background: CanvasText; } .meter { border: 1px solid CanvasText; } }
 `;
 
+const LABEL = "Tokens of the prompt";
+
 const TEMPLATE = [
-  ["div", { class: "meter", part: "meter", role: "meter", "aria-valuemin": "0" }, [["div", { class: "bar", part: "bar" }, []]]],
+  ["div", { class: "meter", part: "meter", role: "meter", "aria-label": LABEL, "aria-valuemin": "0", "aria-valuenow": "0", "aria-valuetext": "not counted" }, [["div", { class: "bar", part: "bar" }, []]]],
   ["div", { class: "text", part: "text", "aria-hidden": "true" }, [
     ["span", { class: "count", part: "count" }, []],
     ["span", { class: "bound", part: "bound" }, []],
@@ -127,6 +129,10 @@ export class TollgateMeter extends Base {
     });
   };
 
+  get #label() {
+    return this.getAttribute("label") ?? LABEL;
+  }
+
   get #model() {
     return this.getAttribute("model") ?? DEFAULT_MODEL;
   }
@@ -163,7 +169,7 @@ export class TollgateMeter extends Base {
     cost.textContent = dollars;
     level.textContent = says;
     bar.style.width = `${Math.min(100, permille / 10)}%`;
-    meter.setAttribute("aria-label", this.getAttribute("label") ?? "Tokens of the prompt");
+    meter.setAttribute("aria-label", this.#label);
     meter.setAttribute("aria-valuemax", String(most));
     meter.setAttribute("aria-valuenow", String(Math.min(estimate, most)));
     meter.setAttribute("aria-valuetext", `about ${number.format(estimate)} of ${number.format(most)} tokens, ${dollars}${says ? `, ${says}` : ""}`);
@@ -178,10 +184,16 @@ export class TollgateMeter extends Base {
 
   /** @param {string} message */
   #fail(message) {
-    const { count, bound, cost, level, bar } = this.#parts;
+    const { meter, count, bound, cost, level, bar, quiet } = this.#parts;
     for (const part of [bound, cost, level]) part.textContent = "";
     bar.style.width = "0";
     count.textContent = "not counted";
+    // What was counted before is not what stands there now: nobody is to see or hear it.
+    this.removeAttribute("level");
+    meter.setAttribute("aria-label", this.#label);
+    meter.setAttribute("aria-valuetext", "not counted");
+    meter.setAttribute("aria-valuenow", "0");
+    quiet.textContent = "";
     this.#measure = null;
     this.dispatchEvent(new CustomEvent("tollgate-error", { detail: message, bubbles: true }));
   }

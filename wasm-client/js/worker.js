@@ -12,7 +12,7 @@ import { TollgateError } from "./core.js";
  * @returns {Promise<WorkerCounter>}
  */
 export async function loadInWorker(model, options = {}) {
-  const thread = options.worker ?? new Worker(new URL("./worker-thread.js", import.meta.url), { type: "module", name: "tollgate" });
+  const thread = options.worker ?? started();
   /** @type {Map<number, {resolve: (value: any) => void, reject: (error: unknown) => void}>} */
   const waiting = new Map();
   let asked = 0;
@@ -62,4 +62,13 @@ export async function loadInWorker(model, options = {}) {
     measure: (request) => call("measure", request),
     close: terminate,
   };
+}
+
+/** A policy or a platform may have no workers. */
+function started() {
+  try {
+    return new Worker(new URL("./worker-thread.js", import.meta.url), { type: "module", name: "tollgate" });
+  } catch (error) {
+    throw new TollgateError("no_wasm", `The web worker could not be started: ${error instanceof Error ? error.message : error}`, error);
+  }
 }

@@ -285,6 +285,10 @@ test("the meter: count, bounds and cost as it is typed, and its level in colour,
   await page.waitForFunction((alone) => /** @type {any} */ (document.querySelector("tollgate-meter")).measure.estimate > alone + 20, alone);
   await page.evaluate(() => document.querySelector("tollgate-meter")?.setAttribute("model", "claude-9"));
   await page.waitForFunction(() => document.querySelector("tollgate-meter")?.shadowRoot?.querySelector("[part=count]")?.textContent === "not counted");
+  // Nothing of the last count is left to be seen or heard.
+  const left = ["aria-valuenow", "aria-valuetext"].map((name) => meter.getAttribute(name));
+  assert.deepEqual([...(await Promise.all(left)), await page.locator("tollgate-meter").getAttribute("level")], ["0", "not counted", null]);
+  assert.deepEqual((await barriers(page)).filter((barrier) => barrier.includes("meter")), []);
   const problem = await page.evaluate(() => {
     const meter = /** @type {HTMLElement} */ (document.querySelector("tollgate-meter"));
     const told = new Promise((resolve) => meter.addEventListener("tollgate-error", (event) => resolve(/** @type {CustomEvent} */ (event).detail), { once: true }));

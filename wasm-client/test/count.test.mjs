@@ -109,6 +109,11 @@ test("what is no string is refused, at every door", async () => {
     }
 });
 
+test("where there are no web workers the promise is rejected", async () => {
+  const { loadInWorker } = await import("../js/worker.js");
+  await assert.rejects(loadInWorker("claude-sonnet-5-5"), failing("no_wasm", /web worker could not be started/));
+});
+
 test("arguments out of range are refused, and nothing is left behind", async () => {
   const counter = await o200k();
   for (const tokens of [-1, 1.5, NaN, "5", 2 ** 60]) {
