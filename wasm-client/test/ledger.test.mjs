@@ -307,6 +307,11 @@ test("a header's level replaces the snapshot's, refill and all else kept", () =>
   assert.equal(verdict(decide(ledger, ask({ patienceMs: 0 }), GATE, NOW + 5)), "429 tenant_limit 1s");
 });
 
+test("what a refusal withholds is no level: it would shut those out for a minute who were told a second", () => {
+  const withheld = { ratelimit: '"account-requests";r=0;t=1', "ratelimit-policy": '"account-requests";q=0;w=60' };
+  assert.deepEqual(limitsOfHeaders(new Headers(withheld), "c", NOW), []);
+});
+
 test("a header's level is forgotten after a minute, and what it kept with it", () => {
   const ledger = known([]);
   for (const told of limitsOfHeaders(new Headers({ "anthropic-ratelimit-requests-limit": "50", "anthropic-ratelimit-requests-remaining": "0" }), MODEL, NOW)) learnLimit(ledger, told);

@@ -138,7 +138,9 @@ function gateLimit(headers, now) {
   if (!name || name !== policy) return [];
   const [scope, ...kind] = name.split("-");
   const found = KINDS.find((known) => known === kind.join("_"));
-  if (!found) return [];
+  // Zeros are told where the numbers are not the caller's to know: that is no level.
+  // When to come back is in retry-after.
+  if (!found || Number(capacity) === 0) return [];
   return [{ scope, kind: found, level: Number(left), capacity: Number(capacity), perMinute: 0, atMs: now, endsMs: now + Number(reset) * 1000, heldUnknown: true }];
 }
 
