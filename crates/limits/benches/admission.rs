@@ -226,6 +226,7 @@ fn settled(n: usize) -> Event {
         attempt: 0,
         tenant: format!("tenant{}", n % TENANTS),
         user: None,
+        job: None,
         key: format!("key{}", n % TENANTS),
         pool: pool(),
         model: "claude-sonnet-5-5".into(),

@@ -1,12 +1,16 @@
 //! How a request is admitted: every limit at once or none (invariant 1), or a
 //! place in the queue, or a refusal that knows when.
 
+use crate::crowd::full;
 use crate::gate::{Gate, ScopeId};
+use crate::map::{Name, name};
 use crate::message::{
-    Admit, Decision, EndUser, LimitView, Millis, Priority, Reason, Refusal, VisitorBounds,
+    Admit, Decision, EndUser, LimitView, Millis, Priority, Reason, Refusal, Tokens, VisitorBounds,
 };
+use crate::queue::{Line, line_of};
 use crate::scope::{Block, Need, RATES, Until};
-use crate::ticket::{Hold, Ticket};
+use crate::ticket::{Hold, Ticket, Waiter};
+use crate::wait::lost_after;
 
 /// The longest ticket, key or model id, in bytes.
 const ID_MAX: usize = 256;
@@ -26,13 +30,13 @@ impl Gate {
     /// Decides on one admit. None: parked, its answer comes later.
     pub(crate) fn admit(
         &mut self,
-        mut admit: Admit,
+        admit: Admit,
         bounds: Option<VisitorBounds>,
         may_park: bool,
     ) -> Option<Decision> {
-        let (id, attempt) = (admit.ticket.clone(), admit.attempt);
+        let (name, attempt) = (name(&admit.ticket), admit.attempt);
         if admit.running.is_some()
-            && let Some(decision) = self.known(&admit)
+            && let Some(decision) = self.known(name, &admit)
         {
             // What runs is accounted for, whatever became of its key since.
             return Some(decision);
@@ -41,11 +45,11 @@ impl Gate {
             Ok(tenant) => tenant,
             Err(reason) => {
                 let refusal = Refusal { reason, retry_after_ms: None, limit: None };
-                self.refuse_waiter(&id, refusal.clone());
+                self.refuse_waiter(name, refusal.clone());
                 return Some(Decision::Refused(refusal));
             }
         };
-        if let Some(decision) = self.known(&admit) {
+        if let Some(decision) = self.known(name, &admit) {
             return Some(decision);
         }
         let user = match self.user(tenant, admit.user.as_deref()) {
@@ -55,28 +59,46 @@ impl Gate {
         if let Some(user) = user {
             self.bound(user, bounds.unwrap_or_default());
         }
-        let job = match self.job_of(tenant, &admit) {
+        let job = match self.job_of(tenant, name, &admit) {
             Ok(job) => job,
             Err(reason) => return Some(refused(reason, None, None)),
         };
+        let is_new = !self.waiting_ids.contains_key(&name);
+        if admit.running.is_none() && !is_new {
+            return self.waits(name, admit.patience_ms, may_park);
+        }
         let pool = self.pool(&admit.pool);
-        let need = Need { job, ..self.need(&admit, pool) };
+        let mut asker = Waiter {
+            attempt,
+            class: class_of(admit.priority),
+            // It went before those of the same moment that still wait.
+            asked: admit.asked_ms.saturating_sub(u64::from(attempt > 0)),
+            bytes: admit.bytes,
+            tenant,
+            user,
+            line: line_of(user, admit.user.as_deref()),
+            pool,
+            need: Need { job, ..self.need(&admit, pool) },
+            queued: self.now,
+            expected: self.now,
+            deadline: self.deadline(admit.patience_ms),
+            lost: self.now + lost_after(admit.patience_ms),
+            parked: false,
+            name,
+            id: admit.ticket,
+        };
         if let Some(progress) = admit.running {
             // Runs already: a restart forgot it, or the Gate could not be asked.
-            self.free_waiter(&id);
+            self.free_waiter(name);
             self.cover_draw(job);
-            self.open(&admit, tenant, user, pool, need, 0, Hold::Covered);
-            self.renew(&id, attempt, progress.output_tokens);
+            self.open(&asker, 0, Hold::Covered);
+            self.renew(name, attempt, progress.output_tokens);
             return Some(Decision::Granted { waited_ms: 0 });
         }
-        let is_new = !self.waiting_ids.contains_key(&id);
-        if is_new && let Some(place) = job.and_then(|job| self.place_of(job)) {
-            admit.asked_ms = admit.asked_ms.min(place);
+        if let Some(place) = job.and_then(|job| self.place_of(job)) {
+            asker.asked = asker.asked.min(place);
         }
-        if is_new && let Some(decision) = self.arrive(&admit, tenant, user, pool, need) {
-            return Some(decision);
-        }
-        self.waits(&id, admit.patience_ms, may_park)
+        self.arrive(asker, admit.patience_ms, admit.input_tokens, may_park)
     }
 
     /// Whether the tenant is known and the key lives.
@@ -117,17 +139,17 @@ impl Gate {
     }
 
     /// The answer to an attempt that was met before: admit is idempotent.
-    fn known(&mut self, admit: &Admit) -> Option<Decision> {
-        let (id, attempt) = (&admit.ticket, admit.attempt);
-        if let Some(ticket) = self.tickets.get_mut(id, attempt) {
+    fn known(&mut self, name: Name, admit: &Admit) -> Option<Decision> {
+        let attempt = admit.attempt;
+        if let Some(ticket) = self.tickets.get_mut(name, attempt) {
             ticket.unclaimed = false;
             let waited_ms = ticket.waited;
             let generated = admit.running.map_or(0, |progress| progress.output_tokens);
-            self.renew(id, attempt, generated);
+            self.renew(name, attempt, generated);
             return Some(Decision::Granted { waited_ms });
         }
         // Over: whoever still asks gets the answer it was given, and nothing.
-        self.over.contains(id, attempt).then_some(Decision::Granted { waited_ms: 0 })
+        self.over.contains(name, attempt).then_some(Decision::Granted { waited_ms: 0 })
     }
 
     /// What a request needs, by what was learned.
@@ -148,22 +170,22 @@ impl Gate {
         }
     }
 
-    /// A request asks for the first time: granted, refused, or none: it waits.
+    /// A request asks for the first time: granted, refused, or it waits; parked
+    /// (none) where it may be.
     fn arrive(
         &mut self,
-        admit: &Admit,
-        tenant: usize,
-        user: Option<usize>,
-        pool: usize,
-        need: Need,
+        mut asker: Waiter,
+        patience: Millis,
+        estimate: Tokens,
+        may_park: bool,
     ) -> Option<Decision> {
-        let class = class_of(admit.priority);
+        let Waiter { name, class, tenant, user, line, pool, need, attempt, .. } = asker;
         let state = &mut self.pools[pool];
         state.mirror.refill(self.now);
-        if admit.attempt == 0 {
+        if attempt == 0 {
             state.mirror.arrived(class, &need, self.now);
         }
-        if state.mirror.is_too_large(admit.input_tokens) {
+        if state.mirror.is_too_large(estimate) {
             let limit = withheld("account", "input_tokens", 0);
             return Some(refused(Reason::TooLarge, None, Some(limit)));
         }
@@ -182,8 +204,9 @@ impl Gate {
         match obstacle {
             None if !must_queue => {
                 self.draw(need.job, &need.day());
-                self.open(admit, tenant, user, pool, need, 0, Hold::Taken);
-                self.turn(pool, class, tenant, &need);
+                self.go(need.job, &need.day());
+                self.turn(&asker);
+                self.open(&asker, 0, Hold::Taken);
                 return Some(Decision::Granted { waited_ms: 0 });
             }
             Some(obstacle) => {
@@ -193,25 +216,25 @@ impl Gate {
             }
             None => {}
         }
-        let (wait, refusal) = self.expect(tenant, user, pool, &need, class);
+        let (wait, refusal) = self.expect(tenant, (user, line), pool, &need, class);
         // A provider refusal puts a request back, whatever is expected
         // (invariant 4), and a job's waits as long as it can; its deadline holds.
-        let stays = admit.attempt > 0 || need.job.is_some();
-        if wait > admit.patience_ms && (!stays || admit.patience_ms == 0) {
+        let stays = attempt > 0 || need.job.is_some();
+        if wait > patience && (!stays || patience == 0) {
             return Some(Decision::Refused(refusal));
         }
-        let full = self.waiting.len() >= self.settings.queue.length_max
-            || self.waiting_bytes.saturating_add(admit.bytes) > self.settings.queue.bytes_max;
-        if full {
-            return Some(refused(Reason::QueueFull, Some(wait.max(1_000)), None));
+        if !self.make_room(&asker) {
+            return Some(Decision::Refused(full(wait)));
         }
-        self.enqueue(admit, tenant, user, pool, need, wait);
+        asker.expected = self.now.saturating_add(wait);
+        self.take_place(need.job, asker.asked);
+        self.enqueue(asker);
         self.serve();
-        let granted = self.tickets.get_mut(&admit.ticket, admit.attempt);
-        granted.map(|ticket| {
+        if let Some(ticket) = self.tickets.get_mut(name, attempt) {
             ticket.unclaimed = false;
-            Decision::Granted { waited_ms: 0 }
-        })
+            return Some(Decision::Granted { waited_ms: 0 });
+        }
+        self.waits(name, patience, may_park)
     }
 
     /// The first thing in the way, if any. Takes nothing. Payers and pool were
@@ -256,7 +279,7 @@ impl Gate {
                     };
                     Some(self.refusal(payer, block.kind, reason, Some(span)))
                 }
-                Until::Refill(_) | Until::Release => None,
+                Until::Refill(_) | Until::Release(_) => None,
             },
             Obstacle::Pool(_) => None,
         }
@@ -290,21 +313,21 @@ impl Gate {
     pub(crate) fn expect(
         &self,
         tenant: usize,
-        user: Option<usize>,
+        (user, line): (Option<usize>, Line),
         pool: usize,
         need: &Need,
         class: usize,
     ) -> (Millis, Refusal) {
         let state = &self.pools[pool];
         let weight = self.weight(tenant);
-        let ahead = state.queue.ahead(class, tenant, weight);
+        let ahead = state.queue.ahead(class, (tenant, line), weight);
         let (mut wait, kind) = state.mirror.wait_behind(need, &ahead, class, self.now);
         let mut refusal = Refusal {
             reason: Reason::ProviderLimit,
             retry_after_ms: None,
             limit: Some(withheld("account", kind, wait)),
         };
-        let own = state.queue.waiting_of(class, tenant);
+        let [of_tenant, of_line] = state.queue.ahead_within(class, tenant, line);
         let service = state.mirror.running.service_ms(need.output);
         for payer in self.payers(tenant, user).skip(1) {
             let (scope, reason) = match payer {
@@ -313,16 +336,19 @@ impl Gate {
                 ScopeId::Public(index) => (&self.tenants[index].public, Reason::BudgetSpent),
                 ScopeId::Deployment => continue,
             };
-            // A tenant's waiters stand before its newcomer; how many of them
-            // are this user's is not counted.
-            let ahead = if matches!(payer, ScopeId::Tenant(_)) { own } else { [0; 3] };
+            let ahead = match payer {
+                ScopeId::Tenant(_) => of_tenant,
+                ScopeId::User(_) => of_line,
+                // Who of the other visitors goes before is not counted.
+                ScopeId::Public(_) | ScopeId::Deployment => [0; 3],
+            };
             let mut longest = scope.wait_ms(need, &ahead);
             if let Some(most) = scope.concurrent() {
                 let over = (scope.open + ahead[0] + 1).saturating_sub(most);
                 longest = longest.max(over.saturating_mul(service) / most);
             }
             let block = scope.blocks(need, self.now);
-            if block.is_some_and(|block| block.until == Until::Release) {
+            if block.is_some_and(|block| matches!(block.until, Until::Release(_))) {
                 // When one of its tickets ends: about a request's time.
                 longest = longest.max(service).max(1);
             }
@@ -337,22 +363,14 @@ impl Gate {
     }
 
     /// Opens a ticket.
-    #[allow(clippy::too_many_arguments)] // One admission has these parts; a struct would name them twice.
-    pub(crate) fn open(
-        &mut self,
-        admit: &Admit,
-        tenant: usize,
-        user: Option<usize>,
-        pool: usize,
-        need: Need,
-        waited: Millis,
-        hold: Hold,
-    ) {
+    pub(crate) fn open(&mut self, asker: &Waiter, waited: Millis, hold: Hold) {
+        let Waiter { attempt, class, tenant, user, line, pool, need, .. } = *asker;
         let ticket = Ticket {
-            attempt: admit.attempt,
-            class: class_of(admit.priority),
+            attempt,
+            class,
             tenant,
             user,
+            line,
             pool,
             need,
             generated: 0,
@@ -367,14 +385,14 @@ impl Gate {
             observed: false,
             doubted: None,
         };
-        self.hold(&admit.ticket, ticket);
+        self.hold(asker.name, ticket);
     }
 
     /// Every limit holds for a ticket what it is to hold.
-    pub(crate) fn hold(&mut self, id: &str, ticket: Ticket) {
+    pub(crate) fn hold(&mut self, name: Name, ticket: Ticket) {
         for payer in self.payers(ticket.tenant, ticket.user) {
             self.scope_mut(payer).take(&ticket.need, ticket.hold);
-            self.step.scopes.insert(payer);
+            self.touch(payer);
         }
         let mirror = &mut self.pools[ticket.pool].mirror;
         match ticket.hold {
@@ -383,15 +401,15 @@ impl Gate {
             Hold::Lent => mirror.lend(&ticket.need),
         }
         self.step.touched.push(ticket.pool);
-        self.tickets.insert(id, ticket);
+        self.tickets.insert(name, ticket);
     }
 
-    /// Counts a grant as its tenant's turn.
-    pub(crate) fn turn(&mut self, pool: usize, class: usize, tenant: usize, need: &Need) {
-        let weight = self.weight(tenant);
-        let state = &mut self.pools[pool];
-        let cost = state.mirror.cost(need);
-        state.queue.served(class, tenant, weight, cost);
+    /// Counts a grant as the turn of its tenant and end user.
+    pub(crate) fn turn(&mut self, asker: &Waiter) {
+        let weight = self.weight(asker.tenant);
+        let state = &mut self.pools[asker.pool];
+        let cost = state.mirror.cost(&asker.need);
+        state.queue.served(asker.class, (asker.tenant, asker.line), weight, cost);
     }
 
     pub(crate) fn weight(&self, tenant: usize) -> u32 {

@@ -10,17 +10,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::admin::{AdminInput, AdminReply, Key};
+use crate::amounts::Three;
 use crate::budgets::{Known, Reached};
+use crate::crowd::Crowd;
 use crate::jobs::{JobInput, JobReply, Jobs};
 use crate::lend::Wish;
 use crate::lengths::Lengths;
+use crate::map::{Map, Name};
 use crate::message::{Call, Decision, Event, Millis, Pool, Reply, TicketId, VERSION, View};
 use crate::mirror::Mirror;
 use crate::policy::{RateLimits, Tenant};
 use crate::queue::Queue;
 use crate::scope::Scope;
 use crate::settings::{AccountSettings, GateSettings};
-use crate::ticket::{Map, Over, Tickets, Waiter};
+use crate::ticket::{Over, Tickets, Waiter};
 use crate::window::Zone;
 
 /// Pools remembered. A dozen model classes, two speeds, some accounts: far
@@ -142,16 +145,19 @@ pub struct Gate {
     /// Provider refusals that were learned from.
     pub(crate) refusals: Over,
     pub(crate) waiting: Map<u64, Waiter>,
-    pub(crate) waiting_ids: Map<TicketId, u64>,
+    pub(crate) waiting_ids: Map<Name, u64>,
     /// When to look at a waiter: (time, number).
     pub(crate) timers: BTreeSet<(Millis, u64)>,
-    pub(crate) waiting_bytes: u64,
+    /// What those who wait hold of the queue: places, bytes, tokens.
+    pub(crate) waiting_held: Three,
+    /// The same by flow, while the queue is about full.
+    pub(crate) crowd: Option<Crowd>,
     pub(crate) numbers: u64,
     /// Stored rows whose owner was not met since the start.
     pub(crate) saved: BTreeMap<String, String>,
     pub(crate) step: Step,
     /// Scopes whose stored ceiling lies above what they use.
-    pub(crate) loose: BTreeSet<ScopeId>,
+    pub(crate) loose: Vec<ScopeId>,
     pub(crate) active_at: Millis,
     /// Calls since the start.
     pub(crate) calls: u64,
@@ -162,7 +168,8 @@ pub struct Gate {
 pub(crate) struct Step {
     pub(crate) answers: Vec<(TicketId, Reply)>,
     pub(crate) writes: Vec<Write>,
-    pub(crate) scopes: BTreeSet<ScopeId>,
+    /// Scopes whose books changed.
+    pub(crate) scopes: Vec<ScopeId>,
     /// Pools whose queues may move.
     pub(crate) pools: Vec<usize>,
     /// Pools whose levels changed.
@@ -257,11 +264,12 @@ impl Gate {
             waiting: Map::default(),
             waiting_ids: Map::default(),
             timers: BTreeSet::new(),
-            waiting_bytes: 0,
+            waiting_held: [0; 3],
+            crowd: None,
             numbers: 0,
             saved: BTreeMap::new(),
             step: Step::default(),
-            loose: BTreeSet::new(),
+            loose: Vec::new(),
             active_at: 0,
             calls: 0,
         }
@@ -295,8 +303,9 @@ impl Gate {
         self.serve();
         self.flush();
         let wake_at = self.wake_at();
-        let Step { answers, writes, reached, .. } = std::mem::take(&mut self.step);
-        Output { reply, answers, writes, wake_at, reached }
+        let Step { answers, writes, reached, .. } = &mut self.step;
+        let (answers, writes) = (std::mem::take(answers), std::mem::take(writes));
+        Output { reply, answers, writes, wake_at, reached: std::mem::take(reached) }
     }
 
     /// A call's events, then its admit. None: parked.
@@ -312,7 +321,7 @@ impl Gate {
             }
         }
         let Some(admit) = call.admit else { return Some(reply()) };
-        let tenant = admit.tenant.clone();
+        let tenant = self.tenant_index.get(&admit.tenant).copied();
         if !call.events.is_empty() {
             // What the events freed goes to those who wait before a newcomer.
             self.serve();
@@ -321,8 +330,8 @@ impl Gate {
         let decision = self.admit(admit, call.visitor, may_park)?;
         let granted = decision == Decision::Granted { waited_ms: 0 };
         let lease = wish.filter(|_| granted).and_then(|wish| self.lend(wish));
-        let is_news = call.policy_version != Some(self.version_of(&tenant));
-        let policy = is_news.then(|| self.policy_view(&tenant));
+        let is_news = call.policy_version != Some(self.version_of(tenant));
+        let policy = is_news.then(|| self.policy_view(tenant));
         Some(Reply { decision: Some(decision), policy, lease, ..reply() })
     }
 
@@ -333,8 +342,9 @@ impl Gate {
         let waiters = self.timers.first().map(|(at, _)| *at);
         // Expiry is coarse: nobody waits for it to the second.
         let Tickets { doubts, expiries, leases, .. } = &self.tickets;
-        let lists = [doubts.front(), expiries.front(), leases.front()];
-        let tickets = lists.into_iter().flatten().map(|(at, ..)| at.div_ceil(10_000) * 10_000);
+        let lists = [doubts.front(), expiries.front()].into_iter().flatten().map(|(at, ..)| *at);
+        let leases = leases.front().map(|(at, ..)| *at);
+        let tickets = lists.chain(leases).map(|at| at.div_ceil(10_000) * 10_000);
         let unclaimed = self.tickets.unclaimed.first().map(|(at, ..)| *at);
         let quiet = (!self.loose.is_empty()).then_some(self.active_at + QUIET_MS);
         let jobs = self.jobs.ends_at();
@@ -378,6 +388,20 @@ impl Gate {
             tell(&mut state.public);
         }
         self.users.iter_mut().for_each(|user| tell(&mut user.scope));
+    }
+
+    /// A scope's books change in this step, and are looked at at its end.
+    pub(crate) fn touch(&mut self, id: ScopeId) {
+        if !std::mem::replace(&mut self.scope_mut(id).is_touched, true) {
+            self.step.scopes.push(id);
+        }
+    }
+
+    /// Its stored ceiling may lie above what it uses.
+    pub(crate) fn loosen(&mut self, id: ScopeId) {
+        if !std::mem::replace(&mut self.scope_mut(id).is_loose, true) {
+            self.loose.push(id);
+        }
     }
 
     pub(crate) fn scope_mut(&mut self, id: ScopeId) -> &mut Scope {

@@ -8,6 +8,8 @@
 //! goes over into the next one, as open tickets do. What is left of it goes back
 //! when it is released or expires; its requests that still run keep what they hold.
 
+mod rows;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
@@ -16,10 +18,11 @@ use crate::admin::Amounts;
 use crate::amounts::{Three, add, less, signed};
 use crate::budgets::Lists;
 use crate::gate::{Gate, ScopeId};
-use crate::message::{Admit, LimitView, Millis, Reason, Refusal};
+use crate::map::{Map, Name};
+use crate::message::{Admit, LimitView, Millis, Priority, Reason, Refusal};
 use crate::policy::is_name;
 use crate::scope::{Block, Until};
-use crate::ticket::{Hold, Map, Ticket};
+use crate::ticket::{Hold, Ticket};
 
 /// Jobs that one tenant may hold at once, about 300 bytes each.
 pub const JOBS_MAX: usize = 100;
@@ -27,8 +30,6 @@ pub const JOBS_MAX: usize = 100;
 pub const TTL_MS_MAX: Millis = 7 * 86_400_000;
 /// Places in the queue that a job keeps for requests whose patience ran out.
 const PLACES_MAX: usize = 64;
-/// What a job's row is called, with tenant and id.
-const TABLE: &str = "job";
 
 /// A job's number: never used again.
 pub(crate) type Number = u64;
@@ -111,11 +112,13 @@ struct Job {
     total: Three,
     used: Three,
     held: Three,
+    /// What of it those hold that wait: a crash undoes it.
+    waiting: Three,
     /// Requests that wait or run.
     open: u64,
     /// Released or expired: kept for its open requests only.
     is_over: bool,
-    /// What its row says was used: never below used and held (invariant 8).
+    /// What its row says was used: never below [`Job::spent`] (invariant 8).
     mark: Three,
     /// The tenant's budget holds it; after a restart once the tenant is met.
     is_held: bool,
@@ -123,18 +126,24 @@ struct Job {
     places: BTreeSet<Millis>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-struct Saved {
-    created: Millis,
-    expires: Millis,
-    total: Three,
-    mark: Three,
-}
-
 impl Job {
-    /// What its scopes hold for it.
+    /// What its scopes hold for it: what it has left, and at least what its requests
+    /// hold.
     fn rest(&self) -> Three {
-        less(&self.total, &self.used)
+        let left = less(&self.total, &self.used);
+        std::array::from_fn(|kind| left[kind].max(self.held[kind]))
+    }
+
+    /// The most that was used, when all that run are lost.
+    fn spent(&self) -> Three {
+        let mut spent = less(&self.held, &self.waiting);
+        add(&mut spent, &self.used);
+        spent
+    }
+
+    fn is_beyond_mark(&self) -> bool {
+        let spent = self.spent();
+        !self.is_over && (0..3).any(|kind| spent[kind] > self.mark[kind])
     }
 
     fn left(&self) -> Three {
@@ -275,6 +284,7 @@ impl Gate {
                 total: [0; 3],
                 used: [0; 3],
                 held: [0; 3],
+                waiting: [0; 3],
                 open: 0,
                 is_over: false,
                 mark: [0; 3],
@@ -297,34 +307,54 @@ impl Gate {
 
     /// The first budget that does not take `more`, all of it at once.
     fn refuses_job(&mut self, tenant: usize, more: &Three) -> Option<Refusal> {
+        // Where requests are background work unless they say otherwise, so is a job.
+        let policy = self.tenants[tenant].policy.as_ref();
+        let is_background = policy.is_some_and(|of| of.priority.default == Priority::Background);
         for payer in holders(tenant) {
             let now = self.now;
             self.scope_mut(payer).refill(now);
-            let Some(Block { kind, until }) =
-                self.scope(payer).shut_for(more, EVERY_LIST, false, now)
-            else {
-                continue;
-            };
+            let shut = self.scope(payer).shut_for(more, EVERY_LIST, is_background, now);
+            let Some(Block { kind, until }) = shut else { continue };
             let (reason, span) = match (until, payer) {
                 (Until::Never, _) => (Reason::TooLarge, None),
                 (Until::Opens(span), ScopeId::Deployment) => {
                     (Reason::DeploymentBudgetSpent, Some(span))
                 }
                 (Until::Opens(span), _) => (Reason::BudgetSpent, Some(span)),
-                (_, ScopeId::Deployment) => (Reason::DeploymentBudgetSpent, self.frees_in(None)),
-                (_, _) => (Reason::BudgetSpent, self.frees_in(Some(tenant))),
+                (_, ScopeId::Deployment) => {
+                    (Reason::DeploymentBudgetSpent, Some(self.frees_in(payer, more)))
+                }
+                (_, _) => (Reason::BudgetSpent, Some(self.frees_in(payer, more))),
             };
             return Some(self.refusal(payer, kind, reason, span));
         }
         None
     }
 
-    /// The span until what others hold may go back: the first job's end, or a
-    /// request's usual time.
-    fn frees_in(&self, tenant: Option<usize>) -> Option<Millis> {
-        let of = |job: &&Job| tenant.is_none_or(|tenant| job.tenant == tenant);
-        let ends = self.jobs.jobs.values().filter(of).map(|job| job.expires);
-        Some(ends.min().map_or(HELD_MS, |at| at.saturating_sub(self.now).max(1)))
+    /// The span until enough of what others hold may have gone back: what requests
+    /// hold in their usual time, then jobs at their ends.
+    fn frees_in(&self, payer: ScopeId, more: &Three) -> Millis {
+        let scope = self.scope(payer);
+        let is_holder = |tenant| holders(tenant).contains(&payer);
+        let of = |job: &&Job| !job.is_over && is_holder(job.tenant);
+        let mut by_jobs = [0; 3];
+        self.jobs.jobs.values().filter(of).for_each(|job| add(&mut by_jobs, &job.rest()));
+        let [_, reserved, _] = scope.budgets.amounts();
+        let mut freed = less(&reserved.into(), &by_jobs);
+        let fits = |freed: &Three| {
+            scope.shut_for(&less(more, freed), EVERY_LIST, false, self.now).is_none()
+        };
+        if fits(&freed) {
+            return HELD_MS;
+        }
+        for (at, number) in &self.jobs.ends {
+            let Some(job) = self.jobs.jobs.get(number).filter(of) else { continue };
+            add(&mut freed, &job.rest());
+            if fits(&freed) {
+                return at.saturating_sub(self.now).max(1);
+            }
+        }
+        HELD_MS
     }
 
     /// The scopes hold `after` for a job in place of `before`.
@@ -338,15 +368,20 @@ impl Gate {
             scope.refill(now);
             scope.budgets.settle(before, &[0; 3], EVERY_LIST);
             scope.budgets.reserve(after, EVERY_LIST);
-            self.step.scopes.insert(payer);
+            self.touch(payer);
+            self.freed(payer);
         }
-        self.wake_tenant(tenant);
     }
 
     /// Which job a request draws on, or why it may not.
-    pub(crate) fn job_of(&self, tenant: usize, admit: &Admit) -> Result<Option<Number>, Reason> {
+    pub(crate) fn job_of(
+        &self,
+        tenant: usize,
+        name: Name,
+        admit: &Admit,
+    ) -> Result<Option<Number>, Reason> {
         let Some(id) = &admit.job else { return Ok(None) };
-        if let Some(number) = self.waiting_ids.get(&admit.ticket) {
+        if let Some(number) = self.waiting_ids.get(&name) {
             return Ok(self.waiting.get(number).and_then(|waiter| waiter.need.job));
         }
         match self.jobs.live(tenant, id) {
@@ -384,22 +419,44 @@ impl Gate {
         Some(Refusal { reason: Reason::JobSpent, retry_after_ms, limit: Some(limit) })
     }
 
-    /// A request of a job waits or runs: it holds its worst case.
+    /// A request of a job waits: it holds its worst case.
     pub(crate) fn draw(&mut self, number: Option<Number>, need: &Three) {
-        let Some(number) = number else { return };
-        let Some(job) = self.jobs.jobs.get_mut(&number) else { return };
+        let Some(job) = number.and_then(|number| self.jobs.jobs.get_mut(&number)) else { return };
         job.open += 1;
         add(&mut job.held, need);
-        let mut sum = job.used;
-        add(&mut sum, &job.held);
-        if (0..3).any(|kind| sum[kind] > job.mark[kind]) {
+        add(&mut job.waiting, need);
+    }
+
+    /// It runs from now on: its row counts that as used.
+    pub(crate) fn go(&mut self, number: Option<Number>, need: &Three) {
+        let Some(number) = number else { return };
+        let Some(job) = self.jobs.jobs.get_mut(&number) else { return };
+        job.waiting = less(&job.waiting, need);
+        if job.is_beyond_mark() {
             self.write_job(number);
         }
     }
 
-    /// It does so no more.
+    /// It waits no more, and goes nowhere.
     pub(crate) fn undraw(&mut self, number: Option<Number>, need: &Three) {
+        if let Some(job) = number.and_then(|number| self.jobs.jobs.get_mut(&number)) {
+            job.waiting = less(&job.waiting, need);
+        }
         self.end_draw(number, need, &[0; 3]);
+    }
+
+    /// A settlement comes for which no ticket held anything: the job pays all the
+    /// same.
+    pub(crate) fn charge_job(&mut self, tenant: usize, id: &str, used: &Three) {
+        let Some(number) = self.jobs.live(tenant, id) else { return };
+        let Some(job) = self.jobs.jobs.get_mut(&number) else { return };
+        let before = job.rest();
+        add(&mut job.used, used);
+        let (after, is_beyond) = (job.rest(), job.is_beyond_mark());
+        self.rehold(tenant, &before, &after);
+        if is_beyond {
+            self.write_job(number);
+        }
     }
 
     /// A ticket of a job ends, and `used` takes the place of what it held.
@@ -416,17 +473,15 @@ impl Gate {
         let Some(job) = self.jobs.jobs.get_mut(&number) else { return };
         debug_assert!(job.open > 0, "more requests of a job ended than began");
         job.open = job.open.saturating_sub(1);
-        job.held = less(&job.held, held);
         let before = job.rest();
+        job.held = less(&job.held, held);
         add(&mut job.used, used);
         if job.is_over {
             job.total = job.used;
             add(&mut job.total, &job.held);
         }
         let (tenant, after, is_done) = (job.tenant, job.rest(), job.is_over && job.open == 0);
-        let mut sum = job.used;
-        add(&mut sum, &job.held);
-        let is_beyond = !job.is_over && (0..3).any(|kind| sum[kind] > job.mark[kind]);
+        let is_beyond = job.is_beyond_mark();
         self.rehold(tenant, &before, &after);
         if is_beyond {
             self.write_job(number);
@@ -444,8 +499,15 @@ impl Gate {
     }
 
     /// The place of the job's request that could not wait, for its next one.
-    pub(crate) fn place_of(&mut self, number: Number) -> Option<Millis> {
-        self.jobs.jobs.get_mut(&number)?.places.pop_first()
+    pub(crate) fn place_of(&self, number: Number) -> Option<Millis> {
+        self.jobs.jobs.get(&number)?.places.first().copied()
+    }
+
+    /// It waits there.
+    pub(crate) fn take_place(&mut self, number: Option<Number>, asked: Millis) {
+        if let Some(job) = number.and_then(|number| self.jobs.jobs.get_mut(&number)) {
+            job.places.remove(&asked);
+        }
     }
 
     /// A request's patience ran out: its place is kept for the job's next one.
@@ -501,73 +563,6 @@ impl Gate {
                 self.configure(tenant);
             }
             self.release_job(number);
-        }
-    }
-
-    /// The row of a job; none once it is over: what its open requests hold is
-    /// counted as spent by a restart, as of any request.
-    fn write_job(&mut self, number: Number) {
-        let Some(job) = self.jobs.jobs.get_mut(&number) else { return };
-        job.mark = job.used;
-        add(&mut job.mark, &job.held);
-        let Job { created, expires, total, mark, .. } = *job;
-        let saved = Saved { created, expires, total, mark };
-        let key = [TABLE, &self.tenants[job.tenant].name, &job.id].join("/");
-        let row = if job.is_over { None } else { serde_json::to_string(&saved).ok() };
-        self.write(key, row);
-    }
-
-    /// Quiet: rows say exactly what is used, so that a restart costs nothing.
-    pub(crate) fn tighten_jobs(&mut self) {
-        let mut loose = Vec::new();
-        loose.extend(self.jobs.jobs.iter().filter_map(|(number, job)| {
-            let mut sum = job.used;
-            add(&mut sum, &job.held);
-            (!job.is_over && sum != job.mark).then_some(*number)
-        }));
-        for number in loose {
-            self.write_job(number);
-        }
-    }
-
-    /// A stored job: its mark counts as used. What it has left was counted as
-    /// spent by the scopes' ceilings, and is held again.
-    pub(crate) fn restore_job(&mut self, name: &str, row: &str) {
-        let Some((tenant, id)) = name.split_once('/') else { return };
-        let Ok(Saved { created, expires, total, mark }) = json::from_str(row) else { return };
-        let tenant = self.tenant(tenant);
-        let number = self.jobs.insert(Job {
-            tenant,
-            id: id.to_owned(),
-            created,
-            expires,
-            total,
-            used: mark,
-            held: [0; 3],
-            open: 0,
-            is_over: false,
-            mark,
-            is_held: false,
-            places: BTreeSet::new(),
-        });
-        let rest = self.jobs.jobs.get(&number).map(Job::rest).unwrap_or_default();
-        self.deployment.budgets.hold_again(&rest, EVERY_LIST);
-    }
-
-    /// The deployment's own row came after those of jobs.
-    pub(crate) fn hold_restored_by_deployment(&mut self) {
-        for job in self.jobs.jobs.values() {
-            self.deployment.budgets.hold_again(&job.rest(), EVERY_LIST);
-        }
-    }
-
-    /// A tenant's row was met after a start.
-    pub(crate) fn hold_restored(&mut self, tenant: usize) {
-        let scope = &mut self.tenants[tenant].scope;
-        let of = |job: &&mut Job| job.tenant == tenant && !job.is_held;
-        for job in self.jobs.jobs.values_mut().filter(of) {
-            job.is_held = true;
-            scope.budgets.hold_again(&job.rest(), EVERY_LIST);
         }
     }
 }

@@ -8,6 +8,7 @@
 use crate::amounts::{Three, signed};
 use crate::bucket::Bucket;
 use crate::gate::Gate;
+use crate::map::{Name, name};
 use crate::message::{Admit, Lease, MicroUsd, Millis, TicketId, Tokens, Used, lent_ticket};
 use crate::mirror::Mirror;
 use crate::scope::Need;
@@ -77,7 +78,7 @@ impl Gate {
     /// somebody waits, or the request names an end user, whose limits are its own.
     pub(crate) fn lend(&mut self, wish: Wish) -> Option<Lease> {
         let Wish { id, tickets, input_tokens, max_tokens, microusd_max } = wish;
-        let like = self.tickets.open.get(&id)?;
+        let like = self.tickets.open.get(&name(&id))?;
         // The same admit again: its lease went with the first reply.
         let is_plain = like.user.is_none()
             && like.need.job.is_none()
@@ -106,9 +107,9 @@ impl Gate {
             return None;
         }
         for number in 0..tickets {
-            self.hold(&lent_ticket(&id, number), like.clone());
+            self.hold(name(&lent_ticket(&id, number)), like.clone());
         }
-        if let Some(asker) = self.tickets.get_mut(&id, 0) {
+        if let Some(asker) = self.tickets.get_mut(name(&id), 0) {
             asker.has_lease = true;
         }
         self.tickets.leases.push_back((self.now + DOUBT_MS, id.clone(), tickets));
@@ -118,10 +119,10 @@ impl Gate {
     /// Lent tickets come back, from a number on. A second time, nothing changes.
     pub(crate) fn take_back(&mut self, lease: &str, from: u32) {
         for number in from..MOST {
-            let id = lent_ticket(lease, number);
-            let lent = self.is_lent(&id);
-            let Some(ticket) = lent.then(|| self.tickets.remove(&id, 0)).flatten() else { return };
-            self.close(&id, &ticket, &Usage::of(&Used::Nothing), None);
+            let id = name(&lent_ticket(lease, number));
+            let lent = self.is_lent(id);
+            let Some(ticket) = lent.then(|| self.tickets.remove(id, 0)).flatten() else { return };
+            self.close(id, &ticket, &Usage::of(&Used::Nothing), None);
         }
     }
 
@@ -131,23 +132,23 @@ impl Gate {
         while self.tickets.leases.front().is_some_and(|(due, ..)| *due <= self.now) {
             let Some((_, lease, tickets)) = self.tickets.leases.pop_front() else { break };
             for number in 0..tickets {
-                let id = lent_ticket(&lease, number);
-                if self.is_lent(&id)
-                    && let Some(ticket) = self.tickets.remove(&id, 0)
+                let id = name(&lent_ticket(&lease, number));
+                if self.is_lent(id)
+                    && let Some(ticket) = self.tickets.remove(id, 0)
                 {
-                    self.close(&id, &ticket, &Usage::most(&ticket.need), None);
+                    self.close(id, &ticket, &Usage::most(&ticket.need), None);
                 }
             }
         }
     }
 
-    fn is_lent(&self, id: &str) -> bool {
-        self.tickets.open.get(id).is_some_and(|ticket| ticket.hold == Hold::Lent)
+    fn is_lent(&self, id: Name) -> bool {
+        self.tickets.open.get(&id).is_some_and(|ticket| ticket.hold == Hold::Lent)
     }
 
     /// A lent ticket is told of while its request runs: from now on it is a
     /// ticket like any other. False where it is one already.
-    pub(crate) fn claim(&mut self, id: &str, attempt: u32) -> bool {
+    pub(crate) fn claim(&mut self, id: Name, attempt: u32) -> bool {
         let now = self.now;
         let Some(ticket) = self.tickets.get_mut(id, attempt) else { return false };
         if ticket.hold != Hold::Lent {
@@ -160,7 +161,7 @@ impl Gate {
         self.tickets.watch(id, attempt);
         for payer in self.payers(tenant, None) {
             self.scope_mut(payer).claim(&need);
-            self.step.scopes.insert(payer);
+            self.touch(payer);
         }
         let mirror = &mut self.pools[pool].mirror;
         mirror.unlend(&need);

@@ -5,8 +5,8 @@
 //! of (model, band), then of the band. Kinds are hashes: a collision blends two
 //! means, which is harmless, and no name is kept.
 
+use crate::map::Map;
 use crate::message::Tokens;
-use crate::ticket::Map;
 
 /// Kinds remembered: 40 bytes each.
 const KINDS_MAX: usize = 16_384;

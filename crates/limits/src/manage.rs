@@ -163,13 +163,13 @@ impl Gate {
     }
 
     /// The version of a tenant's policy; of an unknown one, the Gate's own.
-    pub(crate) fn version_of(&self, tenant: &str) -> u64 {
-        self.tenant_index.get(tenant).map_or(self.version, |index| self.tenants[*index].version)
+    pub(crate) fn version_of(&self, tenant: Option<usize>) -> u64 {
+        tenant.map_or(self.version, |index| self.tenants[index].version)
     }
 
     /// What an isolate keeps of a tenant.
-    pub(crate) fn policy_view(&self, tenant: &str) -> PolicyView {
-        let state = self.tenant_index.get(tenant).map(|index| &self.tenants[*index]);
+    pub(crate) fn policy_view(&self, tenant: Option<usize>) -> PolicyView {
+        let state = tenant.map(|index| &self.tenants[index]);
         let policy = state.and_then(|state| state.policy.as_ref());
         let lives = |id: &&String| {
             self.keys.get(*id).is_some_and(|key| {
@@ -215,13 +215,13 @@ impl Gate {
         let pools = pools.collect();
         let mut waiting = [0; 3];
         for waiter in self.waiting.values() {
-            waiting[crate::admit::class_of(waiter.admit.priority)] += 1;
+            waiting[waiter.class] += 1;
         }
         State {
             at_ms: now,
             pools,
             waiting,
-            waiting_bytes: self.waiting_bytes,
+            waiting_bytes: self.waiting_held[1],
             open: self.tickets.len(),
             calls: self.calls,
             stopped: self.stopped.clone(),

@@ -211,6 +211,9 @@ pub struct Settle {
     /// Its end user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
+    /// The job that it drew on, where it named one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<String>,
     /// The key's id.
     pub key: String,
     /// Where it ran.

@@ -73,8 +73,8 @@ pub(crate) struct Block {
 pub(crate) enum Until {
     /// After this span of refill.
     Refill(Millis),
-    /// When a running request ends.
-    Release,
+    /// When a running request ends, or after this span.
+    Release(Millis),
     /// After this span, when more of a budget opens.
     Opens(Millis),
     /// Never: the request is larger than the limit.
@@ -97,6 +97,10 @@ pub(crate) struct Scope {
     /// Tickets that run; lent ones are not known to.
     pub(crate) open: u64,
     pub(crate) budgets: Budgets,
+    /// Listed in [`Step::scopes`](crate::gate::Step).
+    pub(crate) is_touched: bool,
+    /// Listed in [`Gate::loose`](crate::gate::Gate).
+    pub(crate) is_loose: bool,
 }
 
 /// The row of a scope: floors in bucket units, the ceilings of its budgets.
@@ -130,6 +134,8 @@ impl Scope {
             lent: [0; 2],
             concurrent: None,
             open: 0,
+            is_touched: false,
+            is_loose: false,
             budgets: Budgets::restored(
                 saved.map(|saved| (saved.day, saved.ceiling)),
                 saved.map(|saved| saved.books.clone()).unwrap_or_default(),
@@ -182,7 +188,7 @@ impl Scope {
             return Some(block);
         }
         if self.concurrent.is_some_and(|most| self.open >= most) {
-            return Some(Block { kind: CONCURRENT, until: Until::Release });
+            return Some(Block { kind: CONCURRENT, until: Until::Release(Millis::MAX) });
         }
         let rates = need.rates();
         let mut longest: Option<Block> = None;
@@ -215,7 +221,7 @@ impl Scope {
         let until = match shut {
             Shut::TooLarge => Until::Never,
             Shut::Spent(span) => Until::Opens(span),
-            Shut::Held => Until::Release,
+            Shut::Held(span) => Until::Release(span),
         };
         Some(Block { kind, until })
     }

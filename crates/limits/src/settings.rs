@@ -117,6 +117,10 @@ pub struct QueueSettings {
     /// Bytes that waiting requests hold in their isolates. 1 GiB: some twenty
     /// isolates filled to their own bound of 48 MB.
     pub bytes_max: u64,
+    /// Tokens that waiting requests are expected to use. A billion: more than the
+    /// largest published limits of a model class serve in the longest wait (12
+    /// million a minute, facts of 2026-11).
+    pub tokens_max: Tokens,
     /// How long requests of each priority wait where the client names no time:
     /// critical, normal, background (design.md §4).
     pub patience_ms: [Millis; 3],
@@ -129,6 +133,7 @@ impl Default for QueueSettings {
         Self {
             length_max: 10_000,
             bytes_max: 1 << 30,
+            tokens_max: 1_000_000_000,
             patience_ms: [30_000, 120_000, 600_000],
             patience_max_ms: 3_600_000,
         }

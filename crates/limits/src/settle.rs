@@ -3,9 +3,10 @@
 
 use crate::amounts::{Three, less, signed};
 use crate::gate::{Gate, ScopeId};
+use crate::map::{Name, name};
 use crate::message::{Millis, Observation, Reason, Refusal, Settle, Tokens, Used};
 use crate::scope::Need;
-use crate::ticket::{DOUBT_MS, Hold, Ticket};
+use crate::ticket::{DOUBT_MS, Hold, Ticket, Waiter};
 use crate::window::{DAY_MS, month};
 
 /// 429s that stop an account until its month ends, or until an operator
@@ -46,14 +47,14 @@ impl Usage {
 impl Gate {
     /// Settles one attempt. A second time, it changes nothing.
     pub(crate) fn settle(&mut self, settle: &Settle) {
-        let (id, attempt) = (&settle.ticket, settle.attempt);
+        let (id, attempt) = (name(&settle.ticket), settle.attempt);
         if self.over.contains(id, attempt) {
             return;
         }
         if settle.unasked {
             // Its admit may have come after all: nobody waits for the place.
             self.free_attempt(id, attempt);
-            self.take_back(id, 0);
+            self.take_back(&settle.ticket, 0);
         }
         let usage = Usage::of(&settle.used);
         match self.tickets.remove(id, attempt) {
@@ -68,7 +69,7 @@ impl Gate {
 
     /// Puts what was used in the place of a ticket's reservations. `ran`: for how
     /// long it ran, where that was told.
-    pub(crate) fn close(&mut self, id: &str, ticket: &Ticket, usage: &Usage, ran: Option<Millis>) {
+    pub(crate) fn close(&mut self, id: Name, ticket: &Ticket, usage: &Usage, ran: Option<Millis>) {
         // What came back unused settles nothing, and there can be much of it.
         if ticket.hold != Hold::Lent || usage.rates[0] > 0 {
             self.over.add(id, Some(ticket.attempt));
@@ -82,7 +83,8 @@ impl Gate {
             let (need, generated) = (&ticket.need, ticket.generated);
             let scope = self.scope_mut(payer);
             scope.settle(need, ticket.hold, generated, &usage.rates, &day);
-            self.step.scopes.insert(payer);
+            self.touch(payer);
+            self.freed(payer);
         }
         let now = self.now;
         let pool = &mut self.pools[ticket.pool];
@@ -112,9 +114,6 @@ impl Gate {
         }
         self.step.touched.push(ticket.pool);
         self.step.pools.push(ticket.pool);
-        if self.tenants[ticket.tenant].waiting > 0 {
-            self.wake_tenant(ticket.tenant);
-        }
     }
 
     /// Lengths and estimates are learned from the provider's own figures only.
@@ -131,7 +130,7 @@ impl Gate {
     /// written ahead, so only what goes beyond is charged. Later, or where it
     /// says so, it was never asked for (limits that fail open): all of it is.
     fn settle_forgotten(&mut self, settle: &Settle, usage: &Usage) {
-        self.over.add(&settle.ticket, Some(settle.attempt));
+        self.over.add(name(&settle.ticket), Some(settle.attempt));
         let is_young =
             !settle.unasked && self.now < self.started.saturating_add(self.settings.ticket_ttl_ms);
         let reserved = [1, settle.input_estimate.saturating_add(settle.max_tokens), u64::MAX];
@@ -159,26 +158,30 @@ impl Gate {
             let scope = self.scope_mut(payer);
             scope.refill(now);
             scope.charge(rates, day, lists);
-            self.step.scopes.insert(payer);
+            self.touch(payer);
+        }
+        if let (Some(tenant), Some(job)) = (tenant, &settle.job) {
+            self.charge_job(tenant, job, day);
         }
     }
 
     /// The client left before it was granted, or before it knew.
-    pub(crate) fn cancel(&mut self, id: &str) {
+    pub(crate) fn cancel(&mut self, ticket: &str) {
+        let id = name(ticket);
         self.free_waiter(id);
-        if let Some(attempt) = self.tickets.open.get(id).map(|ticket| ticket.attempt)
+        if let Some(attempt) = self.tickets.open.get(&id).map(|ticket| ticket.attempt)
             && let Some(ticket) = self.tickets.remove(id, attempt)
         {
             self.close(id, &ticket, &Usage::of(&Used::Nothing), None);
         }
         // Whoever gave up on the reply did not hear of its lease.
-        self.take_back(id, 0);
+        self.take_back(ticket, 0);
         // Also where the cancel came before its admit.
         self.over.add(id, None);
     }
 
     /// A running request told how far it is: its ticket lives on.
-    pub(crate) fn renew(&mut self, id: &str, attempt: u32, generated: Tokens) {
+    pub(crate) fn renew(&mut self, id: Name, attempt: u32, generated: Tokens) {
         let (now, ttl) = (self.now, self.settings.ticket_ttl_ms);
         self.claim(id, attempt);
         let Some(ticket) = self.tickets.get_mut(id, attempt) else { return };
@@ -194,13 +197,13 @@ impl Gate {
         let (need, after) = (ticket.need, ticket.part());
         let (pool, tenant, user) = (ticket.pool, ticket.tenant, ticket.user);
         if doubted.is_some() {
-            self.tickets.doubts.push_back((now + DOUBT_MS, id.to_owned(), attempt));
+            self.tickets.doubts.push_back((now + DOUBT_MS, id, attempt));
         }
         for payer in self.payers(tenant, user) {
             let scope = self.scope_mut(payer);
             scope.refill(now);
             scope.progress(&need, from, generated);
-            self.step.scopes.insert(payer);
+            self.touch(payer);
         }
         let mirror = &mut self.pools[pool].mirror;
         mirror.refill(now);
@@ -223,32 +226,31 @@ impl Gate {
             }
             self.timers.remove(&(due, number));
             let Some(waiter) = self.waiting.get(&number) else { continue };
-            let (id, asked) = (waiter.admit.ticket.clone(), waiter.admit.asked_ms);
-            let class = crate::admit::class_of(waiter.admit.priority);
-            let (tenant, user, pool, need) = (waiter.tenant, waiter.user, waiter.pool, waiter.need);
-            let (_, mut refusal) = self.expect(tenant, user, pool, &need, class);
+            let (id, asked) = (waiter.name, waiter.asked);
+            let Waiter { tenant, user, line, pool, class, need, .. } = *waiter;
+            let (_, mut refusal) = self.expect(tenant, (user, line), pool, &need, class);
             refusal.reason = Reason::Deadline;
             self.keep_place(need.job, asked);
-            self.refuse_waiter(&id, refusal);
+            self.refuse_waiter(id, refusal);
         }
-        while let Some((due, id, attempt)) = self.tickets.unclaimed.first().cloned() {
+        while let Some(&(due, id, attempt)) = self.tickets.unclaimed.first() {
             if due > self.now {
                 break;
             }
-            self.tickets.unclaimed.remove(&(due, id.clone(), attempt));
-            if self.tickets.get_mut(&id, attempt).is_some_and(|ticket| ticket.unclaimed)
-                && let Some(ticket) = self.tickets.remove(&id, attempt)
+            self.tickets.unclaimed.remove(&(due, id, attempt));
+            if self.tickets.get_mut(id, attempt).is_some_and(|ticket| ticket.unclaimed)
+                && let Some(ticket) = self.tickets.remove(id, attempt)
             {
                 // Nobody was told, so nothing was sent; a late poll asks anew.
-                self.close(&id, &ticket, &Usage::of(&Used::Nothing), None);
-                self.over.forget(&id, attempt);
+                self.close(id, &ticket, &Usage::of(&Used::Nothing), None);
+                self.over.forget(id, attempt);
             }
         }
         self.expire_jobs();
         self.tickets.forget_closed();
         while self.tickets.doubts.front().is_some_and(|(due, ..)| *due <= self.now) {
             let Some((_, id, attempt)) = self.tickets.doubts.pop_front() else { break };
-            let Some(ticket) = self.tickets.get_mut(&id, attempt) else { continue };
+            let Some(ticket) = self.tickets.get_mut(id, attempt) else { continue };
             let due = ticket.renewed + DOUBT_MS;
             if due > self.now {
                 self.tickets.doubts.push_back((due, id, attempt));
@@ -263,13 +265,13 @@ impl Gate {
         self.expire_leases();
         while self.tickets.expiries.front().is_some_and(|(due, ..)| *due <= self.now) {
             let Some((_, id, attempt)) = self.tickets.expiries.pop_front() else { break };
-            let Some(ticket) = self.tickets.get_mut(&id, attempt) else { continue };
+            let Some(ticket) = self.tickets.get_mut(id, attempt) else { continue };
             if ticket.expires > self.now {
                 let again = (ticket.expires, id, attempt);
                 self.tickets.expiries.push_back(again);
-            } else if let Some(ticket) = self.tickets.remove(&id, attempt) {
+            } else if let Some(ticket) = self.tickets.remove(id, attempt) {
                 // Unknown usage is never refunded (invariant 2).
-                self.close(&id, &ticket, &Usage::most(&ticket.need), None);
+                self.close(id, &ticket, &Usage::most(&ticket.need), None);
             }
         }
     }
@@ -279,22 +281,24 @@ impl Gate {
     pub(crate) fn observe(&mut self, seen: &Observation) {
         if seen.status == 429 {
             // The time tells attempts apart of a Worker that does not count them.
-            let once = format!("{}/{}", seen.ticket, seen.sent_ms);
-            if self.refusals.contains(&once, seen.attempt) {
+            let once = name(&format!("{}/{}", seen.ticket, seen.sent_ms));
+            if self.refusals.contains(once, seen.attempt) {
                 return;
             }
-            self.refusals.add(&once, Some(seen.attempt));
+            self.refusals.add(once, Some(seen.attempt));
         }
         let index = self.pool(&seen.pool);
         let now = self.now;
         // What the levels tell of must have been taken before they are believed.
-        let was_lent = self.claim(&seen.ticket, seen.attempt);
-        let (granted, own, payer) = match self.tickets.get_mut(&seen.ticket, seen.attempt) {
+        let id = name(&seen.ticket);
+        let was_lent = self.claim(id, seen.attempt);
+        let (granted, own, payer) = match self.tickets.get_mut(id, seen.attempt) {
             Some(ticket) => {
                 ticket.observed = true;
-                let (tenant, need) = (ticket.tenant, ticket.need);
+                let need = ticket.need;
                 // A lent one took no turn.
-                let payer = (!was_lent).then_some((tenant, ticket.class, need));
+                let payer = (ticket.tenant, ticket.line, ticket.class, need);
+                let payer = (!was_lent).then_some(payer);
                 (ticket.granted, [1, signed(need.input)], payer)
             }
             // Forgotten or settled: its time is only known by the Worker's
@@ -314,11 +318,11 @@ impl Gate {
             }
             _ => {}
         }
-        if let Some((tenant, class, need)) = payer.filter(|_| seen.status == 429) {
+        if let Some((tenant, line, class, need)) = payer.filter(|_| seen.status == 429) {
             // Its turn comes again with its next attempt.
             let (weight, state) = (self.weight(tenant), &mut self.pools[index]);
             let cost = state.mirror.cost(&need);
-            state.queue.unserved(class, tenant, weight, cost);
+            state.queue.unserved(class, (tenant, line), weight, cost);
         }
         // A lent ticket was granted long before it was used. When it was sent, by
         // this clock, is known but for the way of the message.
@@ -341,20 +345,32 @@ impl Gate {
         let refusal =
             Refusal { reason: Reason::ProviderSpendCap, retry_after_ms: None, limit: None };
         let of_account = |pool: usize| self.pools[pool].pool.account == account;
-        let mut waiting: Vec<(u64, String)> = self
+        let mut waiting: Vec<(u64, Name)> = self
             .waiting
             .iter()
             .filter(|(_, waiter)| of_account(waiter.pool))
-            .map(|(number, waiter)| (*number, waiter.admit.ticket.clone()))
+            .map(|(number, waiter)| (*number, waiter.name))
             .collect();
         waiting.sort_unstable();
         for (_, id) in waiting {
-            self.refuse_waiter(&id, refusal.clone());
+            self.refuse_waiter(id, refusal.clone());
         }
         self.stopped.insert(account, until);
     }
 
-    /// A tenant's sleepers may go: a ticket of it ended, or its limits changed.
+    /// Something of a payer's limits came back: who sleeps for them may look.
+    pub(crate) fn freed(&mut self, payer: ScopeId) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        for index in 0..self.pools.len() {
+            if self.pools[index].queue.freed(payer) {
+                self.step.pools.push(index);
+            }
+        }
+    }
+
+    /// A tenant's sleepers may go: its limits changed.
     pub(crate) fn wake_tenant(&mut self, tenant: usize) {
         for index in 0..self.pools.len() {
             if self.pools[index].queue.len > 0 {

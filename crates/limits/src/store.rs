@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::admin::Key;
-use crate::gate::{Gate, ScopeId, Step, TenantState, Write, pool_key};
+use crate::gate::{Gate, ScopeId, TenantState, Write, pool_key};
 use crate::message::Millis;
 use crate::policy::{RateLimits, Tenant};
 use crate::scope::{Saved, Scope};
@@ -42,7 +42,7 @@ impl Gate {
                 let saved: Option<Saved> = json::from_str(value).ok();
                 self.deployment = Scope::new(saved.as_ref(), self.now);
                 self.configure_deployment();
-                self.loose.insert(ScopeId::Deployment);
+                self.loosen(ScopeId::Deployment);
                 self.hold_restored_by_deployment();
             }
             LEARNED => self.lengths.restore(value),
@@ -111,11 +111,9 @@ impl Gate {
         let (saved, public) = (stored(tenant_key(&state.name)), stored(public_key(&state.name)));
         if let Some(saved) = &saved {
             state.scope = Scope::new(Some(saved), now);
-            self.loose.insert(ScopeId::Tenant(index));
         }
         if let Some(public) = &public {
             state.public = Scope::new(Some(public), now);
-            self.loose.insert(ScopeId::Public(index));
         }
         state.configured = true;
         if let Some(policy) = &state.policy {
@@ -125,15 +123,22 @@ impl Gate {
             let usd = policy.publishable.as_ref().and_then(|of| of.usd_day);
             state.public.budgets.bound_day([None, None, usd.map(|usd| usd.0)]);
         }
+        if saved.is_some() {
+            self.loosen(ScopeId::Tenant(index));
+        }
+        if public.is_some() {
+            self.loosen(ScopeId::Public(index));
+        }
         self.hold_restored(index);
     }
 
     /// Writes what this step must not forget: marks that spend has passed.
     pub(crate) fn flush(&mut self) {
-        let Step { scopes, mut touched, .. } = self.step_lists();
-        for id in scopes {
-            let (now, durability) = (self.now, self.settings.durability);
+        let (now, durability) = (self.now, self.settings.durability);
+        let mut scopes = std::mem::take(&mut self.step.scopes);
+        for id in scopes.drain(..) {
             let scope = self.scope_mut(id);
+            scope.is_touched = false;
             let saved = scope.save(&durability, now);
             // End users are many, and their names nothing for a log.
             let is_told = !matches!(id, ScopeId::User(_));
@@ -142,33 +147,28 @@ impl Gate {
                 let name = self.name_of(id);
                 self.step.reached.extend(reached.into_iter().map(|of| (name.clone(), of)));
             }
-            self.loose.insert(id);
+            self.loosen(id);
             if let Some(saved) = saved {
                 self.write_scope(id, &saved);
             }
         }
+        // The lists' memory is kept for the next step.
+        self.step.scopes = scopes;
+        let mut touched = std::mem::take(&mut self.step.touched);
         touched.sort_unstable();
         touched.dedup();
-        for index in touched {
+        for index in touched.drain(..) {
             let pool = &mut self.pools[index];
-            if let Some(saved) = pool.mirror.save(&self.settings.durability, self.now) {
+            if let Some(saved) = pool.mirror.save(&durability, now) {
                 let key = pool_key(&pool.pool);
                 self.write(key, serde_json::to_string(&saved).ok());
             }
         }
+        self.step.touched = touched;
         let due = self.lengths_at.saturating_add(self.settings.durability.learned_every_ms);
         if let Some(row) = (self.now >= due).then(|| self.lengths.save()).flatten() {
             self.lengths_at = self.now;
             self.write(LEARNED.to_owned(), Some(row));
-        }
-    }
-
-    /// The lists that a flush consumes; answers and writes stay.
-    fn step_lists(&mut self) -> Step {
-        Step {
-            scopes: std::mem::take(&mut self.step.scopes),
-            touched: std::mem::take(&mut self.step.touched),
-            ..Step::default()
         }
     }
 
@@ -177,7 +177,9 @@ impl Gate {
     pub(crate) fn tighten(&mut self) {
         for id in std::mem::take(&mut self.loose) {
             let (now, durability) = (self.now, self.settings.durability);
-            if let Some(saved) = self.scope_mut(id).save_exactly(&durability, now) {
+            let scope = self.scope_mut(id);
+            scope.is_loose = false;
+            if let Some(saved) = scope.save_exactly(&durability, now) {
                 self.write_scope(id, &saved);
             }
         }

@@ -1,15 +1,13 @@
 //! Open tickets, and a bounded memory of those that are over.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
-use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
+use std::collections::{BTreeSet, VecDeque};
 
-use crate::message::{Admit, Millis, TicketId, Tokens};
+use crate::amounts::Three;
+use crate::map::{Map, Name};
+use crate::message::{Millis, TicketId, Tokens};
+use crate::queue::{Line, Spot};
 use crate::running::Part;
 use crate::scope::Need;
-
-/// A map whose order does not depend on chance, so that a simulation's seed
-/// tells all. Keys are made by the Worker or bounded in number.
-pub(crate) type Map<K, V> = HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
 
 /// Attempts whose end is remembered: at 1,000 a second more than a minute,
 /// many times the 50 ms for which a Worker holds a settlement back.
@@ -38,6 +36,8 @@ pub(crate) struct Ticket {
     pub(crate) class: usize,
     pub(crate) tenant: usize,
     pub(crate) user: Option<usize>,
+    /// Its end user's line in the queue.
+    pub(crate) line: Line,
     pub(crate) pool: usize,
     pub(crate) need: Need,
     pub(crate) generated: Tokens,
@@ -76,16 +76,16 @@ impl Ticket {
 /// cancelled), or those whose refusal was learned from.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Over {
-    set: HashSet<u64, BuildHasherDefault<DefaultHasher>>,
+    set: Map<u64, ()>,
     order: VecDeque<u64>,
 }
 
 impl Over {
     /// Remembers an attempt, or with none all of a ticket. The oldest is
     /// forgotten for it.
-    pub(crate) fn add(&mut self, ticket: &str, attempt: Option<u32>) {
-        let key = key(ticket, attempt);
-        if !self.set.insert(key) {
+    pub(crate) fn add(&mut self, name: Name, attempt: Option<u32>) {
+        let key = key(name, attempt);
+        if self.set.insert(key, ()).is_some() {
             return;
         }
         self.order.push_back(key);
@@ -97,30 +97,35 @@ impl Over {
     }
 
     /// Takes an attempt out again: it may ask anew.
-    pub(crate) fn forget(&mut self, ticket: &str, attempt: u32) {
+    pub(crate) fn forget(&mut self, name: Name, attempt: u32) {
         // Its place in `order` stays, and forgets nothing when its time comes.
-        self.set.remove(&key(ticket, Some(attempt)));
+        self.set.remove(&key(name, Some(attempt)));
     }
 
-    pub(crate) fn contains(&self, ticket: &str, attempt: u32) -> bool {
-        !self.set.is_empty()
-            && (self.set.contains(&key(ticket, Some(attempt)))
-                || self.set.contains(&key(ticket, None)))
+    pub(crate) fn contains(&self, name: Name, attempt: u32) -> bool {
+        let has = |attempt| self.set.contains_key(&key(name, attempt));
+        has(Some(attempt)) || has(None)
     }
 }
 
-fn key(ticket: &str, attempt: Option<u32>) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (ticket, attempt).hash(&mut hasher);
-    hasher.finish()
+fn key(name: Name, attempt: Option<u32>) -> u64 {
+    // All of a ticket is the number before the first attempt's.
+    name.wrapping_add(attempt.map_or(0, |attempt| u64::from(attempt) + 1))
 }
 
-/// A request that waits.
+/// A request that waits. What its admit said beside this, its poll says again.
 #[derive(Clone, Debug)]
 pub(crate) struct Waiter {
-    pub(crate) admit: Admit,
+    pub(crate) id: TicketId,
+    pub(crate) name: Name,
+    pub(crate) attempt: u32,
+    pub(crate) class: usize,
+    /// When it first asked.
+    pub(crate) asked: Millis,
+    pub(crate) bytes: u64,
     pub(crate) tenant: usize,
     pub(crate) user: Option<usize>,
+    pub(crate) line: Line,
     pub(crate) pool: usize,
     pub(crate) need: Need,
     pub(crate) queued: Millis,
@@ -135,66 +140,73 @@ pub(crate) struct Waiter {
 }
 
 impl Waiter {
+    /// Where it stands in its pool's queue.
+    pub(crate) fn spot(&self, number: u64) -> Spot {
+        let Self { class, tenant, line, asked, .. } = *self;
+        Spot { class, tenant, line, place: (asked, number) }
+    }
+
+    /// What it holds of the queue's bounds: places, bytes, tokens.
+    pub(crate) fn holds(&self) -> Three {
+        [1, self.bytes, self.need.input.saturating_add(self.need.output)]
+    }
+
     /// When something must be done about it.
     pub(crate) fn due(&self) -> Millis {
         if self.parked { self.deadline } else { self.deadline.min(self.lost) }
     }
 }
 
-/// Tickets by id; an attempt that is not settled when the next one asks moves
+/// Tickets by name; an attempt that is not settled when the next one asks moves
 /// to `stragglers`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tickets {
-    pub(crate) open: Map<TicketId, Ticket>,
-    pub(crate) stragglers: Map<(TicketId, u32), Ticket>,
+    pub(crate) open: Map<Name, Ticket>,
+    pub(crate) stragglers: Map<(Name, u32), Ticket>,
     /// When to doubt a ticket, about in order.
-    pub(crate) doubts: VecDeque<(Millis, TicketId, u32)>,
+    pub(crate) doubts: VecDeque<(Millis, Name, u32)>,
     /// When leases expire, and how many tickets they were.
     pub(crate) leases: VecDeque<(Millis, TicketId, u32)>,
     /// When a ticket expires, about in order.
-    pub(crate) expiries: VecDeque<(Millis, TicketId, u32)>,
+    pub(crate) expiries: VecDeque<(Millis, Name, u32)>,
     /// Granted in the queue while no call was parked: given up then, unless the
     /// poll comes.
-    pub(crate) unclaimed: BTreeSet<(Millis, TicketId, u32)>,
+    pub(crate) unclaimed: BTreeSet<(Millis, Name, u32)>,
 }
 
 impl Tickets {
-    pub(crate) fn insert(&mut self, id: &str, ticket: Ticket) {
-        let (attempt, hold) = (ticket.attempt, ticket.hold);
-        if let Some(before) = self.open.insert(id.to_owned(), ticket) {
-            self.stragglers.insert((id.to_owned(), before.attempt), before);
+    pub(crate) fn insert(&mut self, name: Name, ticket: Ticket) {
+        let (attempt, is_lent) = (ticket.attempt, ticket.hold == Hold::Lent);
+        let (doubt, expires) = (ticket.renewed + DOUBT_MS, ticket.expires);
+        if let Some(before) = self.open.insert(name, ticket) {
+            self.stragglers.insert((name, before.attempt), before);
         }
-        if hold != Hold::Lent {
-            self.watch(id, attempt);
+        if !is_lent {
+            self.doubts.push_back((doubt, name, attempt));
+            self.expiries.push_back((expires, name, attempt));
         }
     }
 
     /// Notes when to doubt a ticket, and when it expires.
-    pub(crate) fn watch(&mut self, id: &str, attempt: u32) {
-        let Some(Ticket { renewed, expires, .. }) = self.get_mut(id, attempt) else { return };
+    pub(crate) fn watch(&mut self, name: Name, attempt: u32) {
+        let Some(Ticket { renewed, expires, .. }) = self.get_mut(name, attempt) else { return };
         let (doubt, expires) = (*renewed + DOUBT_MS, *expires);
-        self.doubts.push_back((doubt, id.to_owned(), attempt));
-        self.expiries.push_back((expires, id.to_owned(), attempt));
+        self.doubts.push_back((doubt, name, attempt));
+        self.expiries.push_back((expires, name, attempt));
     }
 
-    pub(crate) fn get_mut(&mut self, id: &str, attempt: u32) -> Option<&mut Ticket> {
-        if let Some(ticket) = self.open.get_mut(id).filter(|ticket| ticket.attempt == attempt) {
+    pub(crate) fn get_mut(&mut self, name: Name, attempt: u32) -> Option<&mut Ticket> {
+        if let Some(ticket) = self.open.get_mut(&name).filter(|ticket| ticket.attempt == attempt) {
             return Some(ticket);
         }
-        if self.stragglers.is_empty() {
-            return None;
-        }
-        self.stragglers.get_mut(&(id.to_owned(), attempt))
+        self.stragglers.get_mut(&(name, attempt))
     }
 
-    pub(crate) fn remove(&mut self, id: &str, attempt: u32) -> Option<Ticket> {
-        if self.open.get(id).is_some_and(|ticket| ticket.attempt == attempt) {
-            return self.open.remove(id);
+    pub(crate) fn remove(&mut self, name: Name, attempt: u32) -> Option<Ticket> {
+        if self.open.get(&name).is_some_and(|ticket| ticket.attempt == attempt) {
+            return self.open.remove(&name);
         }
-        if self.stragglers.is_empty() {
-            return None;
-        }
-        self.stragglers.remove(&(id.to_owned(), attempt))
+        self.stragglers.remove(&(name, attempt))
     }
 
     /// Drops what is over from the front of the lists, so that a quiet Gate
@@ -202,9 +214,9 @@ impl Tickets {
     pub(crate) fn forget_closed(&mut self) {
         let Self { open, stragglers, doubts, expiries, .. } = self;
         for list in [doubts, expiries] {
-            while let Some((_, id, attempt)) = list.front() {
-                let is_open = open.get(id).is_some_and(|ticket| ticket.attempt == *attempt)
-                    || (!stragglers.is_empty() && stragglers.contains_key(&(id.clone(), *attempt)));
+            while let Some((_, name, attempt)) = list.front() {
+                let is_open = open.get(name).is_some_and(|ticket| ticket.attempt == *attempt)
+                    || stragglers.contains_key(&(*name, *attempt));
                 if is_open {
                     break;
                 }

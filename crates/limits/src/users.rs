@@ -1,7 +1,7 @@
 //! End users of tenants that limit them, visitors of their pages among them: made
 //! when met, forgotten when idle.
 
-use crate::gate::{Gate, ScopeId, TenantState, USERS_MAX, UserState};
+use crate::gate::{Gate, TenantState, USERS_MAX, UserState};
 use crate::message::{EndUser, LimitView, Millis, VisitorBounds};
 use crate::policy::{Tenant, Users};
 use crate::scope::{Saved, Scope};
@@ -62,7 +62,11 @@ impl Gate {
                 if index == self.users.len() {
                     self.users.push(state);
                 } else {
-                    self.users[index] = state;
+                    // Its place in the lists is the one that was here before.
+                    let before = std::mem::replace(&mut self.users[index], state).scope;
+                    let scope = &mut self.users[index].scope;
+                    scope.is_loose = before.is_loose;
+                    scope.is_touched = before.is_touched;
                 }
                 self.user_index.insert(key, index);
                 return Ok(Some(index));
@@ -132,7 +136,6 @@ impl Gate {
             user.scope.budgets.roll(now);
             if is_idle && (!user.scope.budgets.has_rules() || user.scope.budgets.is_unused()) {
                 let key = std::mem::take(&mut user.key);
-                self.loose.remove(&ScopeId::User(index));
                 self.tenants[user.tenant].users -= 1;
                 self.tenants[user.tenant].addresses -= usize::from(user.is_address);
                 self.user_index.remove(&key);

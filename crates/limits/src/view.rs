@@ -14,8 +14,8 @@ impl Gate {
     /// could use of each pool now, over all limits (invariant 7).
     pub(crate) fn view(&mut self, tenant: &str, user: Option<&str>, account_scope: bool) -> View {
         let now = self.now;
-        let known = self.tenant_index.get(tenant).copied();
-        let known = known.filter(|index| self.tenants[*index].policy.is_some());
+        let tenant = self.tenant_index.get(tenant).copied();
+        let known = tenant.filter(|index| self.tenants[*index].policy.is_some());
         let mut limits = Vec::new();
         let mut own: [Option<i64>; 3] = [None; 3];
         if let Some(index) = known {

@@ -1,60 +1,45 @@
 //! Those who wait: places in the queue, parked calls, and who goes next.
 
-use crate::admit::{Obstacle, class_of};
+use crate::admit::Obstacle;
 use crate::gate::{Gate, PoolState, ScopeId, reply};
-use crate::message::{Admit, Decision, Millis, Refusal, Reply, TicketId};
-use crate::queue::Spot;
-use crate::scope::{Need, Until};
+use crate::map::{Name, name};
+use crate::message::{Decision, Millis, Refusal, Reply, TicketId};
+use crate::scope::Until;
 use crate::ticket::{Hold, Waiter};
 
 /// A poll that does not come back within this many slices is lost.
 const SLICES_LOST: u64 = 3;
-/// A held limit is looked at again after this, if no ticket ends before.
-const HELD_MS: Millis = 1_000;
 
 impl Gate {
-    pub(crate) fn enqueue(
-        &mut self,
-        admit: &Admit,
-        tenant: usize,
-        user: Option<usize>,
-        pool: usize,
-        need: Need,
-        wait: Millis,
-    ) {
+    /// A newcomer takes its place; its call says for how long.
+    pub(crate) fn enqueue(&mut self, waiter: Waiter) {
         self.numbers += 1;
         let number = self.numbers;
-        let waiter = Waiter {
-            tenant,
-            user,
-            pool,
-            need,
-            queued: self.now,
-            expected: self.now.saturating_add(wait),
-            deadline: self.deadline(admit.patience_ms),
-            lost: self.now + lost_after(admit.patience_ms),
-            parked: false,
-            admit: admit.clone(),
-        };
+        let Waiter { tenant, user, pool, need, .. } = waiter;
         self.timers.insert((waiter.due(), number));
-        self.waiting_bytes += admit.bytes;
+        self.count_waiter(number, &waiter, true);
         self.tenants[tenant].waiting += 1;
         if let Some(user) = user {
             self.users[user].waiting += 1;
         }
         let weight = self.weight(tenant);
-        self.pools[pool].queue.insert(spot(&waiter, number), weight, &need.rates());
+        self.pools[pool].queue.insert(waiter.spot(number), weight, &need.rates());
         self.draw(need.job, &need.day());
         self.step.pools.push(pool);
-        self.waiting_ids.insert(admit.ticket.clone(), number);
+        self.waiting_ids.insert(waiter.name, number);
         self.waiting.insert(number, waiter);
     }
 
     /// A waiter's call came: parked, or told how long.
-    pub(crate) fn waits(&mut self, id: &str, patience: Millis, may_park: bool) -> Option<Decision> {
+    pub(crate) fn waits(
+        &mut self,
+        name: Name,
+        patience: Millis,
+        may_park: bool,
+    ) -> Option<Decision> {
         let deadline = self.deadline(patience);
         let now = self.now;
-        let number = self.waiting_ids.get(id)?;
+        let number = self.waiting_ids.get(&name)?;
         let waiter = self.waiting.get_mut(number)?;
         self.timers.remove(&(waiter.due(), *number));
         waiter.deadline = deadline;
@@ -66,13 +51,13 @@ impl Gate {
         (!may_park).then_some(Decision::Queued { wait_ms })
     }
 
-    fn deadline(&self, patience: Millis) -> Millis {
+    pub(crate) fn deadline(&self, patience: Millis) -> Millis {
         self.now + patience.min(self.settings.queue.patience_max_ms)
     }
 
     /// A parked call's slice is over.
     pub(crate) fn release(&mut self, id: &str) {
-        let Some(number) = self.waiting_ids.get(id) else { return };
+        let Some(number) = self.waiting_ids.get(&name(id)) else { return };
         let Some(waiter) = self.waiting.get_mut(number).filter(|waiter| waiter.parked) else {
             return;
         };
@@ -81,7 +66,7 @@ impl Gate {
         waiter.lost = self.now + lost_after(waiter.deadline.saturating_sub(self.now));
         self.timers.insert((waiter.due(), *number));
         let wait_ms = waiter.expected.saturating_sub(self.now).max(1);
-        let id = waiter.admit.ticket.clone();
+        let id = waiter.id.clone();
         self.answer(id, Decision::Queued { wait_ms });
     }
 
@@ -91,6 +76,8 @@ impl Gate {
             self.pools[pool].retry_at = None;
             self.pools[pool].queue.wake(self.now);
             while self.pools[pool].queue.has_ready() && self.serve_one(pool) {}
+            // Those who went said so: that is done.
+            self.step.pools.retain(|other| *other != pool);
         }
     }
 
@@ -110,7 +97,7 @@ impl Gate {
             queue.remove(spot, &[0; 3]);
             return true;
         };
-        let (tenant, user, id) = (waiter.tenant, waiter.user, waiter.admit.ticket.clone());
+        let (tenant, user, name) = (waiter.tenant, waiter.user, waiter.name);
         let need = waiter.need;
         *retry_at = None;
         for payer in self.payers(tenant, user) {
@@ -118,11 +105,11 @@ impl Gate {
         }
         let obstacle = self.obstacle(tenant, user, pool, &need, spot.class, is_aged);
         let Some(obstacle) = obstacle else {
-            self.grant_waiter(&id);
+            self.grant_waiter(name);
             return true;
         };
         if let Some(refusal) = self.shut(obstacle) {
-            self.refuse_waiter(&id, refusal);
+            self.refuse_waiter(name, refusal);
             return true;
         }
         let PoolState { queue, retry_at, .. } = &mut self.pools[pool];
@@ -133,104 +120,85 @@ impl Gate {
             }
             Obstacle::Scope(payer, block) => {
                 let until = match block.until {
-                    Until::Refill(span) => now + span.max(1),
-                    _ => now + HELD_MS,
+                    Until::Refill(span) | Until::Release(span) => now.saturating_add(span.max(1)),
+                    Until::Opens(_) | Until::Never => now,
                 };
-                match payer {
-                    // What holds visitors up does not hold their tenant's servers up.
-                    ScopeId::User(_) | ScopeId::Public(_) => queue.sleep_user(spot, until),
-                    _ => queue.sleep_tenant(spot.class, spot.tenant, until),
-                }
+                // What holds visitors up does not hold their tenant's servers up.
+                let is_whole = !matches!(payer, ScopeId::User(_) | ScopeId::Public(_));
+                queue.sleep(spot, is_whole, payer, until);
             }
             Obstacle::Stopped => debug_assert!(false, "a spend cap refuses"),
         }
         true
     }
 
-    fn grant_waiter(&mut self, id: &str) {
-        let Some(waiter) = self.drop_waiter(id) else { return };
-        let class = class_of(waiter.admit.priority);
+    fn grant_waiter(&mut self, name: Name) {
+        let Some(waiter) = self.drop_waiter(name) else { return };
         let waited = self.now.saturating_sub(waiter.queued);
-        self.open(
-            &waiter.admit,
-            waiter.tenant,
-            waiter.user,
-            waiter.pool,
-            waiter.need,
-            waited,
-            Hold::Taken,
-        );
-        self.turn(waiter.pool, class, waiter.tenant, &waiter.need);
+        self.go(waiter.need.job, &waiter.need.day());
+        self.turn(&waiter);
+        self.open(&waiter, waited, Hold::Taken);
         if waiter.parked {
             let decision = Decision::Granted { waited_ms: waited };
-            self.answer(id.to_owned(), decision);
-        } else if let Some(ticket) = self.tickets.get_mut(id, waiter.admit.attempt) {
+            self.answer(waiter.id, decision);
+        } else if let Some(ticket) = self.tickets.get_mut(name, waiter.attempt) {
             ticket.unclaimed = true;
-            let again = (waiter.lost, id.to_owned(), waiter.admit.attempt);
+            let again = (waiter.lost, name, waiter.attempt);
             self.tickets.unclaimed.insert(again);
         }
     }
 
     /// Ends a wait with a refusal. One that is not parked just loses its place:
     /// its poll carries the whole admit and is refused on its own.
-    pub(crate) fn refuse_waiter(&mut self, id: &str, refusal: Refusal) {
-        let Some(waiter) = self.drop_waiter(id) else { return };
+    pub(crate) fn refuse_waiter(&mut self, name: Name, refusal: Refusal) {
+        let Some(waiter) = self.drop_waiter(name) else { return };
         self.undraw(waiter.need.job, &waiter.need.day());
         if waiter.parked {
-            self.answer(id.to_owned(), Decision::Refused(refusal));
+            self.answer(waiter.id, Decision::Refused(refusal));
         }
     }
 
     /// Ends a wait without a decision. A call still parked for it goes home.
-    pub(crate) fn free_waiter(&mut self, id: &str) {
-        let Some(waiter) = self.drop_waiter(id) else { return };
+    pub(crate) fn free_waiter(&mut self, name: Name) {
+        let Some(waiter) = self.drop_waiter(name) else { return };
         self.undraw(waiter.need.job, &waiter.need.day());
         if waiter.parked {
-            self.answer(id.to_owned(), Decision::Queued { wait_ms: 1 });
+            self.answer(waiter.id, Decision::Queued { wait_ms: 1 });
         }
     }
 
     /// The same, where it waits for this attempt.
-    pub(crate) fn free_attempt(&mut self, id: &str, attempt: u32) {
-        let number = self.waiting_ids.get(id);
+    pub(crate) fn free_attempt(&mut self, name: Name, attempt: u32) {
+        let number = self.waiting_ids.get(&name);
         let waiter = number.and_then(|number| self.waiting.get(number));
-        if waiter.is_some_and(|waiter| waiter.admit.attempt == attempt) {
-            self.free_waiter(id);
+        if waiter.is_some_and(|waiter| waiter.attempt == attempt) {
+            self.free_waiter(name);
         }
     }
 
     /// Takes a waiter out of queue, timers and sums.
-    pub(crate) fn drop_waiter(&mut self, id: &str) -> Option<Waiter> {
-        let number = self.waiting_ids.remove(id)?;
+    pub(crate) fn drop_waiter(&mut self, name: Name) -> Option<Waiter> {
+        let number = self.waiting_ids.remove(&name)?;
         let waiter = self.waiting.remove(&number)?;
         self.timers.remove(&(waiter.due(), number));
-        self.waiting_bytes = self.waiting_bytes.saturating_sub(waiter.admit.bytes);
+        self.count_waiter(number, &waiter, false);
         self.tenants[waiter.tenant].waiting -= 1;
         if let Some(user) = waiter.user {
             self.users[user].waiting -= 1;
         }
         let queue = &mut self.pools[waiter.pool].queue;
-        queue.remove(spot(&waiter, number), &waiter.need.rates());
+        queue.remove(waiter.spot(number), &waiter.need.rates());
         self.step.pools.push(waiter.pool);
         Some(waiter)
     }
 
-    fn answer(&mut self, id: TicketId, decision: Decision) {
+    pub(crate) fn answer(&mut self, id: TicketId, decision: Decision) {
         self.step.answers.push((id, Reply { decision: Some(decision), ..reply() }));
-    }
-}
-
-fn spot(waiter: &Waiter, number: u64) -> Spot {
-    Spot {
-        class: class_of(waiter.admit.priority),
-        tenant: waiter.tenant,
-        user: waiter.user,
-        place: (waiter.admit.asked_ms, number),
     }
 }
 
 /// Three slices of the long poll: 10 s, or a fortieth of the patience
 /// (design.md, calls).
-fn lost_after(patience: Millis) -> Millis {
+pub(crate) fn lost_after(patience: Millis) -> Millis {
     SLICES_LOST * (patience / 40).max(10_000)
 }

@@ -6,7 +6,7 @@ mod common;
 use common::{START, Shell, admit, settings, settle};
 use limits::admin::{AdminInput, AdminReply, Amounts};
 use limits::jobs::{JobInput, JobReply, JobView};
-use limits::message::{Admit, Decision, Event, Reason, Refusal, Used};
+use limits::message::{Admit, Decision, Event, Reason, Refusal, Settle, Used};
 use limits::{Answer, Input};
 use proptest::prelude::*;
 
@@ -322,6 +322,112 @@ fn a_restart_keeps_the_job_and_counts_no_more_than_its_open_calls() {
         assert_eq!(shell.admit(call(&format!("c{n}"), "j")), GRANTED);
     }
     assert_eq!(reason(shell.admit(call("d", "j"))), Reason::JobSpent);
+}
+
+#[test]
+fn a_call_that_waited_at_a_crash_finds_the_job_as_it_was() {
+    let mut shell = Shell::new(settings(60, 1_000_000, 1_000_000), TENANTS);
+    job(reserve(&mut shell, "j", amounts(2, 4_000, 20_000)));
+    assert_eq!(shell.admit(call("a", "j")), GRANTED);
+    // The job's last call waits for the second to pass.
+    let last = Admit { patience_ms: 60_000, ..call("b", "j") };
+    assert!(matches!(shell.admit(last.clone()), Decision::Queued { .. }));
+    assert_eq!(show(&mut shell, "j").left, amounts(0, 0, 0));
+    shell.restart();
+    // Whoever ran may have used it all, whoever waited has used nothing.
+    let view = show(&mut shell, "j");
+    assert_eq!((view.used, view.left), (amounts(1, 2_000, 10_000), amounts(1, 2_000, 10_000)));
+    assert!(matches!(shell.admit(last.clone()), Decision::Queued { .. }));
+    shell.pass(5_000);
+    assert!(matches!(shell.admit(last), Decision::Granted { .. }));
+    // From its grant on it counts.
+    shell.restart();
+    assert_eq!(show(&mut shell, "j").left, amounts(0, 0, 0));
+}
+
+#[test]
+fn a_refused_call_leaves_the_kept_place_to_the_next() {
+    let mut shell = Shell::new(settings(60, 1_000_000, 1_000_000), TENANTS);
+    job(reserve(&mut shell, "j", amounts(5, 10_000, 500_000)));
+    assert_eq!(shell.admit(admit("o", "u")), GRANTED, "a request a second");
+    let early = Admit { patience_ms: 1, ..call("a", "j") };
+    assert!(matches!(shell.admit(early), Decision::Queued { .. }));
+    shell.pass(2);
+    let now = shell.now;
+    let patient =
+        |ticket: &str, asked_ms| Admit { asked_ms, patience_ms: 600_000, ..call(ticket, "j") };
+    assert!(
+        matches!(shell.admit(patient("later", now)), Decision::Queued { .. }),
+        "it takes the place"
+    );
+    let early = Admit { asked_ms: now, patience_ms: 1, ..call("b", "j") };
+    assert!(matches!(shell.admit(early), Decision::Queued { .. }));
+    shell.pass(2);
+    // More than the job has: refused, and the place is still there.
+    let large = Admit { max_tokens: 50_000, ..patient("large", shell.now) };
+    assert_eq!(reason(shell.admit(large)), Reason::JobSpent);
+    let other = Admit { asked_ms: now + 1, patience_ms: 600_000, ..admit("plain", "t") };
+    assert_eq!(shell.poll(other), None);
+    assert_eq!(shell.poll(patient("next", shell.now)), None);
+    shell.answers.clear();
+    shell.pass(10_000);
+    let order: Vec<_> = shell.answers.iter().map(|(ticket, _)| ticket.as_str()).collect();
+    assert_eq!(order, ["next", "plain"]);
+}
+
+#[test]
+fn the_time_told_is_when_enough_jobs_have_ended() {
+    let mut shell = shell();
+    for (id, requests, minutes) in [("short", 2, 10), ("long", 6, 60)] {
+        let amounts = amounts(requests, 1, 1);
+        let ttl_ms = minutes * 60_000;
+        job(ask(&mut shell, "t", JobInput::Reserve { id: id.into(), amounts, ttl_ms }));
+    }
+    for (requests, minutes) in [(3, 10), (4, 10), (5, 60)] {
+        let refusal = refused(reserve(&mut shell, "next", amounts(requests, 1, 1)));
+        assert_eq!(refusal.retry_after_ms, Some(minutes * 60_000), "{requests}");
+    }
+    shell.pass(600_000);
+    job(reserve(&mut shell, "next", amounts(4, 1, 1)));
+}
+
+#[test]
+fn what_was_sent_without_asking_is_the_jobs_all_the_same() {
+    let mut shell = shell();
+    job(reserve(&mut shell, "j", amounts(5, 10_000, 500_000)));
+    let Event::Settled(settle) = used("a", "t", 1_000, 500) else { unreachable!() };
+    let settle = Settle { unasked: true, job: Some("j".into()), ..settle };
+    for _ in 0..2 {
+        shell.event(Event::Settled(settle.clone()));
+        let view = show(&mut shell, "j");
+        assert_eq!(view.used, amounts(1, 1_500, 1_500));
+        assert_eq!(view.left, amounts(4, 8_500, 498_500));
+        let day = &shell.totals()["tenant/t"];
+        assert_eq!((day.spent, day.reserved), (view.used, view.left));
+    }
+    // More than it has left: what really was used is told, and nothing is left.
+    let Event::Settled(more) = used("b", "t", 9_000, 500) else { unreachable!() };
+    shell.event(Event::Settled(Settle { unasked: true, job: Some("j".into()), ..more }));
+    let view = show(&mut shell, "j");
+    assert_eq!((view.used.tokens, view.left.tokens), (11_000, 0));
+    assert_eq!(shell.totals()["tenant/t"].reserved, amounts(3, 0, 489_000));
+}
+
+#[test]
+fn a_job_of_background_work_keeps_to_its_pace() {
+    // 24 an hour of the day for others, one after the other for background work.
+    let budgets = r#"[{"window":"day","requests":576,"pace":"even"}]"#;
+    let tenant = |default: &str| {
+        format!(r#"{{"t":{{"priority":{{"default":"{default}"}},"budgets":{budgets}}}}}"#)
+    };
+    for (default, most) in [("normal", 264), ("background", 240)] {
+        let mut shell = Shell::new(settings(1_000, 1_000_000, 1_000_000), &tenant(default));
+        // 10:00 UTC: ten hours are over.
+        assert_eq!(shell.now % DAY, 10 * 3_600_000);
+        let beyond = refused(reserve(&mut shell, "j", amounts(most + 1, 1, 1)));
+        assert_eq!(beyond.reason, Reason::BudgetSpent, "{default}");
+        job(reserve(&mut shell, "j", amounts(most, 1, 1)));
+    }
 }
 
 #[test]

@@ -177,6 +177,9 @@ pub struct Queue {
     /// Bytes of their bodies at most, over all isolates.
     #[serde(deserialize_with = "bytes")]
     pub bytes_max: u64,
+    /// Tokens that they are expected to use at most.
+    #[serde(deserialize_with = "amount")]
+    pub tokens_max: u64,
     /// How long requests wait that say nothing.
     pub wait_s: Waits,
     /// The longest that any may wait, in seconds.
@@ -186,10 +189,12 @@ pub struct Queue {
 
 impl Default for Queue {
     fn default() -> Self {
-        let QueueSettings { length_max, bytes_max, patience_max_ms, .. } = QueueSettings::default();
+        let QueueSettings { length_max, bytes_max, tokens_max, patience_max_ms, .. } =
+            QueueSettings::default();
         Self {
             length_max: u32::try_from(length_max).unwrap_or(u32::MAX),
             bytes_max,
+            tokens_max,
             wait_s: Waits::default(),
             wait_s_max: u32::try_from(patience_max_ms / 1_000).unwrap_or(u32::MAX),
         }

@@ -94,6 +94,7 @@ fn tell_queue(gate: &Gate) -> QueueSettings {
     QueueSettings {
         length_max: gate.queue.length_max as usize,
         bytes_max: gate.queue.bytes_max,
+        tokens_max: gate.queue.tokens_max,
         patience_ms: [waits.critical, waits.normal, waits.background].map(|s| u64::from(s) * 1_000),
         patience_max_ms: u64::from(gate.queue.wait_s_max) * 1_000,
     }

@@ -51,7 +51,7 @@ location_hint = "weur"
 jurisdiction = "eu"
 origins = ["https://app.example.com"]
 proxy = { header = "x-forwarded-for", hops = 2 }
-queue = { length_max = 7, bytes_max = 2000000, wait_s = { critical = 1 }, wait_s_max = 9 }
+queue = { length_max = 7, bytes_max = 2000000, tokens_max = 5000, wait_s = { critical = 1 }, wait_s_max = 9 }
 budgets = [{ window = "day", usd = "12.50" }, { window = "day", usd = 20, requests = 5 }]
 chunk = { bucket = "1%", budget = "0.5%", requests = 3, tokens = 4, usd = "0.01" }
 leases = false
@@ -87,7 +87,8 @@ fn everything_that_can_be_set_arrives() {
     assert_eq!((main.headroom, main.fail), (fixed, limits::settings::Fail::Open));
     assert_eq!(gate.accounts["other"].headroom, limits::settings::Headroom::Guide);
     assert_eq!(gate.queue.patience_ms, [1_000, 120_000, 600_000]);
-    assert_eq!((gate.queue.length_max, gate.queue.patience_max_ms), (7, 9_000));
+    let limits::settings::QueueSettings { length_max, tokens_max, .. } = gate.queue;
+    assert_eq!((length_max, tokens_max, gate.queue.patience_max_ms), (7, 5_000, 9_000));
     let amounts = gate.budgets.iter().map(|of| (of.usd.map(|usd| usd.0), of.requests));
     let amounts: Vec<_> = amounts.collect();
     assert_eq!(amounts, [(Some(12_500_000), None), (Some(20_000_000), Some(5))]);

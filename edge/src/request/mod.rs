@@ -163,7 +163,8 @@ impl Passage {
         let caches = canonical.is_some();
         let admission =
             Admission::new(isolate, &self.endpoint, &self.caller, &self.wishes, caches, now);
-        let ticket = Ticket::new(&self.head.id, &self.caller, &route, &facts, &size);
+        let mut ticket = Ticket::new(&self.head.id, &self.caller, &route, &facts, &size);
+        ticket.job.clone_from(&self.wishes.job);
         if let Some(key) = &mut self.key {
             key.read(self.wishes.ends_ms(route.total_ms, now));
         }

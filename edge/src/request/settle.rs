@@ -21,6 +21,8 @@ pub struct Ticket {
     pub unasked: bool,
     tenant: String,
     user: Option<String>,
+    /// The job that its request names.
+    pub job: Option<String>,
     key: String,
     pool: Pool,
     /// The model as asked for, bounded.
@@ -43,6 +45,7 @@ impl Ticket {
             unasked: false,
             tenant: caller.tenant.clone(),
             user: caller.user.clone(),
+            job: None,
             key: caller.key().to_owned(),
             pool: route.pool.clone(),
             model: super::route::clipped(&facts.model).to_owned(),
@@ -145,6 +148,7 @@ impl Ticket {
             attempt: self.attempt,
             tenant: self.tenant.clone(),
             user: self.user.clone(),
+            job: self.job.clone(),
             key: self.key.clone(),
             pool: self.pool.clone(),
             model: self.model.clone(),

@@ -59,8 +59,9 @@ pub(crate) struct SavedBook {
 /// Why a budget does not take a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Shut {
-    /// Open tickets hold what is left: it may open when they settle.
-    Held,
+    /// Open tickets hold what is left: it may open when they settle, or after this
+    /// span, when more of it opens.
+    Held(Millis),
     /// Spent: it opens after this span.
     Spent(Millis),
     /// More than the whole budget.
@@ -237,7 +238,8 @@ impl Book {
                 } else if spent[kind].saturating_add(need[kind]) > open {
                     Shut::Spent(self.opens_in(rule, kind, limit, need[kind], is_background, now))
                 } else if used[kind].saturating_add(need[kind]) > open {
-                    Shut::Held
+                    let step = Place::of(now, self.title.cycle, rule.pace, &self.zone);
+                    Shut::Held(step.next(now, is_background).saturating_sub(now))
                 } else {
                     continue;
                 };

@@ -34,8 +34,8 @@ fn a_budget_tells_spent_from_held_from_too_large() {
     day.reserve(&[1, 60, 0], 0);
     for (need, shut) in [
         (40, None),
-        (41, Some(("tokens_day", Shut::Held))),
-        (100, Some(("tokens_day", Shut::Held))),
+        (41, Some(("tokens_day", Shut::Held(DAY_MS)))),
+        (100, Some(("tokens_day", Shut::Held(DAY_MS)))),
         (101, Some(("tokens_day", Shut::TooLarge))),
     ] {
         assert_eq!(tokens(&day, need, MONDAY), shut, "{need}");
@@ -140,7 +140,10 @@ fn a_budget_of_models_counts_only_them() {
     opus.reserve(&[1, 70, 0], haiku_on);
     opus.reserve(&[1, 70, 0], opus_on);
     assert_eq!(opus.refuses(&[1, 31, 0], haiku_on, false, MONDAY), None);
-    assert_eq!(opus.refuses(&[1, 31, 0], opus_on, false, MONDAY), Some(("tokens_day", Shut::Held)));
+    assert_eq!(
+        opus.refuses(&[1, 31, 0], opus_on, false, MONDAY),
+        Some(("tokens_day", Shut::Held(DAY_MS)))
+    );
     opus.settle(&[1, 70, 0], &[1, 70, 0], haiku_on);
     opus.settle(&[1, 70, 0], &[1, 10, 0], opus_on);
     assert_eq!(opus.refuses(&[1, 90, 0], opus_on, false, MONDAY), None);

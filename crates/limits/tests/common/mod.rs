@@ -185,6 +185,7 @@ pub(crate) fn settle(ticket: &str, tenant: &str, used: Used) -> Event {
         attempt: 0,
         tenant: tenant.into(),
         user: None,
+        job: None,
         key: format!("k-{tenant}"),
         pool: pool(),
         model: "claude-sonnet-5-5".into(),

@@ -1,0 +1,178 @@
+use super::*;
+
+fn spot(class: usize, tenant: Index, asked: Millis, number: u64) -> Spot {
+    Spot { class, tenant, line: Line::MAX, place: (asked, number) }
+}
+
+/// Serves until empty; each at `cost`; tells tenants in order.
+fn serve_all(queue: &mut Queue, cost: u64, weight: impl Fn(Index) -> u32) -> Vec<Index> {
+    let mut order = Vec::new();
+    while let Some((spot, _)) = queue.next(|_| cost) {
+        assert!(queue.remove(spot, &[1, 0, 0]));
+        queue.served(spot.class, (spot.tenant, spot.line), weight(spot.tenant), cost);
+        order.push(spot.tenant);
+    }
+    assert_eq!(queue.len, 0);
+    order
+}
+
+#[test]
+fn tenants_take_turns_by_weight_and_a_flood_waits_for_itself() {
+    let mut queue = Queue::default();
+    for n in 0..100 {
+        queue.insert(spot(1, 0, 0, n), 1, &[1, 0, 0]);
+    }
+    for n in 100..104 {
+        queue.insert(spot(1, 1, 50, n), 2, &[1, 0, 0]);
+    }
+    let order = serve_all(&mut queue, 1_000, |tenant| if tenant == 1 { 2 } else { 1 });
+    let last = order.iter().rposition(|tenant| *tenant == 1).expect("served");
+    assert!(last <= 7, "{last}");
+}
+
+#[test]
+fn priorities_go_first_but_background_moves() {
+    let mut queue = Queue::default();
+    for n in 0..64 {
+        queue.insert(spot(0, 0, 0, n), 1, &[1, 0, 0]);
+    }
+    queue.insert(spot(2, 1, 0, 99), 1, &[1, 0, 0]);
+    let order = serve_all(&mut queue, 1_600, |_| 1);
+    assert_eq!(order.iter().position(|tenant| *tenant == 1), Some(16));
+}
+
+#[test]
+fn a_returned_request_regains_its_place_by_when_it_asked() {
+    let mut queue = Queue::default();
+    queue.insert(spot(1, 0, 20, 1), 1, &[1, 0, 0]);
+    queue.insert(spot(1, 0, 10, 2), 1, &[1, 0, 0]);
+    assert_eq!(queue.next(|_| 1).map(|(spot, _)| spot.place), Some((10, 2)));
+}
+
+const USER: ScopeId = ScopeId::User(7);
+const TENANT: ScopeId = ScopeId::Tenant(0);
+
+fn of_line(line: Line, asked: Millis, number: u64) -> Spot {
+    Spot { line, ..spot(1, 0, asked, number) }
+}
+
+/// Who is next: tenant and line.
+fn next(queue: &mut Queue) -> Option<(Index, Line)> {
+    queue.next(|_| 1).map(|(spot, _)| (spot.tenant, spot.line))
+}
+
+#[test]
+fn end_users_take_turns_by_what_they_use() {
+    let mut queue = Queue::default();
+    for n in 0..100 {
+        queue.insert(of_line(1, 0, n), 1, &[1, 0, 0]);
+    }
+    for n in 100..104 {
+        queue.insert(of_line(2, 50, n), 1, &[1, 0, 0]);
+    }
+    // A newcomer of the second user waits for one request of each other's.
+    let mut order = Vec::new();
+    while let Some((spot, _)) = queue.next(|_| 1_000) {
+        assert!(queue.remove(spot, &[1, 0, 0]));
+        // The second's are twice as large.
+        queue.served(1, (0, spot.line), 1, 1_000 * spot.line);
+        order.push(spot.line);
+    }
+    let last = order.iter().rposition(|line| *line == 2).expect("served");
+    assert_eq!(order[..last], [1, 2, 1, 1, 2, 1, 1, 2, 1, 1], "{order:?}");
+}
+
+#[test]
+fn users_who_come_once_go_in_the_order_they_asked() {
+    let mut queue = Queue::default();
+    for (line, asked) in [(5, 30), (9, 10), (2, 20)] {
+        queue.insert(of_line(line, asked, asked), 1, &[1, 0, 0]);
+    }
+    let mut order = Vec::new();
+    while let Some((spot, _)) = queue.next(|_| 1) {
+        queue.remove(spot, &[1, 0, 0]);
+        queue.served(1, (0, spot.line), 1, 1);
+        order.push(spot.line);
+    }
+    assert_eq!(order, [9, 2, 5]);
+}
+
+#[test]
+fn a_sleeper_holds_nobody_up_and_wakes_in_time() {
+    let mut queue = Queue::default();
+    queue.insert(of_line(7, 0, 1), 1, &[1, 0, 0]);
+    queue.insert(of_line(8, 1, 2), 1, &[1, 0, 0]);
+    queue.insert(spot(1, 5, 2, 3), 1, &[1, 0, 0]);
+    assert_eq!(next(&mut queue), Some((0, 7)));
+    queue.sleep(of_line(7, 0, 1), false, USER, 100);
+    assert_eq!(next(&mut queue), Some((0, 8)));
+    queue.sleep(of_line(8, 1, 2), true, TENANT, 200);
+    assert_eq!(next(&mut queue), Some((5, Line::MAX)));
+    assert_eq!(queue.wakes_at(), Some(100));
+    queue.wake(100);
+    assert_eq!(next(&mut queue), Some((5, Line::MAX)), "its tenant still sleeps");
+    queue.wake_tenant(0);
+    assert_eq!(next(&mut queue), Some((0, 7)));
+    assert_eq!(queue.wakes_at(), None);
+    let order = serve_all(&mut queue, 1, |_| 1);
+    assert_eq!(order.len(), 3);
+}
+
+#[test]
+fn what_comes_back_wakes_one_of_each_priority_and_passes_on() {
+    let mut queue = Queue::default();
+    let deployment = ScopeId::Deployment;
+    let of = |class, tenant| spot(class, tenant, 0, 10 * class as u64 + tenant as u64);
+    for spot in [of(1, 0), of(1, 1), of(1, 2), of(2, 3)] {
+        queue.insert(spot, 1, &[1, 0, 0]);
+        queue.sleep(spot, true, deployment, Millis::MAX);
+    }
+    assert_eq!((next(&mut queue), queue.wakes_at()), (None, None));
+    assert!(!queue.freed(TENANT));
+    assert!(queue.freed(deployment));
+    // The first finds it shut all the same: nobody else of its priority looks.
+    assert_eq!(next(&mut queue), Some((0, Line::MAX)));
+    queue.sleep(of(1, 0), true, deployment, Millis::MAX);
+    assert_eq!(next(&mut queue), Some((3, Line::MAX)), "a smaller one of a lower priority may fit");
+    queue.sleep(of(2, 3), true, deployment, Millis::MAX);
+    assert_eq!(next(&mut queue), None);
+    // The second is served, and the third looks.
+    assert!(queue.freed(deployment));
+    assert_eq!(next(&mut queue), Some((1, Line::MAX)));
+    assert!(queue.remove(of(1, 1), &[1, 0, 0]));
+    assert_eq!(next(&mut queue), Some((2, Line::MAX)));
+    // It finds its own limit shut, and the first looks again.
+    queue.sleep(of(1, 2), true, ScopeId::Tenant(2), 500);
+    assert_eq!((next(&mut queue), queue.wakes_at()), (Some((0, Line::MAX)), Some(500)));
+}
+
+#[test]
+fn whoever_leaves_while_it_sleeps_leaves_nothing_behind() {
+    let mut queue = Queue::default();
+    queue.insert(of_line(7, 0, 1), 1, &[1, 0, 0]);
+    queue.insert(of_line(7, 1, 2), 1, &[9, 0, 0]);
+    queue.sleep(of_line(7, 0, 1), false, USER, 100);
+    assert!(queue.remove(of_line(7, 0, 1), &[1, 0, 0]));
+    assert_eq!(next(&mut queue), Some((0, 7)), "the next one needs something else");
+    queue.sleep(of_line(7, 1, 2), true, TENANT, 100);
+    assert!(queue.remove(of_line(7, 1, 2), &[9, 0, 0]));
+    assert_eq!((queue.len, queue.wakes_at(), queue.freed(TENANT)), (0, None, false));
+    assert_eq!(queue.sum(2), [0; 3]);
+}
+
+#[test]
+fn what_is_ahead_is_bounded_by_ones_own_turns() {
+    let mut queue = Queue::default();
+    for n in 0..100 {
+        queue.insert(spot(1, 0, 0, n), 1, &[1, 10, 0]);
+    }
+    assert_eq!(queue.ahead(1, (0, Line::MAX), 1), [100, 1_000, 0]);
+    assert_eq!(queue.ahead(1, (1, Line::MAX), 1), [0, 0, 0]);
+    assert_eq!(queue.ahead(2, (1, Line::MAX), 1), [100, 1_000, 0]);
+    queue.insert(spot(1, 1, 0, 200), 1, &[1, 10, 0]);
+    assert_eq!(queue.ahead(1, (1, Line::MAX), 1), [2, 20, 0]);
+    // Another end user of the flood's tenant waits for its own turns only.
+    assert_eq!(queue.ahead(1, (0, 7), 1), [0, 0, 0]);
+    queue.insert(Spot { line: 7, ..spot(1, 0, 0, 201) }, 1, &[1, 10, 0]);
+    assert_eq!(queue.ahead(1, (0, 7), 1), [4, 40, 0]);
+}
