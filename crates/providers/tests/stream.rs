@@ -185,6 +185,19 @@ proptest! {
     }
 
     #[test]
+    fn invariant_12_a_stream_without_its_own_end_is_broken(
+        cut: prop::sample::Index,
+        tail in prop_oneof![Just(""), Just("\n\n"), Just("event: ping\ndata: {\"type\": \"ping\"}\n\n"), Just("data: [DONE]\n\n")],
+        window in 1usize..200,
+        which in 0usize..3,
+    ) {
+        let stream = [TOOL_USE, THINKING, ERROR][which];
+        let end = stream.find("event: message_stop").unwrap_or(stream.len());
+        let head = stream.get(..cut.index(end + 1)).unwrap_or("");
+        prop_assert!(!meter(&[head, tail].concat(), window).ended());
+    }
+
+    #[test]
     fn random_bytes_never_panic(parts in prop::collection::vec(prop_oneof![
         prop::collection::vec(any::<u8>(), 0..40),
         Just(b"event: content_block_delta\n".to_vec()), Just(b"event: message_delta\r\n".to_vec()),

@@ -1,11 +1,9 @@
 //! Random sequences of all that can happen, killed at any moment: the books
 //! balance (invariants 1, 2, 5 and 8).
 
-mod common;
-
 use std::collections::BTreeMap;
 
-use common::*;
+use crate::common::*;
 use limits::admin::AdminInput;
 use limits::message::{Admit, Decision, Event, Level, Observation, Priority, Used};
 use limits::{Answer, Input};
@@ -274,7 +272,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_books_balance_whatever_happens(steps in prop::collection::vec(happens(), 1..150)) {
+    fn invariants_1_2_5_and_8_the_books_balance_whatever_happens(steps in prop::collection::vec(happens(), 1..150)) {
         play(steps)?;
     }
 }
