@@ -6,8 +6,8 @@
 use serde::Deserialize;
 
 use limits::message::{Millis, Priority, Tokens};
-use limits::policy::Tenant;
-use limits::settings::{AccountSettings, GateSettings};
+use limits::policy::{RateLimits, Tenant};
+use limits::settings::{AccountSettings, GateSettings, QueueSettings};
 
 use crate::provider::Limits;
 use crate::report::Report;
@@ -63,6 +63,9 @@ pub struct File {
     /// Whether the Gate is told the limits.
     #[serde(default = "yes")]
     limits_known: bool,
+    /// The queue's bound.
+    #[serde(default = "queue_length_max")]
+    queue_length_max: usize,
     /// Whether isolates are lent tickets.
     #[serde(default = "yes")]
     leases: bool,
@@ -88,12 +91,18 @@ struct FileLimits {
     rpm: u64,
     itpm: Tokens,
     otpm: Tokens,
+    /// Requests that run at one time.
+    concurrent: Option<u64>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FileFlow {
     tenant: String,
+    /// The end user that its requests name: its flow goes by `TENANT/USER`.
+    user: Option<String>,
+    /// Requests of its tenant that run at one time.
+    concurrent: Option<u64>,
     #[serde(default)]
     per_minute: f64,
     /// So many more at one time.
@@ -155,13 +164,13 @@ pub struct Holds {
     pub refused_upstream_permille: u64,
     /// The most attempts for 1,000 requests that the provider took.
     pub attempts_permille: Option<u64>,
-    /// Tenants of whom nobody is refused.
+    /// Flows of which nobody is refused.
     #[serde(default)]
     pub never_refused: Vec<String>,
-    /// This tenant floods: without it the others' p95 wait is shorter by at most
+    /// This flow floods: without it the others' p95 wait is shorter by at most
     /// this.
     pub flood: Option<Flood>,
-    /// The longest p95 wait of a tenant.
+    /// The longest p95 wait of a flow.
     #[serde(default)]
     pub p95_ms: std::collections::BTreeMap<String, Millis>,
     /// Of 1,000 clients that come back when they were told to, so many are granted.
@@ -186,13 +195,14 @@ pub enum Kind {
     Requests,
     Input,
     Output,
+    Places,
 }
 
 /// Who floods.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Flood {
-    /// The tenant.
+    /// Its flow.
     pub tenant: String,
     /// One service time.
     pub costs_ms: Millis,
@@ -206,7 +216,7 @@ impl File {
 
     /// The scenario with this seed.
     pub fn scenario(&self, seed: u64) -> Scenario {
-        let FileLimits { rpm, itpm, otpm } = self.limits;
+        let FileLimits { rpm, itpm, otpm, concurrent } = self.limits;
         let limits = Limits { rpm, itpm, otpm };
         let flows = self.flow.iter().map(FileFlow::flow).collect();
         let mut scenario = Scenario::new(seed, self.span_s * 1_000, limits, flows);
@@ -216,7 +226,9 @@ impl File {
                 ..GateSettings::default()
             };
         }
+        scenario = scenario.with_places(concurrent);
         scenario.settings.leases = self.leases;
+        scenario.settings.queue.length_max = self.queue_length_max;
         scenario.measure_from_ms = self.measure_from_s * 1_000;
         scenario.isolates = self.isolates;
         scenario.estimate_permille = self.estimate_permille;
@@ -235,7 +247,10 @@ impl File {
             }
         };
         if let Some(Used { limit, permille }) = used {
-            let least = report.least_permille_of(*limit as usize, 600_000);
+            let least = match limit {
+                Kind::Places => report.places_permille(),
+                _ => report.least_permille_of(*limit as usize, 600_000),
+            };
             hold(
                 least >= *permille,
                 format!("{least} of {permille} permille of the {limit:?} limit used"),
@@ -258,7 +273,7 @@ impl File {
         }
         if let Some(Flood { tenant, costs_ms }) = &self.holds.flood {
             let mut alone = scenario.clone();
-            alone.flows.retain(|flow| flow.tenant != *tenant);
+            alone.flows.retain(|flow| flow.name() != *tenant);
             let alone = crate::run(&alone);
             for flow in report.flows.iter().filter(|flow| flow.tenant != *tenant) {
                 let of = |report: &Report| report.waits(&flow.tenant).quantile(950);
@@ -287,9 +302,11 @@ impl FileFlow {
             to_ms: to_s * 1_000,
             times,
         });
+        let limits = RateLimits { concurrent: self.concurrent, ..RateLimits::default() };
         let plain = Flow::new(&self.tenant, self.per_minute, self.input, self.output);
         Flow {
-            policy: Tenant { weight: self.weight, ..Tenant::default() },
+            policy: Tenant { weight: self.weight, limits, ..Tenant::default() },
+            user: self.user.clone(),
             at_once: self.at_once,
             at_once_ms: self.at_once_s * 1_000,
             growth,
@@ -328,6 +345,10 @@ impl FileFault {
 
 fn yes() -> bool {
     true
+}
+
+fn queue_length_max() -> usize {
+    QueueSettings::default().length_max
 }
 
 fn one() -> u32 {

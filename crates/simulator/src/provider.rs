@@ -65,13 +65,16 @@ pub struct Provider {
     second: Bucket,
     input: Bucket,
     output: Bucket,
+    /// Requests that may run at one time, and those that do.
+    places: (Option<u64>, u64),
 }
 
 impl Provider {
     /// Full buckets.
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: Limits, concurrent: Option<u64>) -> Self {
         Self {
             limits,
+            places: (concurrent, 0),
             requests: Bucket::new(limits.rpm, limits.rpm),
             second: Bucket::new(limits.rpm, limits.rpm.div_ceil(60)),
             input: Bucket::new(limits.itpm, limits.itpm),
@@ -86,13 +89,29 @@ impl Provider {
         if self.output.level(now) <= 0 {
             wait = wait.max(self.output.wait(now, 1));
         }
+        let (most, running) = self.places;
+        if most.is_some_and(|most| running >= most) {
+            // When one ends nobody knows: a word to come back soon.
+            wait = wait.max(1_000);
+        }
         if wait > 0 {
             return Err(wait);
         }
+        self.places.1 += 1;
         self.requests.take(now, 1);
         self.second.take(now, 1);
         self.input.take(now, input);
         Ok(())
+    }
+
+    /// A request that was taken is over.
+    pub fn end(&mut self) {
+        self.places.1 -= 1;
+    }
+
+    /// How many run.
+    pub fn running(&self) -> u64 {
+        self.places.1
     }
 
     /// Deducts output as it is generated.
@@ -148,7 +167,7 @@ mod tests {
 
     #[test]
     fn starts_are_limited_by_the_second_by_input_and_by_output_left() {
-        let mut provider = Provider::new(LIMITS);
+        let mut provider = Provider::new(LIMITS, None);
         assert_eq!(provider.start(0, 1), Ok(()));
         assert_eq!(provider.start(0, 1), Ok(()));
         assert_eq!(provider.start(0, 1), Err(500));
@@ -160,8 +179,16 @@ mod tests {
     }
 
     #[test]
+    fn no_more_run_at_one_time_than_may() {
+        let mut provider = Provider::new(Limits { rpm: 6_000, ..LIMITS }, Some(2));
+        assert_eq!([0; 3].map(|now| provider.start(now, 1)), [Ok(()), Ok(()), Err(1_000)]);
+        provider.end();
+        assert_eq!((provider.running(), provider.start(0, 1)), (1, Ok(())));
+    }
+
+    #[test]
     fn headers_round_tokens_and_not_requests() {
-        let mut provider = Provider::new(LIMITS);
+        let mut provider = Provider::new(LIMITS, None);
         provider.start(0, 1_501).expect("full");
         let [requests, input, output] = provider.levels(0).map(|level| level.remaining);
         assert_eq!((requests, input, output), (119, 58_000, 6_000));
@@ -171,7 +198,7 @@ mod tests {
 
     #[test]
     fn limits_change_and_the_level_stays() {
-        let mut provider = Provider::new(LIMITS);
+        let mut provider = Provider::new(LIMITS, None);
         provider.resize(0, Limits { rpm: 10, ..LIMITS });
         assert_eq!(provider.left(0), [10, 60_000, 6_000]);
         provider.resize(0, LIMITS);

@@ -61,12 +61,15 @@ pub struct Report {
     allowed: Vec<Amounts>,
     /// The seconds that are measured.
     measured: Range<usize>,
+    /// Places at the provider, and for how many ms one of them was taken while it was
+    /// measured.
+    places: (u64, u64),
 }
 
 /// One flow's part.
 #[derive(Clone, Debug)]
 pub struct FlowReport {
-    /// Its tenant.
+    /// Its tenant, and its end user after a stroke.
     pub tenant: String,
     /// Its priority.
     pub priority: Priority,
@@ -109,7 +112,7 @@ impl Report {
     pub(crate) fn new(scenario: &Scenario) -> Self {
         let seconds = scenario.span_ms.div_ceil(1_000);
         let flows = scenario.flows.iter().map(|flow| FlowReport {
-            tenant: flow.tenant.clone(),
+            tenant: flow.name(),
             priority: flow.priority,
             weight: flow.policy.weight,
             waits: Waits::default(),
@@ -122,6 +125,7 @@ impl Report {
             flows: flows.collect(),
             gave: vec![[0; 3]; seconds as usize],
             allowed: (0..seconds).map(|second| scenario.limits_at(second * 1_000)).collect(),
+            places: (scenario.concurrent.unwrap_or(0), 0),
             measured: (scenario.measure_from_ms / 1_000) as usize..seconds as usize,
             ..Self::default()
         }
@@ -133,6 +137,20 @@ impl Report {
         if let Some(gave) = self.gave.get_mut((at / 1_000) as usize) {
             add(gave, amounts);
         }
+    }
+
+    /// So many places were taken from one time of the scenario to another.
+    pub(crate) fn occupied(&mut self, from: Millis, to: Millis, places: u64) {
+        let measured = |at: Millis| {
+            at.clamp(self.measured.start as u64 * 1_000, self.measured.end as u64 * 1_000)
+        };
+        self.places.1 += places * (measured(to) - measured(from));
+    }
+
+    /// The time for which places were taken, in permille of all there was.
+    pub fn places_permille(&self) -> u64 {
+        let span = self.measured.len() as u64 * 1_000;
+        permille((self.places.1, self.places.0 * span))
     }
 
     /// What was given and what the limit allowed while requests arrived and were
@@ -230,6 +248,7 @@ impl Report {
         self.back_in_time += other.back_in_time;
         self.calls += other.calls;
         self.rows += other.rows;
+        self.places = (self.places.0 + other.places.0, self.places.1 + other.places.1);
         for (reason, count) in &other.refused {
             *self.refused.entry(reason.clone()).or_default() += count;
         }

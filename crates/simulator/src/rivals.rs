@@ -63,7 +63,7 @@ pub fn run(rival: Rival, scenario: &Scenario) -> Report {
         now: START,
         chance,
         events: Clock::new(START),
-        provider: Provider::new(scenario.limits),
+        provider: Provider::new(scenario.limits, scenario.concurrent),
         budget: Budget::new(scenario.limits_at(0)),
         queue: VecDeque::new(),
         report: Report::new(scenario),

@@ -17,9 +17,12 @@ pub struct Scenario {
     pub measure_from_ms: Millis,
     /// What the provider allows.
     pub limits: Limits,
+    /// How many requests it lets run at one time, where it bounds them. The Gate is
+    /// told by [`Scenario::with_places`].
+    pub concurrent: Option<u64>,
     /// What the Gate is told. The account is `acct`, the class `class`.
     pub settings: GateSettings,
-    /// Who asks, each a tenant of its own.
+    /// Who asks: tenants, or end users of one.
     pub flows: Vec<Flow>,
     /// Over how many isolates requests spread, each for itself: 1 at least.
     pub isolates: usize,
@@ -57,6 +60,7 @@ impl Scenario {
             span_ms,
             measure_from_ms: 0,
             limits,
+            concurrent: None,
             settings: GateSettings {
                 accounts: [("acct".to_owned(), account)].into(),
                 ..Default::default()
@@ -74,6 +78,16 @@ impl Scenario {
 }
 
 impl Scenario {
+    /// The provider lets so many requests run at one time, as the Gate knows.
+    pub fn with_places(mut self, concurrent: Option<u64>) -> Self {
+        self.concurrent = concurrent;
+        let accounts = self.settings.accounts.values_mut();
+        accounts.flat_map(|account| account.limits.values_mut()).for_each(|limits| {
+            limits.concurrent = concurrent;
+        });
+        self
+    }
+
     /// What the provider allows at this time, as far as faults change it.
     pub(crate) fn limits_at(&self, at: Millis) -> [u64; 3] {
         let changes = self.faults.iter().filter_map(|fault| match *fault {
@@ -86,11 +100,13 @@ impl Scenario {
     }
 }
 
-/// One tenant's traffic: requests at random, independent times.
+/// One tenant's traffic, or one end user's: requests at random, independent times.
 #[derive(Clone, Debug)]
 pub struct Flow {
-    /// The tenant's name.
+    /// The tenant's name. Flows of one tenant have the same policy.
     pub tenant: String,
+    /// The end user that its requests name.
+    pub user: Option<String>,
     /// Its policy.
     pub policy: Tenant,
     /// Requests a minute, on average.
@@ -124,6 +140,7 @@ impl Flow {
     pub fn new(tenant: &str, per_minute: f64, input: Tokens, output: Tokens) -> Self {
         Self {
             tenant: tenant.to_owned(),
+            user: None,
             policy: Tenant::default(),
             per_minute,
             at_once: 0,
@@ -137,6 +154,14 @@ impl Flow {
             patience_ms: 120_000,
             leave_permille: 0,
             comes_back: false,
+        }
+    }
+
+    /// What it goes by: `TENANT`, or `TENANT/USER`.
+    pub fn name(&self) -> String {
+        match &self.user {
+            Some(user) => format!("{}/{user}", self.tenant),
+            None => self.tenant.clone(),
         }
     }
 

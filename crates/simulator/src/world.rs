@@ -99,6 +99,8 @@ struct World<'a> {
     arrivals: Vec<usize>,
     /// How many of them run.
     running: u64,
+    /// And of each flow.
+    running_of: Vec<u64>,
     report: Report,
     pool: Pool,
     /// Settled for certain: tokens and money, all tenants.
@@ -118,11 +120,12 @@ impl<'a> World<'a> {
             rows: BTreeMap::new(),
             parked: BTreeMap::new(),
             timer: 0,
-            provider: Provider::new(scenario.limits),
+            provider: Provider::new(scenario.limits, scenario.concurrent),
             isolates: vec![Isolate::default(); scenario.isolates.max(1)],
             requests: Vec::new(),
             arrivals: Vec::new(),
             running: 0,
+            running_of: vec![0; scenario.flows.len()],
             report: Report::new(scenario),
             pool: Pool { account: "acct".into(), class: "class".into(), speed: "standard".into() },
             real: (0, 0, 0),
@@ -161,8 +164,10 @@ impl<'a> World<'a> {
     /// A request goes on to another stage.
     fn set_stage(&mut self, index: usize, stage: Stage) {
         let before = std::mem::replace(&mut self.requests[index].stage, stage);
-        self.running += u64::from(stage == Stage::Runs);
-        self.running -= u64::from(before == Stage::Runs);
+        let flow = self.requests[index].flow;
+        let (comes, goes) = (u64::from(stage == Stage::Runs), u64::from(before == Stage::Runs));
+        self.running = self.running + comes - goes;
+        self.running_of[flow] = self.running_of[flow] + comes - goes;
     }
 
     fn next_arrival(&mut self, number: usize) {
@@ -188,6 +193,7 @@ impl<'a> World<'a> {
     fn play(&mut self) {
         while let Some((time, what)) = self.events.pop() {
             self.look(time);
+            self.report.occupied(self.now - START, time - START, self.provider.running());
             self.now = time;
             self.steps += 1;
             self.happen(what);

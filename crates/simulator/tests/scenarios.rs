@@ -7,7 +7,7 @@ macro_rules! hold {
     ($($test:ident: $name:literal),* $(,)?) => {
         $(#[test]
         fn $test() {
-            holds($name);
+            holds($name, file::text($name).expect("it is listed"));
         })*
 
         #[test]
@@ -37,8 +37,18 @@ hold! {
     isolates_lost: "isolates-lost",
 }
 
-fn holds(name: &str) {
-    let file = File::parse(file::text(name).expect("it is listed")).expect(name);
+#[test]
+fn a_flood_over_the_queues_bound_costs_no_other_tenant_its_place() {
+    holds("flood-over-the-queue", include_str!("scenarios/flood-over-the-queue.toml"));
+}
+
+#[test]
+fn ten_at_once_of_an_account_and_four_of_a_tenant() {
+    holds("ten-at-once", include_str!("scenarios/ten-at-once.toml"));
+}
+
+fn holds(name: &str, text: &str) {
+    let file = File::parse(text).expect(name);
     let mut broken = Vec::new();
     for seed in 0..20 {
         let scenario = file.scenario(seed);

@@ -7,7 +7,7 @@ use super::World;
 use super::isolate::Isolate;
 use super::traffic::Stage;
 use crate::report::Report;
-use crate::scenario::Fault;
+use crate::scenario::{Fault, Flow};
 
 impl World<'_> {
     pub(super) fn totals(&mut self) -> (Spend, bool) {
@@ -35,6 +35,7 @@ impl World<'_> {
             // Grants on their way to the Worker, settlements on theirs back.
             assert!(spend.open >= self.running, "seed {seed}: a running request has no ticket");
             self.check_mirror();
+            self.check_places();
         }
     }
 
@@ -53,10 +54,22 @@ impl World<'_> {
         self.state();
         self.now += 60_000;
         for limit in self.state().pools.iter().flat_map(|pool| &pool.limits) {
-            let full = limit.capacity as i64;
+            let places = self.scenario.concurrent.filter(|_| limit.kind == "requests");
+            let full = limit.capacity.min(places.unwrap_or(u64::MAX)) as i64;
             let margin = (full * 15 / 1_000).max(1);
             let (seed, kind, level) = (self.scenario.seed, &limit.kind, limit.level);
             assert!(level >= full - margin, "seed {seed}: {kind} leaked, {level} of {full}");
+        }
+    }
+
+    /// No tenant runs more at one time than it may.
+    fn check_places(&self) {
+        for Flow { tenant, policy, .. } in &self.scenario.flows {
+            let Some(most) = policy.limits.concurrent else { continue };
+            let flows = self.scenario.flows.iter().zip(&self.running_of);
+            let run: u64 = flows.filter(|(of, _)| of.tenant == *tenant).map(|(_, run)| run).sum();
+            let seed = self.scenario.seed;
+            assert!(run <= most, "seed {seed}: {run} of {tenant} run at one time");
         }
     }
 
@@ -66,7 +79,8 @@ impl World<'_> {
         let state = self.state();
         let left = self.provider.left(self.now);
         let slack = [0, i64::MAX / 2, self.scenario.limits.otpm as i64 * 3 / 100];
-        for limit in state.pools.iter().flat_map(|pool| &pool.limits) {
+        let views = state.pools.iter().flat_map(|pool| &pool.limits);
+        for limit in views.filter(|limit| limit.kind != "concurrent") {
             let kinds = ["requests", "input_tokens", "output_tokens"];
             let kind = kinds.iter().position(|kind| *kind == limit.kind).expect("a bucket's kind");
             assert!(

@@ -49,6 +49,7 @@ impl World<'_> {
             self.at(self.now + CHUNK_MS, Happens::Generate(index));
             return;
         }
+        self.provider.end();
         self.finish(index);
     }
 }
