@@ -284,17 +284,15 @@ impl Document {
         let mut start = from.start;
         let mut first = start.block;
         let mut behind = (to.start.block + 1).min(self.blocks.len());
-        let mut changed = match self.blocks.get_mut(first..behind) {
-            Some([one]) => {
-                let mut changed = std::mem::take(&mut one.text);
-                changed.replace_range(from.byte..to.byte, text);
-                changed
-            }
-            Some([one, .., other]) => {
-                [part(&one.text, ..from.byte), text, part(&other.text, to.byte..)].concat()
-            }
-            _ => text.to_string(),
+        let (head, tail) = match self.blocks.get(first..behind) {
+            Some([one, .., other]) => (part(&one.text, ..from.byte), part(&other.text, to.byte..)),
+            Some([one]) => (part(&one.text, ..from.byte), part(&one.text, to.byte..)),
+            _ => ("", ""),
         };
+        let mut changed = String::with_capacity(head.len() + text.len() + tail.len());
+        changed.push_str(head);
+        changed.push_str(text);
+        changed.push_str(tail);
         // A boundary with a block beside that is none any more.
         while first > 0 && !is_apart(&self.blocks[first - 1].text, &changed) {
             first -= 1;
@@ -315,7 +313,6 @@ impl Document {
             behind += 1;
         }
         let new = into_blocks(tokenizer, changed);
-        // A block keeps its sums when its text is taken.
         for block in &self.blocks[first..behind] {
             self.tokens -= block.tokens;
             self.utf16 -= block.utf16;
@@ -326,7 +323,17 @@ impl Document {
             self.utf16 += block.utf16;
             self.bytes += block.bytes;
         }
-        self.blocks.splice(first..behind, new);
+        // Most edits leave as many blocks as there were.
+        if new.len() == behind - first {
+            for (block, new) in self.blocks[first..].iter_mut().zip(new) {
+                *block = new;
+            }
+        } else {
+            let rest = self.blocks.split_off(behind);
+            self.blocks.truncate(first);
+            self.blocks.extend(new);
+            self.blocks.extend(rest);
+        }
         self.last = start;
         debug_assert_eq!(self.bytes, self.parts().map(str::len).sum::<usize>());
     }
@@ -340,6 +347,7 @@ struct Place {
 }
 
 /// Cuts a text at hard boundaries into blocks.
+#[inline(never)]
 fn into_blocks(tokenizer: &mut Tokenizer, text: String) -> Vec<Block> {
     let mut blocks = Vec::new();
     let mut start = 0;
@@ -350,7 +358,6 @@ fn into_blocks(tokenizer: &mut Tokenizer, text: String) -> Vec<Block> {
         blocks.push(Block::new(tokenizer, part(&text, start..end).to_string()));
         start = end;
     }
-    // An edit within a block goes on with its own allocation.
     match start {
         0 if text.is_empty() => {}
         0 => blocks.push(Block::new(tokenizer, text)),
@@ -370,6 +377,7 @@ impl Block {
 }
 
 /// Whether two texts that stand one behind the other are counted apart.
+#[inline(never)]
 fn is_apart(left: &str, right: &str) -> bool {
     let (Some(before), Some(after)) = (left.chars().next_back(), right.chars().next()) else {
         return false;

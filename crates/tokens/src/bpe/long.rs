@@ -3,7 +3,9 @@
 //! Each would be merged again, which is the dearest step of all, where it is repeated.
 //!
 //! Pieces differ in length by a hundred times, so they stand one behind the other in
-//! one store, whole, each with its tokens. When that is full, all is forgotten.
+//! one store, whole, each with its tokens. When that is full, all is forgotten. A piece
+//! comes in the second time it is met: most are never met again, and to store all of a
+//! text that is read once only pushes out what is needed.
 
 use super::short::mix;
 
@@ -11,6 +13,9 @@ use super::short::mix;
 const BITS: u32 = 13;
 /// 2 MiB: a quarter of a million characters without a blank, and their tokens.
 const STORE_WORDS: usize = 1 << 18;
+/// 8 KiB, of which a quarter may be used: then all that was met once is forgotten.
+const MET_BITS: u32 = 16;
+const MET_MAX: u32 = 1 << (MET_BITS - 2);
 
 /// A piece of more bytes than a `Short` has, and not so many that to keep it would
 /// push out all others.
@@ -26,6 +31,9 @@ pub(super) struct LongCache {
     sets: Vec<[Known; 2]>,
     /// Of each piece its bytes, eight to a word, then its tokens, two to a word.
     store: Vec<u64>,
+    /// A bit for the hash of each piece that was met.
+    met: Vec<u64>,
+    met_count: u32,
 }
 
 /// Where a piece stands in the store.
@@ -68,7 +76,12 @@ impl Known {
 
 impl LongCache {
     pub(super) fn new() -> Self {
-        Self { sets: vec![[NOTHING; 2]; 1 << BITS], store: Vec::with_capacity(STORE_WORDS) }
+        Self {
+            sets: vec![[NOTHING; 2]; 1 << BITS],
+            store: Vec::with_capacity(STORE_WORDS),
+            met: vec![0; (1 << MET_BITS) / 64],
+            met_count: 0,
+        }
     }
 
     pub(super) fn find(&self, long: Long<'_>) -> Option<Known> {
@@ -87,8 +100,29 @@ impl LongCache {
         ids.extend(self.store[at..].iter().flat_map(both).take(known.count()));
     }
 
-    /// Notes the tokens of a piece: at most one for each of its bytes.
+    /// Notes the tokens of a piece, at most one for each of its bytes, if it was met
+    /// before.
     pub(super) fn put(&mut self, long: Long<'_>, tokens: &[u32]) {
+        if self.meet(long) {
+            self.store(long, tokens);
+        }
+    }
+
+    /// Whether a piece was met before; some are taken for another.
+    fn meet(&mut self, long: Long<'_>) -> bool {
+        let bit = (long.hash >> (64 - MET_BITS)) as usize;
+        let word = &mut self.met[bit / 64];
+        let met = *word >> (bit % 64) & 1 != 0;
+        *word |= 1 << (bit % 64);
+        self.met_count += u32::from(!met);
+        if self.met_count > MET_MAX {
+            self.met.fill(0);
+            self.met_count = 0;
+        }
+        met
+    }
+
+    fn store(&mut self, long: Long<'_>, tokens: &[u32]) {
         let room = long.piece.len().div_ceil(8) + tokens.len().div_ceil(2);
         if self.store.len() + room > STORE_WORDS {
             self.sets.fill([NOTHING; 2]);
@@ -134,7 +168,7 @@ mod tests {
             let piece = &base[..length];
             assert_eq!(tokens(&cache, piece), None);
             let ids: Vec<u32> = (0..length as u32 - 15).collect();
-            cache.put(Long::new(piece).expect("it has a length that fits"), &ids);
+            cache.store(Long::new(piece).expect("it has a length that fits"), &ids);
             assert_eq!(tokens(&cache, piece), Some(ids));
             for at in 0..length {
                 let mut other = piece.to_vec();
@@ -146,12 +180,28 @@ mod tests {
     }
 
     #[test]
+    fn a_piece_comes_in_the_second_time_and_what_was_met_is_forgotten_in_time() {
+        let mut cache = LongCache::new();
+        let piece = |number: u32| [number.to_le_bytes().as_slice(), &[7; 20]].concat();
+        let mut put = |number: u32| {
+            let piece = piece(number);
+            cache.put(Long::new(&piece).expect("it has 24 bytes"), &[number]);
+            tokens(&cache, &piece)
+        };
+        assert_eq!(put(1), None);
+        assert_eq!(put(1), Some(vec![1]));
+        // Few are taken for others, however many there were before.
+        let taken = (2..200_000).filter(|&number| put(number).is_some()).count();
+        assert!((10_000..40_000).contains(&taken), "{taken}");
+    }
+
+    #[test]
     fn a_full_store_forgets_all_and_goes_on() {
         let mut cache = LongCache::new();
         let piece = |number: u32| [number.to_le_bytes().as_slice(), &[7; 300]].concat();
         let mut forgotten = 0;
         for number in 0..20_000 {
-            cache.put(Long::new(&piece(number)).expect("it has 304 bytes"), &[number; 40]);
+            cache.store(Long::new(&piece(number)).expect("it has 304 bytes"), &[number; 40]);
             assert!(cache.store.len() <= STORE_WORDS && cache.store.capacity() == STORE_WORDS);
             assert_eq!(tokens(&cache, &piece(number)), Some(vec![number; 40]));
             forgotten += u32::from(number > 0 && tokens(&cache, &piece(number - 1)).is_none());

@@ -35,10 +35,20 @@ pub(super) struct Workspace {
     joints: Vec<Joint>,
     /// A long run's tokens so far.
     run: Vec<u32>,
+    /// The last piece's tokens, if they were to be kept.
+    pub(super) tokens: Vec<u32>,
     heap: Heap,
     /// Pairs looked up and ranks compared: what tests hold against the length.
     #[cfg(test)]
     pub(super) steps: u64,
+}
+
+impl Workspace {
+    /// The last piece was this token.
+    pub(super) fn only(&mut self, token: u32) {
+        self.tokens.clear();
+        self.tokens.push(token);
+    }
 }
 
 /// A part and the rank of it with its right neighbour.
@@ -48,13 +58,22 @@ struct Joint {
     rank: u32,
 }
 
-/// Encodes `piece`, which is UTF-8, and hands the tokens to `take`, part by part.
+/// Counts the tokens of `piece`, which is UTF-8. If they are to be kept, they are in
+/// `work.tokens` then.
 pub(super) fn encode_piece(
     vocabulary: &Vocabulary,
     work: &mut Workspace,
     piece: &[u8],
-    mut take: impl FnMut(&[u32]),
-) {
+    keep: bool,
+) -> usize {
+    work.tokens.clear();
+    let mut count = 0;
+    let mut take = |tokens: &mut Vec<u32>, some: &[u32]| {
+        count += some.len();
+        if keep {
+            tokens.extend_from_slice(some);
+        }
+    };
     let mut start = 0;
     while start < piece.len() {
         work.parts.clear();
@@ -62,20 +81,20 @@ pub(super) fn encode_piece(
         if cut || end == piece.len() || is_cut(vocabulary, piece, end) {
             // Between cuts there are often one ideograph or two.
             match work.parts[..] {
-                [_] => take(&work.parts),
+                [_] => take(&mut work.tokens, &work.parts),
                 [left, right] => {
                     #[cfg(test)]
                     {
                         work.steps += 1;
                     }
                     match vocabulary.pairs.join(left, right) {
-                        NONE => take(&work.parts),
-                        both => take(&[both]),
+                        NONE => take(&mut work.tokens, &work.parts),
+                        both => take(&mut work.tokens, &[both]),
                     }
                 }
                 _ => {
                     merge(vocabulary, work);
-                    take(&work.parts);
+                    take(&mut work.tokens, &work.parts);
                 }
             }
             start = end;
@@ -85,10 +104,11 @@ pub(super) fn encode_piece(
                 end += 1;
             }
             encode_run(vocabulary, work, &piece[..end], start);
-            take(&work.run);
+            take(&mut work.tokens, &work.run);
             start = end;
         }
     }
+    count
 }
 
 /// Writes the parts that merging `piece` may start from, from `at` on, until a cut
@@ -361,11 +381,9 @@ pub(super) mod tests {
     }
 
     fn encode(vocabulary: &Vocabulary, piece: &str) -> Vec<u32> {
-        let mut ids = Vec::new();
-        encode_piece(vocabulary, &mut Workspace::default(), piece.as_bytes(), |some| {
-            ids.extend_from_slice(some);
-        });
-        ids
+        let mut work = Workspace::default();
+        encode_piece(vocabulary, &mut work, piece.as_bytes(), true);
+        work.tokens
     }
 
     /// Byte-pair encoding as it is defined: from single bytes, always the lowest
@@ -451,7 +469,7 @@ pub(super) mod tests {
             for (kind, make) in &kinds {
                 let steps = |n| {
                     let mut work = Workspace::default();
-                    encode_piece(vocabulary, &mut work, make(n).as_bytes(), |_| {});
+                    encode_piece(vocabulary, &mut work, make(n).as_bytes(), false);
                     work.steps
                 };
                 let (small, large) = (steps(20_000), steps(200_000));

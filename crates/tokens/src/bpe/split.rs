@@ -14,7 +14,7 @@
 
 use super::unicode::{
     Classes, END, LETTER, LOWER, MARK, NEWLINE, NUMBER, OTHER, SPACE, UNCASED, UPPER, WHITE,
-    class_at,
+    class_at, class_once,
 };
 
 /// A way to cut text.
@@ -127,7 +127,7 @@ pub(super) struct O200k;
 impl Split for O200k {
     #[inline(always)]
     fn piece_end(self, bytes: &[u8], at: usize) -> usize {
-        let (class, length) = class_at(bytes, at);
+        let (class, length) = class_once(bytes, at);
         // A mark is a word's letter as well as its prefix: either way the word
         // ends at the same place, so it is taken as a letter.
         if class & (LETTER | MARK) != 0 {
@@ -135,7 +135,7 @@ impl Split for O200k {
         }
         let second = at + length;
         if class & (SPACE | OTHER) != 0 {
-            let (next, _) = class_at(bytes, second);
+            let (next, _) = class_once(bytes, second);
             if next & (LETTER | MARK) != 0 {
                 return cased_word(bytes, second);
             }
@@ -169,7 +169,7 @@ pub(super) struct Cl100k {
 impl Split for Cl100k {
     #[inline(always)]
     fn piece_end(self, bytes: &[u8], at: usize) -> usize {
-        let (class, length) = class_at(bytes, at);
+        let (class, length) = class_once(bytes, at);
         if class & LETTER != 0 {
             return run(bytes, skip_letters::<0x20>(bytes, at), LETTER);
         }
@@ -181,7 +181,7 @@ impl Split for Cl100k {
                     return end;
                 }
             }
-            let (next, _) = class_at(bytes, second);
+            let (next, _) = class_once(bytes, second);
             if next & LETTER != 0 {
                 return run(bytes, skip_letters::<0x20>(bytes, second), LETTER);
             }
@@ -212,11 +212,11 @@ pub(super) struct R50k;
 impl Split for R50k {
     #[inline(always)]
     fn piece_end(self, bytes: &[u8], at: usize) -> usize {
-        let (mut class, length) = class_at(bytes, at);
+        let (mut class, length) = class_once(bytes, at);
         let mut second = at + length;
         match bytes[at] {
             b' ' => {
-                let (next, length) = class_at(bytes, second);
+                let (next, length) = class_once(bytes, second);
                 if next & WHITE != 0 || next == END {
                     return blanks(bytes, at);
                 }
@@ -323,7 +323,7 @@ fn contraction(bytes: &[u8], at: usize) -> usize {
 #[inline(always)]
 fn digits(bytes: &[u8], mut at: usize, most: usize) -> usize {
     for _ in 1..most {
-        let (class, length) = class_at(bytes, at);
+        let (class, length) = class_once(bytes, at);
         if class != NUMBER {
             break;
         }
@@ -348,7 +348,7 @@ fn blank_lines(bytes: &[u8], at: usize) -> usize {
     let mut behind_newline = at;
     let mut last = 0;
     loop {
-        let (class, length) = class_at(bytes, end);
+        let (class, length) = class_once(bytes, end);
         if class & WHITE == 0 {
             return if behind_newline > at {
                 behind_newline
@@ -369,7 +369,7 @@ fn blanks(bytes: &[u8], at: usize) -> usize {
     let mut end = at;
     let mut last = 0;
     loop {
-        let (class, length) = class_at(bytes, end);
+        let (class, length) = class_once(bytes, end);
         if class & WHITE == 0 {
             return leave_one(at, end, last, class);
         }
@@ -390,12 +390,13 @@ fn leave_one(at: usize, end: usize, last: usize, next: Classes) -> usize {
 /// necessary: other boundaries depend on where the piece before began.
 ///
 /// `at` is a character's start within `bytes`.
+#[inline(never)]
 pub(super) fn is_hard_boundary(bytes: &[u8], at: usize) -> bool {
     let Some(before) = (at.saturating_sub(4)..at).rev().find(|&i| bytes[i] & 0xc0 != 0x80) else {
         return false;
     };
-    let (before_class, _) = class_at(bytes, before);
-    let (after_class, _) = class_at(bytes, at);
+    let (before_class, _) = class_once(bytes, before);
+    let (after_class, _) = class_once(bytes, at);
     match before_class {
         // Behind a word only a contraction or a mark can belong to it.
         UPPER | LOWER | UNCASED => {

@@ -62,6 +62,22 @@ pub(super) fn class_at(bytes: &[u8], at: usize) -> (Classes, usize) {
     (class_of(code), length)
 }
 
+/// `class_at` for those who ask of a piece once: what is not ASCII is a call, for each
+/// place where it is none is another copy.
+#[inline(always)]
+pub(super) fn class_once(bytes: &[u8], at: usize) -> (Classes, usize) {
+    let Some(&first) = bytes.get(at) else { return (END, 0) };
+    match ASCII[usize::from(first)] {
+        MULTIBYTE => beyond_ascii(bytes, at),
+        class => (Classes::from(class), 1),
+    }
+}
+
+#[inline(never)]
+fn beyond_ascii(bytes: &[u8], at: usize) -> (Classes, usize) {
+    class_at(bytes, at)
+}
+
 /// The class of a code point.
 #[inline]
 pub(super) fn class_of(code: u32) -> Classes {
