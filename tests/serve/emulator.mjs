@@ -15,6 +15,8 @@ export const EMULATOR_KEY = "sk-ant-emulator";
  * @property {() => Promise<any>} stats what it granted, refused and could have granted, since the last reset
  * @property {() => Promise<any[]>} requests the last requests as it received them, newest first, keys redacted
  * @property {(faults: object[]) => Promise<any>} faults
+ * @property {(limits: object) => Promise<any>} limits other limits from now on, by pool
+ * @property {(pool: string, amounts: object) => Promise<any>} drain somebody else uses the account
  * @property {(limits?: object) => Promise<any>} reset buckets full, statistics zero, faults none
  */
 
@@ -52,6 +54,8 @@ export async function emulator(flags = []) {
     stats: () => call("stats", undefined),
     requests: () => call("requests", undefined),
     faults: (faults) => call("faults", faults),
+    limits: (limits) => call("limits", limits),
+    drain: (pool, amounts) => call("drain", { key: EMULATOR_KEY, pool, ...amounts }),
     reset: (limits = {}) => call("reset", limits),
   };
 }
