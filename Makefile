@@ -58,7 +58,7 @@ bench-tokens: setup ## our counter beside others, in Node and Chromium; prints r
 	@bash -c 'scripts/build-client >/dev/null && source scripts/env && $(NODE) benches/tokens/huggingface.mjs'
 
 bench-limits: tools ## the Gate beside its rivals in virtual time; writes the tables and pictures of docs/limits.md
-	@$(TOLLGATE) simulate --seeds 5 --docs docs
+	@$(TOLLGATE) simulate --seeds 3 --docs docs
 
 deploy: build check ## to Cloudflare, as wrangler.toml says
 	@scripts/deploy
