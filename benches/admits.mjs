@@ -1,4 +1,5 @@
-// Admissions a second through one Gate: see gate/worker.mjs.
+// Admissions a second through one Gate, beside calls of an object that does
+// nothing: see gate/worker.mjs.
 
 import { cp, mkdir, readdir, writeFile } from "node:fs/promises";
 import path from "node:path";
@@ -16,18 +17,24 @@ const CONNECTIONS = 32;
  * @param {string} upstreamUrl never called
  * @param {string} scratch a directory to write to
  * @param {number} rounds
- * @param {number} seconds a round
- * @returns {Promise<number[]>} admits a second, a figure a round
+ * @param {number} seconds a slice
+ * @returns {Promise<{gate: number[], empty: number[]}>} calls a second, a figure a round
  */
 export async function admits(upstreamUrl, scratch, rounds, seconds) {
-  const server = await tollgate(upstreamUrl, scratch, { bundle: await bundle(path.join(scratch, "gate")) });
+  const options = { bundle: await bundle(path.join(scratch, "gate")), objects: ["Empty"] };
+  const server = await tollgate(upstreamUrl, scratch, options);
   try {
     const body = path.join(scratch, "admits.json");
     await writeFile(body, JSON.stringify({ calls: CALLS, ...messages(server.keyId) }));
-    const load = { path: "/bench/admits", body, connections: CONNECTIONS, seconds };
-    await press(server, load);
-    const rates = [];
-    for (let round = 0; round < rounds; round++) rates.push((await press(server, load)).ok_per_s * CALLS);
+    const rates = { gate: /** @type {number[]} */ ([]), empty: /** @type {number[]} */ ([]) };
+    // The first round warms both up.
+    for (let round = 0; round <= rounds; round++) {
+      for (const name of /** @type {const} */ (["gate", "empty"])) {
+        const load = { path: `/bench/admits?object=${name.toUpperCase()}`, body, connections: CONNECTIONS, seconds };
+        const { ok_per_s } = await press(server, load);
+        if (round > 0) rates[name].push(ok_per_s * CALLS);
+      }
+    }
     return rates;
   } finally {
     await server.stop();

@@ -12,6 +12,7 @@ import { parseArgs } from "node:util";
 import { admin } from "../tests/serve/admin.mjs";
 import { admits } from "./admits.mjs";
 import { bare, exact, portkey, tollgate, upstream } from "./contestants.mjs";
+import { floods } from "./flood.mjs";
 import { CHUNKS, loadsOf } from "./loads.mjs";
 import { median, press } from "./press.mjs";
 import { sizes } from "./sizes.mjs";
@@ -61,7 +62,10 @@ async function main() {
   }
   const deployed = all.find(({ name }) => name === "tollgate");
   const carried = deployed ? await requestsPerCall(deployed, loads.c32) : NaN;
-  print(slices, deployed ? await gateRates(provider.url) : [], carried, await sizes());
+  const none = { gate: [], empty: [], alone: [], flooded: [], calls_permille: NaN };
+  const gate = deployed ? await attempt(admits(provider.url, scratch, ROUNDS, SECONDS), none) : none;
+  const flood = deployed ? await attempt(floods(provider.url, scratch, ROUNDS, loads), none) : none;
+  print(slices, gate, flood, carried, await sizes());
 }
 
 /**
@@ -79,11 +83,13 @@ async function requestsPerCall(gateway, load) {
 }
 
 /**
- * @param {string} upstreamUrl
- * @returns {Promise<number[]>} none where it fails: all else was measured already
+ * @template T
+ * @param {Promise<T>} measured
+ * @param {T} none in its place where it fails: all else was measured already
+ * @returns {Promise<T>}
  */
-function gateRates(upstreamUrl) {
-  return admits(upstreamUrl, scratch, ROUNDS, SECONDS).catch((error) => (console.error(`[bench] ${error}`), []));
+function attempt(measured, none) {
+  return measured.catch((error) => (console.error(`[bench] ${error}`), none));
 }
 
 /** @param {string} upstreamUrl */
@@ -107,11 +113,12 @@ async function contestants(upstreamUrl) {
 
 /**
  * @param {Record<string, Record<string, Slice[]>>} slices
- * @param {number[]} gate admissions a second, a figure a round
+ * @param {{gate: number[], empty: number[]}} calls a second to the Gate and to an empty object, a figure a round
+ * @param {import("./flood.mjs").Floods} floods
  * @param {number} carried requests a call to the Gate
  * @param {import("./sizes.mjs").Size[]} artifacts
  */
-function print(slices, gate, carried, artifacts) {
+function print(slices, { gate, empty }, { alone, flooded, calls_permille }, carried, artifacts) {
   const names = Object.keys(slices);
   const value = (/** @type {string} */ who, /** @type {string} */ load, /** @type {(slice: Slice) => number} */ pick) =>
     slices[who] ? median(slices[who][load].map(pick)) : NaN;
@@ -171,8 +178,14 @@ function print(slices, gate, carried, artifacts) {
     ["proxy.stream.cpu_ms_2000_chunks", paired("bare", "long", cpu, difference), 2, "<= 10"],
     ["proxy.stream.cpu_ms_2000_chunks.total", value("tollgate", "long", cpu), 2, ""],
     ["gate.admits_per_s", gate.length ? median(gate) : NaN, 0, ""],
+    ["gate.admits.vs_empty_do", ratio(gate, empty), 3, ">= 0.7"],
     ["gate.carried_per_s", gate.length ? median(gate) * carried : NaN, 0, ">= 10 x"],
   ];
+  const floodOf = (/** @type {"c1" | "c32"} */ load, /** @type {(slice: Slice) => number} */ pick) =>
+    ratio(flooded.map((slices) => pick(slices[load])), alone.map((slices) => pick(slices[load])));
+  figures.push(["flood.p50.c1", floodOf("c1", p50), 3, "1"]);
+  figures.push(["flood.rps.c32", floodOf("c32", rate), 3, "1"]);
+  figures.push(["flood.calls_permille", calls_permille, 1, "0"]);
   for (const { name, kib, goal } of artifacts) figures.push([name, kib, 1, goal]);
   const known = figures.filter(([, value]) => Number.isFinite(value));
   console.log();
@@ -180,6 +193,14 @@ function print(slices, gate, carried, artifacts) {
   for (const [name, value, digits, goal] of known) line(name, value.toFixed(digits), goal);
   console.log();
   for (const [name, value, digits] of known) console.log(`ratio ${name} ${value.toFixed(digits)}`);
+}
+
+/**
+ * @param {number[]} ours a figure a round
+ * @param {number[]} theirs
+ */
+function ratio(ours, theirs) {
+  return ours.length ? median(ours.map((figure, round) => figure / theirs[round])) : NaN;
 }
 
 /**

@@ -49,7 +49,7 @@ export async function bare(upstreamUrl) {
  *
  * @param {string} upstreamUrl
  * @param {string} scratch a directory to write to
- * @param {{bundle?: string, flags?: string[], vars?: Record<string, any>}} [options] of startEdge; more settings
+ * @param {{bundle?: string, flags?: string[], objects?: string[], vars?: Record<string, any>}} [options] of startEdge; more settings
  * @returns {Promise<Contestant & {keyId: string}>}
  */
 export async function tollgate(upstreamUrl, scratch, options) {

@@ -22,15 +22,16 @@ export const BUNDLE = path.join(ROOT, "dist/edge");
  * @param {string} scratch a directory to write to
  * @param {Record<string, any>} vars as in wrangler.toml
  * @param {Record<string, string>} secrets
- * @param {{bundle?: string, flags?: string[]}} [options] another bundle; flags of workerd
+ * @param {{bundle?: string, flags?: string[], objects?: string[]}} [options] another bundle; flags of workerd;
+ *   further classes of Durable Objects in that bundle
  */
-export async function startEdge(scratch, vars, secrets, { bundle = BUNDLE, flags } = {}) {
+export async function startEdge(scratch, vars, secrets, { bundle = BUNDLE, flags, objects = [] } = {}) {
   // The tool that signs admin tokens reads it from the environment, too.
   process.env.TOLLGATE_SECRET ??= randomBytes(32).toString("base64url");
   const dir = await mkdtemp(path.join(scratch, "edge-"));
   await mkdir(path.join(dir, "state"));
   const config = path.join(dir, "workerd.capnp");
-  await writeFile(config, await configure(dir, bundle, vars, { TOLLGATE_SECRET: process.env.TOLLGATE_SECRET, ...secrets }));
+  await writeFile(config, await configure(dir, bundle, ["Gate", "Relay", ...objects], vars, { TOLLGATE_SECRET: process.env.TOLLGATE_SECRET, ...secrets }));
   const server = await startWorkerd(config, {}, flags);
   try {
     await admin(server.url, "PUT", "/admin/tenants", { tenants: { bench: {} }, prune: true, dry_run: false });
@@ -45,10 +46,11 @@ export async function startEdge(scratch, vars, secrets, { bundle = BUNDLE, flags
 /**
  * @param {string} dir
  * @param {string} bundle
+ * @param {string[]} objects classes, each bound by its name in capitals
  * @param {Record<string, any>} vars
  * @param {Record<string, string>} secrets
  */
-async function configure(dir, bundle, vars, secrets) {
+async function configure(dir, bundle, objects, vars, secrets) {
   const { compatibility_date, compatibility_flags = [] } = /** @type {any} */ (
     parse(await readFile(path.join(ROOT, "wrangler.toml"), "utf8"))
   );
@@ -76,14 +78,10 @@ const edge :Workerd.Worker = (
   ],
   compatibilityDate = ${text(compatibility_date)},
   compatibilityFlags = [${compatibility_flags.map(text).join(", ")}],
-  durableObjectNamespaces = [
-    (className = "Gate", uniqueKey = "gate", enableSql = true),
-    (className = "Relay", uniqueKey = "relay", enableSql = true),
-  ],
+  durableObjectNamespaces = [${objects.map((name) => `(className = ${text(name)}, uniqueKey = ${text(name.toLowerCase())}, enableSql = true)`).join(", ")}],
   durableObjectStorage = (localDisk = "state"),
   bindings = [
-    (name = "GATE", durableObjectNamespace = "Gate"),
-    (name = "RELAY", durableObjectNamespace = "Relay"),
+    ${objects.map((name) => `(name = ${text(name.toUpperCase())}, durableObjectNamespace = ${text(name)}),`).join("\n    ")}
     (name = "CACHE", kvNamespace = "kv"),
     (name = "ASSETS", service = "none"),
     ${Object.entries(vars).map(([name, value]) => `(name = ${text(name)}, json = ${text(text(value))}),`).join("\n    ")}

@@ -34,6 +34,9 @@ pub(crate) struct Plan {
     /// Stop after so many requests.
     #[arg(long)]
     requests: Option<u64>,
+    /// No more requests a second than this, over all connections.
+    #[arg(long)]
+    rate: Option<u64>,
     /// Sent as x-api-key.
     #[arg(long)]
     key: Option<String>,
@@ -55,8 +58,11 @@ pub(crate) struct Plan {
 pub(crate) async fn run(plan: Plan) -> Result<Value> {
     let (address, request) = request(&plan)?;
     TcpStream::connect(&address).await?;
-    let tally = Rc::new(RefCell::new(Tally::new(plan.requests)));
     let start = Instant::now();
+    let pace = plan
+        .rate
+        .map(|rate| Duration::from_secs(1) / u32::try_from(rate.max(1)).unwrap_or(u32::MAX));
+    let tally = Rc::new(RefCell::new(Tally::new(plan.requests, start, pace)));
     let end = plan.seconds.map(|seconds| start + Duration::from_secs(seconds));
     let local = LocalSet::new();
     for _ in 0..plan.connections.max(1) {
@@ -85,6 +91,10 @@ async fn press(
 ) -> Result<()> {
     let mut wire = Wire::new(TcpStream::connect(address).await?)?;
     while tally.borrow_mut().begin() {
+        let due = tally.borrow_mut().due();
+        if let Some(due) = due.filter(|due| end.is_none_or(|end| *due < end)) {
+            tokio::time::sleep_until(due.into()).await;
+        }
         let sent = Instant::now();
         wire.socket.write_all(request).await?;
         let head = wire.head().await?.ok_or(ErrorKind::UnexpectedEof)?;
@@ -142,6 +152,9 @@ impl Tail {
 
 struct Tally {
     to_send: Option<u64>,
+    /// When the next request may be sent, and the time between two.
+    next: Instant,
+    pace: Option<Duration>,
     statuses: BTreeMap<u16, u64>,
     bytes: u64,
     /// Connections that ended within an answer.
@@ -154,9 +167,11 @@ struct Tally {
 }
 
 impl Tally {
-    fn new(to_send: Option<u64>) -> Self {
+    fn new(to_send: Option<u64>, next: Instant, pace: Option<Duration>) -> Self {
         Self {
             to_send,
+            next,
+            pace,
             statuses: BTreeMap::new(),
             bytes: 0,
             broken: 0,
@@ -181,6 +196,13 @@ impl Tally {
         let left = self.left();
         self.to_send = self.to_send.map(|count| count.saturating_sub(1));
         left
+    }
+
+    /// When the request that begins may be sent; none: now.
+    fn due(&mut self) -> Option<Instant> {
+        let due = self.next;
+        self.next += self.pace?;
+        Some(due)
     }
 
     fn done(&mut self, status: u16, bytes: u64, latency: Duration) {
@@ -274,6 +296,7 @@ mod tests {
             connections: 4,
             seconds: None,
             requests: Some(100),
+            rate: None,
             key: Some("tg_sk_test".into()),
             headers: vec![],
             body: Some(file),
@@ -359,6 +382,15 @@ mod tests {
             (&json!({"429": 100}), &json!(0)),
             "{report}"
         );
+    }
+
+    #[test]
+    fn a_rate_spaces_requests_over_all_connections() {
+        let start = Instant::now();
+        let mut tally = Tally::new(None, start, Some(Duration::from_millis(20)));
+        let due: Vec<_> = (0..3).filter_map(|_| tally.due()).map(|due| due - start).collect();
+        assert_eq!(due, [0, 20, 40].map(Duration::from_millis));
+        assert_eq!(Tally::new(None, start, None).due(), None);
     }
 
     #[test]
