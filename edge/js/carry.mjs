@@ -4,7 +4,7 @@
 // this file awaits what the step asks for and reports what came of it. The
 // loop lives here and not in Rust so that a re-initialised module leaves no
 // client hanging, and because every await in Rust costs a promise more.
-import { Passage, Close, GateMethod, Step, ready, gatePlace, leases, trapped, debugPanic } from "./core.mjs";
+import { Passage, Close, GateMethod, Step, ready, gatePlace, heard, leases, trapped, debugPanic } from "./core.mjs";
 import { report, take, putBack, flushSoon, watch } from "./reports.mjs";
 import { heldBytes, readBody, WINDOW_BYTES } from "./body.mjs";
 import { relay } from "./relay.mjs";
@@ -12,6 +12,7 @@ import { hold, TOO_LARGE } from "./hold.mjs";
 import { look, keep } from "./cache.mjs";
 import { claim, settle } from "./claim.mjs";
 import { together } from "./together.mjs";
+import { begins, ends, renewAll } from "./running.mjs";
 
 /** The Gate answers at once or not at all: invariant 11. A Relay, too. */
 export const GATE_MS = 2_000;
@@ -127,6 +128,7 @@ class Walk {
     this.held = body.byteLength;
     heldBytes(this.held);
     if (debugPanic && request.headers.has("x-debug-panic")) debugPanic();
+    if (debugPanic && request.headers.has("x-debug-restart")) await gateOf(this.env).restart().catch(() => {});
     for (let at = 0; at < body.byteLength; at += WINDOW_BYTES) {
       passage.read(new Uint8Array(body, at, Math.min(WINDOW_BYTES, body.byteLength - at)));
     }
@@ -154,7 +156,7 @@ class Walk {
       return;
     }
     if (reply === "") console.error(JSON.stringify({ event: "call_not_understood", reports: reports.length }));
-    passage.replied(reply, Date.now());
+    if (passage.replied(reply, Date.now())) this.ctx.waitUntil(this.renewAll());
     if (method !== GateMethod.Admit) return;
     const watching = watch(leases.lent_until(), giveBack, (reports) => this.sendReports(reports));
     if (watching !== undefined) this.ctx.waitUntil(watching);
@@ -167,6 +169,7 @@ class Walk {
     const outgoing = passage.begin_attempt(Date.now()).split("\0");
     const headers = fields(outgoing, 1);
     this.attempting = true;
+    begins(this);
     this.endsAt = Date.now() + passage.total_ms();
     let response;
     try {
@@ -176,6 +179,7 @@ class Walk {
       );
     } catch (error) {
       this.attempting = false;
+      ends(this);
       this.upstream.abort();
       if (trapped(error)) throw error;
       passage.unanswered(error === LATE ? "first byte" : String(error?.message ?? error), Date.now());
@@ -205,6 +209,7 @@ class Walk {
       return undefined;
     } finally {
       this.attempting = false;
+      ends(this);
     }
     if (step === Step.Hold) passage.held(Date.now());
     else passage.whole(new Uint8Array(bytes), Date.now());
@@ -226,11 +231,38 @@ class Walk {
   /** Renews the ticket of a running stream. */
   async renew() {
     try {
-      await within(GATE_MS, gateOf(this.env).admit(this.passage.renewal(Date.now())));
+      const message = this.renewal();
+      if (message !== "") await this.tellGate(message);
     } catch (error) {
       // The next one comes in half a minute; a ticket outlives several.
       trapped(error);
     }
+  }
+
+  /** The message that renews it; empty where there is nothing to renew. */
+  renewal() {
+    try {
+      return this.passage?.renewal(Date.now()) ?? "";
+    } catch (error) {
+      trapped(error);
+      return "";
+    }
+  }
+
+  /** The Gate has restarted: it learns what runs here. */
+  async renewAll() {
+    try {
+      await renewAll((text) => within(GATE_MS, gateOf(this.env).admit(text)));
+    } catch (error) {
+      // Each is renewed in half a minute all the same.
+      trapped(error);
+    }
+  }
+
+  /** A message that nobody waits for. */
+  async tellGate(message) {
+    const reply = await within(GATE_MS, gateOf(this.env).admit(message));
+    if (heard(reply)) this.ctx.waitUntil(this.renewAll());
   }
 
   /** The client went: whoever may come back finds the answer, for others it ends here. */
@@ -266,6 +298,7 @@ class Walk {
       claimed.owner.letGo();
     }
     if (passage === undefined) return undefined;
+    ends(this);
     try {
       this.tell();
       this.passage = undefined;
@@ -283,7 +316,7 @@ class Walk {
 
   async sendReports(reports) {
     try {
-      await within(GATE_MS, gateOf(this.env).admit(`{"v":1,"events":[${reports.join(",")}]}`));
+      await this.tellGate(`{"v":1,"events":[${reports.join(",")}]}`);
       return true;
     } catch {
       putBack(reports);

@@ -54,4 +54,7 @@ export const leases = { returns: glue.returns, lent_until: glue.lent_until };
 /** What an idempotency key is to a request: edge/src/objects/relay.rs. */
 export const decideClaim = glue.claim;
 
+/** Reads a reply that nobody waits for: true where the Gate has restarted. */
+export const heard = glue.heard;
+
 export { Passage, GateCore, GateMethod, Step, Close, Unread, Claim };

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use limits::message::Millis;
+use limits::message::{Millis, Reply};
 use serde_json::Value;
 use wasm_bindgen::prelude::*;
 
@@ -188,9 +188,13 @@ impl Passage {
         isolate(|isolate| self.journey.gate_message(isolate, events, now as Millis))
     }
 
-    /// The Gate's reply.
-    pub fn replied(&mut self, text: &str, now: f64) {
-        isolate(|isolate| self.journey.replied(isolate, text, now as Millis));
+    /// The Gate's reply. True where the Gate has restarted, and what runs is to be
+    /// renewed.
+    pub fn replied(&mut self, text: &str, now: f64) -> bool {
+        isolate(|isolate| {
+            self.journey.replied(isolate, text, now as Millis);
+            isolate.gate_restarted()
+        })
     }
 
     /// The Gate did not reply.
@@ -337,6 +341,18 @@ pub fn returns(now: f64) -> String {
     let events = isolate(|isolate| isolate.borrowed.take_returns(now as Millis));
     let texts = events.iter().filter_map(|event| serde_json::to_string(event).ok());
     texts.collect::<Vec<_>>().join(",")
+}
+
+/// Reads a reply that nobody waits for. True where the Gate has restarted, and what
+/// runs is to be renewed.
+#[wasm_bindgen]
+pub fn heard(text: &str) -> bool {
+    isolate(|isolate| {
+        if let Ok(reply) = json::from_str::<Reply>(text) {
+            isolate.gate_started(reply.started_ms);
+        }
+        isolate.gate_restarted()
+    })
 }
 
 /// Which Gate decides: its name, `NUL`, its location hint, `NUL`, its

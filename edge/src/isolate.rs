@@ -37,6 +37,9 @@ pub struct Isolate {
     /// Tickets lent by the Gate.
     pub borrowed: Borrowed,
     gate_answered_ms: Millis,
+    /// When the Gate started that last replied, and whether that is news.
+    gate_started_ms: Millis,
+    gate_restarted: bool,
     ids: Ids,
 }
 
@@ -208,6 +211,17 @@ impl Isolate {
         self.views.insert((tenant.to_owned(), user.map(str::to_owned), account), (view, now));
     }
 
+    /// A Gate replied that started then; 0: one of an earlier version, which does not say.
+    pub fn gate_started(&mut self, started_ms: Millis) {
+        self.gate_restarted |= self.gate_started_ms != started_ms;
+        self.gate_started_ms = started_ms;
+    }
+
+    /// Whether it had forgotten what runs here: told once.
+    pub fn gate_restarted(&mut self) -> bool {
+        std::mem::take(&mut self.gate_restarted)
+    }
+
     /// The Gate answered a question about its health.
     pub fn gate_answered(&mut self, now: Millis) {
         self.gate_answered_ms = now;
@@ -364,6 +378,16 @@ mod tests {
         assert!(isolate.levels_due(&pool("d"), 99), "another pool");
         assert!(isolate.levels_due(&pool("c"), 100));
         assert!(!isolate.levels_due(&pool("c"), 199), "counted from the last");
+    }
+
+    #[test]
+    fn another_gate_than_before_is_noticed_once() {
+        let mut isolate = Isolate::default();
+        for (started, is_news) in [(5, true), (5, false), (9, true), (9, false), (0, true)] {
+            isolate.gate_started(started);
+            assert_eq!(isolate.gate_restarted(), is_news, "{started}");
+            assert!(!isolate.gate_restarted(), "told once");
+        }
     }
 
     #[test]

@@ -88,11 +88,11 @@ impl Gate {
             id: admit.ticket,
         };
         if let Some(progress) = admit.running {
-            // Runs already: a restart forgot it, or the Gate could not be asked.
+            // Runs already: a restart forgot it.
             self.free_waiter(name);
             self.cover_draw(job);
-            self.open(&asker, 0, Hold::Covered);
-            self.renew(name, attempt, progress.output_tokens);
+            let generated = progress.output_tokens.min(asker.need.output_max);
+            self.open(&asker, 0, Hold::Covered, generated);
             return Some(Decision::Granted { waited_ms: 0 });
         }
         if let Some(place) = job.and_then(|job| self.place_of(job)) {
@@ -185,8 +185,8 @@ impl Gate {
         if attempt == 0 {
             state.mirror.arrived(class, &need, self.now);
         }
-        if state.mirror.is_too_large(estimate) {
-            let limit = withheld("account", "input_tokens", 0);
+        if let Some(kind) = state.mirror.too_large(estimate, need.output_max) {
+            let limit = withheld("account", kind, 0);
             return Some(refused(Reason::TooLarge, None, Some(limit)));
         }
         if let Some(job) = need.job {
@@ -206,7 +206,7 @@ impl Gate {
                 self.draw(need.job, &need.day());
                 self.go(need.job, &need.day());
                 self.turn(&asker);
-                self.open(&asker, 0, Hold::Taken);
+                self.open(&asker, 0, Hold::Taken, 0);
                 return Some(Decision::Granted { waited_ms: 0 });
             }
             Some(obstacle) => {
@@ -362,8 +362,8 @@ impl Gate {
         (wait, refusal)
     }
 
-    /// Opens a ticket.
-    pub(crate) fn open(&mut self, asker: &Waiter, waited: Millis, hold: Hold) {
+    /// Opens a ticket, of a request that has `generated` so much already.
+    pub(crate) fn open(&mut self, asker: &Waiter, waited: Millis, hold: Hold, generated: Tokens) {
         let Waiter { attempt, class, tenant, user, line, pool, need, .. } = *asker;
         let ticket = Ticket {
             attempt,
@@ -373,7 +373,7 @@ impl Gate {
             line,
             pool,
             need,
-            generated: 0,
+            generated,
             granted: self.now,
             heard: self.now,
             renewed: self.now,
@@ -390,14 +390,15 @@ impl Gate {
 
     /// Every limit holds for a ticket what it is to hold.
     pub(crate) fn hold(&mut self, name: Name, ticket: Ticket) {
+        let is_young = self.is_young();
         for payer in self.payers(ticket.tenant, ticket.user) {
-            self.scope_mut(payer).take(&ticket.need, ticket.hold);
+            self.scope_mut(payer).take(&ticket.need, ticket.hold, ticket.generated, is_young);
             self.touch(payer);
         }
         let mirror = &mut self.pools[ticket.pool].mirror;
         match ticket.hold {
             Hold::Taken => mirror.take(&ticket.need, self.now),
-            Hold::Covered => mirror.start(&ticket.part()),
+            Hold::Covered => mirror.resume(&ticket.part(), self.now),
             Hold::Lent => mirror.lend(&ticket.need),
         }
         self.step.touched.push(ticket.pool);

@@ -114,11 +114,12 @@ impl Bucket {
         self.floor
     }
 
-    /// The bucket as a floor of `units` written at `at` leaves it.
-    pub(crate) fn restore(&mut self, units: i64, at: Millis, now: Millis) {
+    /// The bucket as a floor of `units` written at `at` leaves it, which lies below
+    /// `owed` tokens of the level.
+    pub(crate) fn restore(&mut self, units_left: i64, owed: i64, at: Millis, now: Millis) {
         self.at_ms = at.min(now);
-        self.level = units.min(self.capacity);
-        self.floor = self.level;
+        self.floor = units_left.min(self.capacity);
+        self.level = units_left.saturating_add(units(owed)).min(self.capacity);
         self.refill(now);
     }
 }
@@ -163,8 +164,11 @@ mod tests {
         bucket.take(1);
         assert!(bucket.is_below_floor(0));
         let mut again = Bucket::new(600, 600, 1_000);
-        again.restore(floor, 0, 1_000);
+        again.restore(floor, 0, 0, 1_000);
         assert_eq!(again.level(), 480);
+        again.restore(floor, 50, 0, 1_000);
+        assert_eq!(again.level(), 530, "and what was owed below it");
+        assert!(!again.is_below_floor(50));
     }
 
     proptest! {

@@ -108,6 +108,12 @@ pub enum Answer {
     None,
 }
 
+impl Answer {
+    fn reply_mut(&mut self) -> Option<&mut Reply> {
+        if let Self::Reply(reply) = self { Some(reply) } else { None }
+    }
+}
+
 /// One row to store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Write {
@@ -279,7 +285,7 @@ impl Gate {
     /// still. Never fails: a wrong input is answered with a refusal.
     pub fn handle(&mut self, now: Millis, input: Input) -> Output {
         self.now = self.now.max(now);
-        let reply = match input {
+        let mut reply = match input {
             Input::Call(call) => Answer::Reply(self.call(call, false).unwrap_or_else(reply)),
             Input::Poll(call) => self.call(call, true).map_or(Answer::Parked, Answer::Reply),
             Input::Release { ticket } => {
@@ -304,7 +310,11 @@ impl Gate {
         self.flush();
         let wake_at = self.wake_at();
         let Step { answers, writes, reached, .. } = &mut self.step;
-        let (answers, writes) = (std::mem::take(answers), std::mem::take(writes));
+        let (mut answers, writes) = (std::mem::take(answers), std::mem::take(writes));
+        let replies = answers.iter_mut().map(|(_, reply)| reply);
+        for reply in replies.chain(reply.reply_mut()) {
+            reply.started_ms = self.started;
+        }
         Output { reply, answers, writes, wake_at, reached: std::mem::take(reached) }
     }
 
@@ -485,5 +495,5 @@ pub(crate) fn pool_key(pool: &Pool) -> String {
 
 /// A reply without a decision.
 pub(crate) fn reply() -> Reply {
-    Reply { v: VERSION, decision: None, policy: None, lease: None }
+    Reply { v: VERSION, decision: None, policy: None, lease: None, started_ms: 0 }
 }

@@ -190,7 +190,7 @@ impl Mirror {
         if self.ramp.is_some() || self.concurrent.is_some() || self.held_until > now {
             return 0;
         }
-        let rates = need.rates();
+        let rates = self.rates(need);
         let owed = [0, 0, self.promised(now)];
         let each = self.buckets.iter().enumerate().map(|(kind, bucket)| {
             let owed = owed[kind].saturating_add(self.lent[kind]);
@@ -213,7 +213,8 @@ impl Mirror {
     }
 
     fn promise(&mut self, need: &Need, sign: i64) {
-        for (lent, rate) in self.lent.iter_mut().zip(need.rates()) {
+        let rates = self.rates(need);
+        for (lent, rate) in self.lent.iter_mut().zip(rates) {
             *lent += sign * signed(rate);
         }
         debug_assert!(self.lent.iter().all(|lent| *lent >= 0), "lent = sum of the lent tickets");
@@ -253,7 +254,7 @@ impl Mirror {
         self.take_output(signed(output));
         if output > 0 {
             self.running.learn(need.output, output, ms);
-            self.assumed = self.running.generated(now);
+            self.assumed = self.generated(now);
         }
     }
 }

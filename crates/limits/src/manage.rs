@@ -204,7 +204,7 @@ impl Gate {
             PoolState {
                 pool: state.pool.clone(),
                 limits: state.mirror.views(now),
-                open: state.mirror.running.count,
+                open: state.mirror.running.count(),
                 lent: state.mirror.lent(),
                 waiting: state.queue.len,
                 held_until_ms: state.mirror.held_until,

@@ -318,6 +318,10 @@ pub struct Reply {
     /// Tickets lent to the isolate, where it asked for some and limits are far.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<Lease>,
+    /// When the Gate started. Another time than before: it has forgotten what runs, and
+    /// the isolate renews all its tickets at once.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub started_ms: Millis,
 }
 
 /// What became of an admit.

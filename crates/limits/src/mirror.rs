@@ -9,16 +9,16 @@
 //! running request as for thousands. The output level is the provider's own, as
 //! it falls while answers are generated.
 
-use serde::{Deserialize, Serialize};
-
 use crate::amounts::{Three, signed};
 use crate::bucket::Bucket;
 use crate::demand::Demand;
 use crate::history::History;
 use crate::message::{Millis, Tokens};
+use crate::outside::Outside;
+use crate::resets::Resets;
 use crate::running::{Part, Running};
 use crate::scope::{CONCURRENT, Need, RATES};
-use crate::settings::{AccountSettings, ClassLimits, Durability, Headroom};
+use crate::settings::{AccountSettings, ClassLimits, Headroom, Reserves};
 
 /// The margin that adaptive headroom starts with, in permille of a minute: 0.9
 /// s of refill, more than the latency by which our deduction and the
@@ -36,9 +36,6 @@ const JITTER_MS: i64 = 50;
 const WINDOW: u64 = 4;
 /// The window's bound: beyond it the object's own pace limits.
 const WINDOW_MAX: u64 = 1_000;
-/// How long a restart holds room for what ran before it: by then it has ended
-/// or renewed its ticket.
-const GHOSTS_MS: Millis = 60_000;
 
 /// One pool's buckets and what runs in it.
 #[derive(Clone, Debug)]
@@ -51,6 +48,9 @@ pub(crate) struct Mirror {
     /// Requests that may run at one time.
     pub(crate) concurrent: Option<u64>,
     share_permille: u32,
+    /// The provider holds `max_tokens` of the output limit from the start, and gives
+    /// back at the end what was not generated.
+    pub(crate) reserves_most: bool,
     headroom: Headroom,
     margin_permille: u32,
     margin_at: Millis,
@@ -59,38 +59,32 @@ pub(crate) struct Mirror {
     pub(crate) lent: [i64; 3],
     /// What of the output level was taken for running requests on assumption.
     pub(crate) assumed: i64,
-    /// What those that ran before a restart may still draw, and since when.
-    ghosts: (i64, Millis),
+    /// When one of those that ran before a restart is taken for ended.
+    pub(crate) ghost_ends_at: Millis,
+    /// How many run by the stored row.
+    pub(crate) saved_count: u64,
     pub(crate) history: History,
+    pub(crate) resets: Resets,
+    pub(crate) outside: Outside,
     demand: [Demand; 3],
-    window: u64,
+    pub(crate) window: u64,
     pub(crate) held_until: Millis,
     pub(crate) refusals: u32,
     pub(crate) refused_upstream: u64,
-    unsaved: bool,
+    pub(crate) unsaved: bool,
 }
 
 /// The provider's ramp limit was met: this many requests, growing.
 #[derive(Clone, Debug)]
 pub(crate) struct Ramp {
     pub(crate) bucket: Bucket,
-    grows_at: Millis,
+    pub(crate) grows_at: Millis,
 }
 
-/// The row of a pool.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct SavedPool {
-    at: Millis,
-    limits: [Option<u64>; 3],
-    floors: [Option<i64>; 3],
-    held_until: Millis,
-    /// What was learned of the requests: the fields of [`Running`] that do not
-    /// count those that run.
-    #[serde(default)]
-    learned: [u64; 5],
-    /// What running requests were still expected to generate.
-    #[serde(default)]
-    rest: i64,
+impl Ramp {
+    pub(crate) fn new(rate: u64, grows_at: Millis, now: Millis) -> Self {
+        Self { bucket: Bucket::new(rate, rate.div_ceil(60), now), grows_at }
+    }
 }
 
 impl Mirror {
@@ -105,14 +99,18 @@ impl Mirror {
             ramp: None,
             concurrent,
             share_permille: account.share_permille.clamp(1, 1_000),
+            reserves_most: account.reserves == Reserves::MaxTokens,
             headroom: account.headroom,
             margin_permille: MARGIN_MIN,
             margin_at: now,
             running: Running::new(),
             lent: [0; 3],
             assumed: 0,
-            ghosts: (0, 0),
+            ghost_ends_at: 0,
+            saved_count: 0,
             history: History::default(),
+            resets: Resets::new(),
+            outside: Outside::default(),
             demand: Default::default(),
             window: WINDOW,
             held_until: 0,
@@ -126,25 +124,6 @@ impl Mirror {
             }
         }
         mirror
-    }
-
-    /// Takes a stored row back: limits that were learned, floors, a hold.
-    pub(crate) fn restore(&mut self, saved: &SavedPool, now: Millis) {
-        for kind in 0..3 {
-            if let Some(limit) = saved.limits[kind] {
-                self.set_limit(kind, limit, now);
-            }
-            if let (Some(bucket), Some(floor)) = (&mut self.buckets[kind], saved.floors[kind]) {
-                bucket.restore(floor, saved.at, now);
-            }
-        }
-        self.held_until = saved.held_until;
-        if let Some(second) = &mut self.second {
-            // What went in the last second is not known.
-            second.take(signed(second.capacity()));
-        }
-        self.ghosts = (saved.rest, now);
-        self.running = Running::restored(saved.learned);
     }
 
     /// True where the account's levels are ours alone to follow: then they may
@@ -227,11 +206,12 @@ impl Mirror {
     /// Brings every bucket to `now`; before any check. What running requests are
     /// assumed to have generated since is taken, as the provider takes it.
     pub(crate) fn refill(&mut self, now: Millis) {
-        let generated = self.running.generated(now);
+        let generated = self.generated(now);
         self.take_output(generated - self.assumed);
         self.assumed = generated;
         let buckets = self.buckets.iter_mut().chain([&mut self.second]);
         buckets.flatten().for_each(|bucket| bucket.refill(now));
+        self.lay_silent(now);
         if let Some(ramp) = &mut self.ramp {
             ramp.bucket.refill(now);
             if now >= ramp.grows_at {
@@ -240,6 +220,7 @@ impl Mirror {
                 let rate = ramp.bucket.per_minute() * 3 / 2 + 1;
                 ramp.bucket.resize(rate, rate.div_ceil(60));
                 ramp.grows_at = now + 60_000;
+                self.unsaved = true;
                 if self.limits[0].is_none_or(|limit| rate >= limit) && rate > 1_000 {
                     self.ramp = None;
                 }
@@ -262,7 +243,7 @@ impl Mirror {
             Some(bucket.level().saturating_sub(promised).saturating_sub(lent))
         });
         if let Some(most) = self.concurrent {
-            let places = signed(most) - signed(self.running.count);
+            let places = signed(most) - signed(self.running.count());
             free[0] = Some(free[0].map_or(places, |free| free.min(places)));
         }
         free
@@ -272,26 +253,48 @@ impl Mirror {
     /// it is free when one that runs ends, which is looked at then. 0: now.
     fn place_in(&self, need: &Need, ahead: u64) -> Millis {
         let Some(most) = self.concurrent else { return 0 };
-        let over = (self.running.count + ahead + 1).saturating_sub(most);
+        let over = (self.running.count() + ahead + 1).saturating_sub(most);
         let service = self.running.service_ms(need.output).max(1);
         over.saturating_mul(service).div_ceil(most)
     }
 
     /// Output that running requests may still draw.
     pub(crate) fn promised(&self, now: Millis) -> i64 {
-        let Some(bucket) = &self.buckets[2] else { return 0 };
-        let generated = self.running.generated(now);
-        let promised = self.running.promised(generated, bucket.per_minute(), bucket.capacity());
-        let (ghosts, since) = self.ghosts;
-        let left = GHOSTS_MS.saturating_sub(now.saturating_sub(since));
-        promised.saturating_add(ghosts.max(0) / GHOSTS_MS as i64 * left as i64)
+        let Some(bucket) = self.buckets[2].as_ref().filter(|_| !self.reserves_most) else {
+            return 0;
+        };
+        let generated = self.generated(now);
+        let ours = bucket.per_minute().saturating_sub(60 * self.outside.per_second(now)[2]);
+        self.running.promised(generated, ours, bucket.capacity())
     }
 
-    /// True for a request that no refill will ever make room for.
-    pub(crate) fn is_too_large(&self, estimate: Tokens) -> bool {
-        self.limits[1].is_some_and(|limit| {
-            estimate > limit || estimate > self.usable(1, limit).0.max(self.usable(1, limit).1)
-        })
+    /// The kind of which a request needs more than refill will ever make room for.
+    pub(crate) fn too_large(&self, input: Tokens, max_tokens: Tokens) -> Option<&'static str> {
+        let exceeds = |kind: usize, tokens: Tokens| {
+            self.limits[kind].is_some_and(|limit| {
+                let (rate, capacity) = self.usable(kind, limit);
+                tokens > rate.max(capacity)
+            })
+        };
+        let most = if self.reserves_most { max_tokens } else { 0 };
+        let kind = [(1, input), (2, most)].into_iter().find(|(kind, n)| exceeds(*kind, *n));
+        kind.map(|(kind, _)| RATES[kind])
+    }
+
+    /// What the provider takes of a request when it starts, or is expected to take
+    /// until it ends.
+    pub(crate) fn rates(&self, need: &Need) -> Three {
+        if self.reserves_most { [1, need.input, need.output_max] } else { need.rates() }
+    }
+
+    /// What of the output level was taken for a request before its first answer.
+    pub(crate) fn reserved_output(&self, need: &Need) -> i64 {
+        if self.reserves_most { signed(need.output_max) } else { 0 }
+    }
+
+    /// What running requests are assumed to have drawn while they generated.
+    pub(crate) fn generated(&self, now: Millis) -> i64 {
+        if self.reserves_most { 0 } else { self.running.generated(now) }
     }
 
     /// The span until the pool takes `need` while `room` stays free: 0 now.
@@ -333,11 +336,11 @@ impl Mirror {
 
     /// The span until each kind has room.
     fn waits(&self, need: &Need, ahead: &Three, room: &Three, now: Millis) -> [Millis; 3] {
-        let rates = need.rates();
+        let rates = self.rates(need);
         let mut waits: [Millis; 3] = std::array::from_fn(|kind| {
             let Some(bucket) = &self.buckets[kind] else {
                 // An answer will tell; this is about how long the first takes.
-                let started = self.running.count + self.lent();
+                let started = self.running.count() + self.lent();
                 let over = (started + ahead[0] + 1).saturating_sub(self.window);
                 return if over > 0 { 1_000 * over.div_ceil(self.window) } else { 0 };
             };
@@ -359,9 +362,10 @@ impl Mirror {
     /// What a request takes of the pool, for taking turns: its largest share of
     /// a limit, in millionths of a minute.
     pub(crate) fn cost(&self, need: &Need) -> u64 {
+        let rates = self.rates(need);
         let share = |kind: usize| {
             let limit = self.limits[kind]?.max(1);
-            Some((u128::from(need.rates()[kind]) * 1_000_000 / u128::from(limit)) as u64)
+            Some((u128::from(rates[kind]) * 1_000_000 / u128::from(limit)) as u64)
         };
         // Nothing is known: by tokens, output five times as dear as input.
         let tokens = need.input.saturating_add(need.output.saturating_mul(5));
@@ -371,12 +375,12 @@ impl Mirror {
     /// Reserves `need`.
     pub(crate) fn take(&mut self, need: &Need, now: Millis) {
         self.history.record(now);
-        let rates = need.rates();
-        for (kind, rate) in rates.into_iter().enumerate().take(2) {
+        let taken = [1, signed(need.input), self.reserved_output(need)];
+        for (kind, taken) in taken.into_iter().enumerate() {
             if let Some(bucket) = &mut self.buckets[kind] {
-                bucket.take(signed(rate));
+                bucket.take(taken);
             }
-            self.history.taken[kind] = self.history.taken[kind].saturating_add(signed(rate));
+            self.history.taken[kind] = self.history.taken[kind].saturating_add(taken);
         }
         if let Some(second) = &mut self.second {
             second.take(1);
@@ -387,8 +391,8 @@ impl Mirror {
         self.start(&Part { expected: need.output, generated: 0, max: need.output_max, since: now });
     }
 
-    /// A request runs, whose grant was taken before a restart or just now.
-    pub(crate) fn start(&mut self, part: &Part) {
+    /// A request runs.
+    fn start(&mut self, part: &Part) {
         self.running.add(part);
     }
 
@@ -396,8 +400,8 @@ impl Mirror {
     pub(crate) fn progress(&mut self, before: &Part, after: &Part, now: Millis) {
         let assumed = self.stop(before, now);
         self.running.add(after);
-        self.assumed = self.running.generated(now);
-        self.take_output(signed(after.generated) - signed(before.generated) - assumed);
+        self.assumed = self.generated(now);
+        self.take_generated(before, after.generated, assumed);
     }
 
     /// A request ended. `refund` of the input reservation was not used;
@@ -415,11 +419,27 @@ impl Mirror {
             bucket.take(-refund);
         }
         if let Some((output, ms)) = output {
-            self.take_output(signed(output) - signed(part.generated) - assumed);
+            self.take_rest(part, output, assumed);
             if output > 0 {
                 self.running.learn(part.expected, output, ms);
-                self.assumed = self.running.generated(now);
+                self.assumed = self.generated(now);
             }
+        }
+    }
+
+    /// What a request has generated beyond what was taken for it.
+    fn take_generated(&mut self, part: &Part, output: Tokens, assumed: i64) {
+        if !self.reserves_most {
+            self.take_output(signed(output) - signed(part.generated) - assumed);
+        }
+    }
+
+    /// The same at its end, where what was reserved comes back.
+    fn take_rest(&mut self, part: &Part, output: Tokens, assumed: i64) {
+        if self.reserves_most {
+            self.give_back(part.max, output);
+        } else {
+            self.take_generated(part, output, assumed);
         }
     }
 
@@ -429,19 +449,33 @@ impl Mirror {
         self.stop(part, now)
     }
 
-    /// A doubted request ended after all.
-    pub(crate) fn end_doubted(&mut self, refund: i64, output: Option<i64>) {
+    /// A doubted request ended after all: `assumed` was taken of it then.
+    pub(crate) fn end_doubted(
+        &mut self,
+        part: &Part,
+        assumed: i64,
+        refund: i64,
+        output: Option<Tokens>,
+    ) {
         if let Some(bucket) = &mut self.buckets[1] {
             bucket.take(-refund);
         }
-        self.take_output(output.unwrap_or(0));
+        if let Some(output) = output {
+            self.take_rest(part, output, assumed);
+        }
+    }
+
+    /// It was doubted in vain.
+    pub(crate) fn trust(&mut self, before: &Part, after: &Part, assumed: i64) {
+        self.take_generated(before, after.generated, assumed);
+        self.start(after);
     }
 
     /// Takes a request out of the sums; returns what was assumed of it.
     fn stop(&mut self, part: &Part, now: Millis) -> i64 {
-        let before = self.running.generated(now);
+        let before = self.generated(now);
         self.running.remove(part);
-        self.assumed = self.running.generated(now);
+        self.assumed = self.generated(now);
         before - self.assumed
     }
 
@@ -462,21 +496,30 @@ impl Mirror {
 
     /// True where no open ticket is the pool's.
     pub(crate) fn is_idle(&self) -> bool {
-        self.running.count == 0 && self.lent() == 0
+        self.running.count() == 0 && self.lent() == 0
+    }
+
+    /// What was reserved of the output and not generated is there again. An answer of
+    /// before may have seen it already, so the history does not count it.
+    pub(crate) fn give_back(&mut self, reserved: Tokens, output: Tokens) {
+        if let Some(bucket) = &mut self.buckets[2] {
+            bucket.take(signed(output) - signed(reserved));
+        }
     }
 
     /// A request of this priority arrived: higher ones' demand is what lower
     /// ones leave room for.
     pub(crate) fn arrived(&mut self, class: usize, need: &Need, now: Millis) {
-        self.demand[class].add(&need.rates(), now);
+        let rates = self.rates(need);
+        self.demand[class].add(&rates, now);
     }
 
-    /// Two seconds of the demand of priorities above `class`, at most a quarter
-    /// of a minute's limit.
+    /// Two seconds of the demand of priorities above `class`, and of what others use of
+    /// the account, at most a quarter of a minute's limit.
     pub(crate) fn room(&self, class: usize, now: Millis) -> Three {
         let mut room = [0_u64; 3];
-        for demand in &self.demand[..class] {
-            let second = demand.per_second(now);
+        let above = self.demand[..class].iter().map(|demand| demand.per_second(now));
+        for second in above.chain([self.outside.per_second(now)]) {
             for kind in 0..3 {
                 let most = self.limits[kind].map_or(0, |limit| limit / 4);
                 room[kind] = room[kind].saturating_add(2 * second[kind]).min(most);
@@ -488,10 +531,12 @@ impl Mirror {
     /// What of each limit a minute is left to `class` by the priorities above
     /// it: at least a sixteenth, which aging gives to the lower ones.
     pub(crate) fn rate_left(&self, class: usize, now: Millis) -> [Option<u64>; 3] {
+        let outside = self.outside.per_second(now);
         std::array::from_fn(|kind| {
             let rate = self.buckets[kind].as_ref()?.per_minute();
             let above: u64 =
                 self.demand[..class].iter().map(|demand| demand.per_second(now)[kind] * 60).sum();
+            let above = above + outside[kind] * 60;
             Some(rate.saturating_sub(above).max(rate / 16).max(1))
         })
     }
@@ -515,8 +560,7 @@ impl Mirror {
             let recent = self.history.requests_since(now.saturating_sub(10_000)).max(0) as u64;
             let rate = (recent * 6 / 2).max(6);
             let rate = self.ramp.as_ref().map_or(rate, |r| (r.bucket.per_minute() / 2).max(6));
-            let bucket = Bucket::new(rate, rate.div_ceil(60), now);
-            self.ramp = Some(Ramp { bucket, grows_at: now + 60_000 });
+            self.ramp = Some(Ramp::new(rate, now + 60_000, now));
         }
     }
 
@@ -528,32 +572,6 @@ impl Mirror {
         if self.margin_permille > MARGIN_MIN && granted >= self.margin_at {
             self.set_margin(self.margin_permille - 1, now);
         }
-    }
-
-    /// The row to store, where the floors no longer lie below the levels or
-    /// something was learned.
-    pub(crate) fn save(&mut self, durability: &Durability, now: Millis) -> Option<SavedPool> {
-        // A restart forgets what runs, and adds the refill of its own accord.
-        let rest = self.running.rest(self.running.generated(now));
-        let [requests, input, output] = self.lent;
-        let owed = |kind: usize| [requests, input, output + rest][kind];
-        let below = (0..3)
-            .any(|kind| self.buckets[kind].as_ref().is_some_and(|b| b.is_below_floor(owed(kind))));
-        if !below && !std::mem::take(&mut self.unsaved) {
-            return None;
-        }
-        self.unsaved = false;
-        let mut floors = [None; 3];
-        for (kind, bucket) in self.buckets.iter_mut().enumerate() {
-            if let Some(bucket) = bucket {
-                floors[kind] = Some(bucket.lower_floor(owed(kind), durability.bucket_permille));
-            }
-        }
-        let learned = self.running.learned();
-        let (limits, held_until) = (self.limits, self.held_until);
-        // In the sum of what runs, those from before a restart are missing.
-        let rest = rest.max(self.ghosts.0.min(self.promised(now)));
-        Some(SavedPool { at: now, limits, floors, held_until, learned, rest })
     }
 }
 

@@ -7,9 +7,11 @@
 //! so a skewed Worker, a late answer or one out of order widens the interval
 //! and can never mislead (invariant 4).
 
+use crate::amounts::signed;
 use crate::message::{Level, Millis, Observation};
 use crate::mirror::{MARGIN_MIN, Mirror, margin};
 use crate::policy::RATE_MAX;
+use crate::resets::Reset;
 
 /// The provider rounds `remaining` of tokens to the nearest thousand
 /// (rate-limit page, copies of September 2026); requests are exact.
@@ -24,7 +26,7 @@ impl Mirror {
         seen: &Observation,
         granted: Millis,
         sent: Millis,
-        own: [i64; 2],
+        own: [i64; 3],
         now: Millis,
     ) {
         self.refill(now);
@@ -47,16 +49,42 @@ impl Mirror {
                 // A refusal that repeats a limit makes older answers older still.
                 self.limits_at = sent;
             }
-            let taken = taken.map(|taken| taken[kind] - own.get(kind).unwrap_or(&0));
-            self.correct(kind, &level, taken, granted, is_refusal, now);
+            let taken = taken.map(|taken| taken[kind] - own[kind]);
+            let reset = level.reset_ms.map(|at| Reset { at, limit: level.limit });
+            let told = reset.and_then(|reset| self.resets.level(reset, now));
+            self.correct(kind, &level, told, taken, granted, is_refusal, now);
+            if let Some(reset) = reset {
+                self.learn_clock(kind, &level, reset, granted, now);
+            }
         }
     }
 
-    /// Moves one bucket into the interval that `level` allows.
+    /// Where `remaining` tells how much there was between the grant and now, `reset`
+    /// tells what the provider's clock showed. Nothing left may be any debt, and what
+    /// is full has been so for any time.
+    fn learn_clock(
+        &mut self,
+        kind: usize,
+        level: &Level,
+        reset: Reset,
+        granted: Millis,
+        now: Millis,
+    ) {
+        let (left, limit) = (signed(level.remaining), signed(level.limit));
+        let rounding = ROUNDING[kind].max(1);
+        if left > 0 && left + rounding < limit {
+            self.resets.learn(reset, left - rounding, left + rounding, granted, now);
+        }
+    }
+
+    /// Moves one bucket into the interval that `level` allows, and the one that its
+    /// reset told, where that is understood.
+    #[allow(clippy::too_many_arguments)] // What one level of one answer says; a struct would name it twice.
     fn correct(
         &mut self,
         kind: usize,
         level: &Level,
+        told: Option<(i64, i64)>,
         taken: Option<i64>,
         granted: Millis,
         is_refusal: bool,
@@ -72,13 +100,22 @@ impl Mirror {
         // A refusal's hold covers the wait, so the margin only makes up for the
         // span before the provider looked.
         let gained = if is_refusal { (refilled - margin).max(0) } else { refilled - margin };
-        let high = left + ROUNDING[kind] + gained;
-        // Nothing left may mean any debt; a share's level is our own account.
-        let low = match taken {
-            Some(taken) if follows && left > 0 => left - ROUNDING[kind] - taken - margin,
+        let most = left + ROUNDING[kind] + gained;
+        // Nothing left may mean any debt.
+        let least = (left > 0).then_some(left - ROUNDING[kind]);
+        let (least, most) = match told {
+            Some((low, high)) => (least.max(Some(low)), most.min(high)),
+            None => (least, most),
+        };
+        // A share's level is our own account.
+        let low = match (least, taken) {
+            (Some(least), Some(taken)) if follows => least - taken - margin,
             _ => i64::MIN / crate::bucket::UNIT,
         };
-        bucket.clamp(low, high);
+        let before = bucket.level();
+        bucket.clamp(low, most);
+        let drew = before - bucket.level();
+        self.outside.drew(kind, drew, level.limit, now);
     }
 }
 
@@ -128,7 +165,7 @@ mod tests {
         ] {
             let mut mirror = mirror(1_000, 100_000, 50_000);
             mirror.take(&need(10_000), 0);
-            mirror.observe(&seen(1, 100_000, left), 0, 0, [1, 10_000], 1_000);
+            mirror.observe(&seen(1, 100_000, left), 0, 0, [1, 10_000, 0], 1_000);
             assert_eq!(mirror.free(1_000)[1], Some(expected), "{why}");
         }
     }
@@ -143,7 +180,7 @@ mod tests {
         }
         let before = mirror.free(3_000)[1];
         // The first request's answer, seen late: 99,000 were left at its start.
-        mirror.observe(&seen(1, 100_000, 99_000), 0, 0, [1, 1_000], 3_000);
+        mirror.observe(&seen(1, 100_000, 99_000), 0, 0, [1, 1_000, 0], 3_000);
         assert_eq!(mirror.free(3_000)[1], before);
     }
 
@@ -156,13 +193,13 @@ mod tests {
         {
             mirror.refill(at);
             mirror.take(&need(10), at);
-            mirror.observe(&seen(0, limit, left), at, at, [1, 10], at);
+            mirror.observe(&seen(0, limit, left), at, at, [1, 10, 0], at);
             assert_eq!(mirror.limits[0], Some(limit));
             let free = mirror.free(at)[0].expect("learned");
             assert!(free <= most, "{free} of {left} at {at}");
         }
         // An answer to the request of 1,000 ms, late: its limit is old news.
-        mirror.observe(&seen(0, 500, 480), 1_000, 1_000, [1, 10], 3_500);
+        mirror.observe(&seen(0, 500, 480), 1_000, 1_000, [1, 10, 0], 3_500);
         assert_eq!(mirror.limits[0], Some(40));
     }
 
@@ -179,9 +216,9 @@ mod tests {
             mirror.take(&need(1), 0);
         }
         let before = mirror.free(0)[0];
-        mirror.observe(&seen(0, 1_000, 990), 0, 0, [1, 1], 0);
+        mirror.observe(&seen(0, 1_000, 990), 0, 0, [1, 1, 0], 0);
         assert_eq!(mirror.free(0)[0], before);
-        mirror.observe(&seen(0, 1_000, 20), 0, 0, [1, 1], 0);
+        mirror.observe(&seen(0, 1_000, 20), 0, 0, [1, 1, 0], 0);
         assert!(mirror.free(0)[0] < Some(20));
     }
 
@@ -202,7 +239,7 @@ mod tests {
                 let mut refused = seen(0, rpm, 0);
                 refused.status = 429;
                 refused.input = Some(Level { limit: itpm, remaining: 0, reset_ms: None });
-                mirror.observe(&refused, now, now, [1, input as i64], now);
+                mirror.observe(&refused, now, now, [1, input as i64, 0], now);
                 mirror.refused(Some(1_000), false, now);
                 let wait = mirror.wait_ms(&need(input), &[0; 3], now);
                 assert!((1_000..=most).contains(&wait), "{rpm} {itpm} {input} {round}: {wait}");

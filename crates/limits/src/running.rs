@@ -8,18 +8,13 @@ use crate::scope::owed;
 /// Output speed assumed before anything was learned, in tokens a 1,000 s.
 const SPEED: u64 = 50_000;
 
-/// The sums over running requests.
+/// What runs in one pool.
 #[derive(Clone, Debug)]
 pub(crate) struct Running {
-    pub(crate) count: u64,
-    /// Sum of the times at which each last told how far it was, or started.
-    since: u128,
-    /// Expected output still owed, as of then.
-    owed: i64,
-    /// Sum of their expected outputs.
-    expected: i64,
-    /// The most that can still be generated.
-    left: u64,
+    all: Sums,
+    /// Those of them that a restart knows by their sums alone: each is taken out when
+    /// it tells that it runs, or how it ended.
+    ghosts: Sums,
     /// Output tokens and milliseconds of settled requests: their quotient is
     /// the speed.
     tokens: u64,
@@ -33,6 +28,56 @@ pub(crate) struct Running {
     finished_tokens: u64,
 }
 
+/// The sums over some requests.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sums {
+    count: u64,
+    /// Sum of the times at which each last told how far it was, or started.
+    since: u128,
+    /// Expected output still owed, as of then.
+    owed: i64,
+    /// Sum of their expected outputs.
+    expected: i64,
+    /// What they told that they had generated.
+    told: i64,
+    /// The most that can still be generated.
+    left: u64,
+}
+
+impl Sums {
+    fn add(&mut self, part: &Self) {
+        self.count += part.count;
+        self.since += part.since;
+        self.owed += part.owed;
+        self.expected += part.expected;
+        self.told += part.told;
+        self.left = self.left.saturating_add(part.left);
+    }
+
+    fn remove(&mut self, part: &Self) {
+        self.count = self.count.saturating_sub(part.count);
+        self.since = self.since.saturating_sub(part.since);
+        self.owed -= part.owed;
+        self.expected -= part.expected;
+        self.told -= part.told;
+        self.left = self.left.saturating_sub(part.left);
+        debug_assert!(self.owed >= 0 && self.expected >= 0, "owed = sum of the open tickets");
+    }
+
+    /// One request's part, where nothing tells them apart.
+    fn mean(&self) -> Self {
+        let count = self.count.max(1);
+        Self {
+            count: self.count.min(1),
+            since: self.since / u128::from(count),
+            owed: self.owed / signed(count),
+            expected: self.expected / signed(count),
+            told: self.told / signed(count),
+            left: self.left / count,
+        }
+    }
+}
+
 /// One running request's part of the sums.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Part {
@@ -42,14 +87,24 @@ pub(crate) struct Part {
     pub(crate) since: Millis,
 }
 
+impl Part {
+    fn sums(&self) -> Sums {
+        Sums {
+            count: 1,
+            since: self.since.into(),
+            owed: owed(self.expected, self.generated),
+            expected: signed(self.expected),
+            told: signed(self.generated),
+            left: self.max.saturating_sub(self.generated),
+        }
+    }
+}
+
 impl Running {
     pub(crate) fn new() -> Self {
         Self {
-            count: 0,
-            since: 0,
-            owed: 0,
-            expected: 0,
-            left: 0,
+            all: Sums::default(),
+            ghosts: Sums::default(),
             tokens: 0,
             ms: 0,
             excess_permille: 1_000,
@@ -58,44 +113,68 @@ impl Running {
         }
     }
 
-    /// What was learned before a restart, with nothing running.
-    pub(crate) fn restored(learned: [u64; 5]) -> Self {
+    /// What ran before a restart at `now`, and what was learned.
+    pub(crate) fn restored(ran: [u64; 5], learned: [u64; 5], now: Millis) -> Self {
+        let [count, owed, expected, told, left] = ran;
+        let ghosts = Sums {
+            count,
+            since: u128::from(count) * u128::from(now),
+            owed: signed(owed),
+            expected: signed(expected),
+            told: signed(told),
+            left,
+        };
+        let restored = Self { all: ghosts, ghosts, ..Self::new() };
         let [tokens, ms, excess_permille, finished, finished_tokens] = learned;
         if finished == 0 {
-            return Self::new();
+            return restored;
         }
-        Self { tokens, ms, excess_permille, finished, finished_tokens, ..Self::new() }
+        Self { tokens, ms, excess_permille, finished, finished_tokens, ..restored }
     }
 
     /// What [`Running::restored`] takes.
-    pub(crate) fn learned(&self) -> [u64; 5] {
-        [self.tokens, self.ms, self.excess_permille, self.finished, self.finished_tokens]
+    pub(crate) fn row(&self) -> ([u64; 5], [u64; 5]) {
+        let Sums { count, owed, expected, told, left, .. } = self.all;
+        let whole = |amount: i64| amount.max(0) as u64;
+        (
+            [count, whole(owed), whole(expected), whole(told), left],
+            [self.tokens, self.ms, self.excess_permille, self.finished, self.finished_tokens],
+        )
+    }
+
+    /// How many run.
+    pub(crate) fn count(&self) -> u64 {
+        self.all.count
+    }
+
+    /// How many of them a restart knows by their sums alone.
+    pub(crate) fn ghosts(&self) -> u64 {
+        self.ghosts.count
+    }
+
+    /// Takes one of those out: what it had told, if there is one.
+    pub(crate) fn lay_ghost(&mut self) -> Option<i64> {
+        let ghost = self.ghosts.mean();
+        self.ghosts.remove(&ghost);
+        self.all.remove(&ghost);
+        (ghost.count > 0).then_some(ghost.told)
     }
 
     pub(crate) fn add(&mut self, part: &Part) {
-        self.count += 1;
-        self.since += u128::from(part.since);
-        self.owed += owed(part.expected, part.generated);
-        self.expected += signed(part.expected);
-        self.left = self.left.saturating_add(part.max.saturating_sub(part.generated));
+        self.all.add(&part.sums());
     }
 
     pub(crate) fn remove(&mut self, part: &Part) {
-        debug_assert!(self.count > 0, "more requests ended than were granted");
-        self.count = self.count.saturating_sub(1);
-        self.since = self.since.saturating_sub(u128::from(part.since));
-        self.owed -= owed(part.expected, part.generated);
-        self.expected -= signed(part.expected);
-        self.left = self.left.saturating_sub(part.max.saturating_sub(part.generated));
-        debug_assert!(self.owed >= 0 && self.expected >= 0, "owed = sum of the open tickets");
+        debug_assert!(self.all.count > 0, "more requests ended than were granted");
+        self.all.remove(&part.sums());
     }
 
     /// Output that runs up to `now` have generated since they were last heard
     /// of: the speed times the time, at most what they may.
     pub(crate) fn generated(&self, now: Millis) -> i64 {
-        let span = (u128::from(self.count) * u128::from(now)).saturating_sub(self.since);
+        let span = (u128::from(self.all.count) * u128::from(now)).saturating_sub(self.all.since);
         let tokens = span * u128::from(self.speed()) / 1_000_000;
-        signed(u64::try_from(tokens).unwrap_or(u64::MAX).min(self.left))
+        signed(u64::try_from(tokens).unwrap_or(u64::MAX).min(self.all.left))
     }
 
     /// How far running requests may still draw the bucket down: what they are
@@ -107,21 +186,21 @@ impl Running {
     /// all the same, since lengths and speed are estimates.
     pub(crate) fn promised(&self, generated: i64, per_minute: u64, capacity: u64) -> i64 {
         let rest = self.rest(generated);
-        let speed = u128::from(self.count) * u128::from(self.speed()) * 60_000 / 1_000_000;
+        let speed = u128::from(self.all.count) * u128::from(self.speed()) * 60_000 / 1_000_000;
         let refill = u128::from(per_minute);
         let drawn = match speed.checked_sub(refill) {
             Some(surplus) if speed > 0 => (rest.max(0) as u128 * surplus / speed) as i64,
             _ => 0,
         };
-        drawn.max((self.expected / 4).min(signed(capacity / 6)))
+        drawn.max((self.all.expected / 4).min(signed(capacity / 6)))
     }
 
     /// What running requests are expected to generate yet, and one standard
     /// deviation of it: lengths vary about as much as their mean.
     pub(crate) fn rest(&self, generated: i64) -> i64 {
-        let excess = self.expected.saturating_mul(self.excess_permille as i64) / 1_000;
-        let deviation = self.expected / signed(self.count.isqrt().max(1));
-        self.owed.saturating_sub(generated).max(excess).saturating_add(deviation)
+        let excess = self.all.expected.saturating_mul(self.excess_permille as i64) / 1_000;
+        let deviation = self.all.expected / signed(self.all.count.isqrt().max(1));
+        self.all.owed.saturating_sub(generated).max(excess).saturating_add(deviation)
     }
 
     /// Tokens in 1,000 s.
@@ -140,7 +219,7 @@ impl Running {
         }
         self.tokens = self.tokens.saturating_add(tokens.min(1 << 32));
         self.ms = self.ms.saturating_add(ms.min(1 << 32));
-        if self.finished > 64 * self.count.max(16) {
+        if self.finished > 64 * self.all.count.max(16) {
             self.finished /= 2;
             self.finished_tokens /= 2;
         }

@@ -164,7 +164,7 @@ impl Scope {
                 (Some(limit), none) => {
                     let mut bucket = Bucket::new(limit, limit, now);
                     if let Some((saved, floor)) = saved.and_then(|s| s.floors[i].map(|f| (s, f))) {
-                        bucket.restore(floor, saved.at, now);
+                        bucket.restore(floor, 0, saved.at, now);
                     }
                     *none = Some(bucket);
                 }
@@ -226,12 +226,19 @@ impl Scope {
         Some(Block { kind, until })
     }
 
-    /// Reserves `need` in every limit, as `hold` says.
-    pub(crate) fn take(&mut self, need: &Need, hold: Hold) {
+    /// Reserves `need` in every limit, as `hold` says; `generated` is what one that runs
+    /// has generated so far, `is_young` whether it may have run before a restart.
+    pub(crate) fn take(&mut self, need: &Need, hold: Hold, generated: Tokens, is_young: bool) {
         self.open += u64::from(hold != Hold::Lent);
-        self.owed += owed(need.output, 0);
+        let rest = owed(need.output, generated);
+        self.owed += rest;
         match hold {
-            Hold::Covered => {}
+            Hold::Covered => {
+                // The level that was restored lies below its rest.
+                if let Some(bucket) = self.buckets[2].as_mut().filter(|_| is_young) {
+                    bucket.take(-rest);
+                }
+            }
             Hold::Taken => {
                 self.budgets.reserve(&need.reserves(), need.lists);
                 self.take_start(need);

@@ -50,6 +50,8 @@ pub struct AccountSettings {
     pub share_permille: u32,
     /// The margin kept below the limits.
     pub headroom: Headroom,
+    /// What a request takes of the output limit while it runs.
+    pub reserves: Reserves,
     /// What the Worker does when it cannot reach the Gate.
     pub fail: Fail,
 }
@@ -60,6 +62,7 @@ impl Default for AccountSettings {
             limits: BTreeMap::new(),
             share_permille: 1_000,
             headroom: Headroom::Adaptive,
+            reserves: Reserves::Generated,
             fail: Fail::Closed,
         }
     }
@@ -96,6 +99,18 @@ pub enum Headroom {
     },
     /// The user's guide: 48 of 50 requests, 28k of 30k tokens.
     Guide,
+}
+
+/// What a request takes of a provider's output limit while it runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reserves {
+    /// What it generates, as it generates it (Claude API, rate-limit page of September
+    /// 2026; Bedrock's mantle endpoint).
+    #[default]
+    Generated,
+    /// `max_tokens` from its start; what it did not generate comes back at its end
+    /// (Bedrock's runtime, quotas page of 2026-11; Azure and OpenAI reserve it, too).
+    MaxTokens,
 }
 
 /// What happens to requests while the Gate cannot be reached (invariant 11).

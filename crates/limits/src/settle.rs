@@ -107,9 +107,7 @@ impl Gate {
             }
             (_, None) => pool.mirror.end(&ticket.part(), refund, output, now),
             (_, Some(assumed)) => {
-                let known = signed(ticket.generated) + assumed;
-                let output = usage.output.map(|output| signed(output) - known);
-                pool.mirror.end_doubted(refund, output);
+                pool.mirror.end_doubted(&ticket.part(), assumed, refund, usage.output);
             }
         }
         self.step.touched.push(ticket.pool);
@@ -131,8 +129,7 @@ impl Gate {
     /// says so, it was never asked for (limits that fail open): all of it is.
     fn settle_forgotten(&mut self, settle: &Settle, usage: &Usage) {
         self.over.add(name(&settle.ticket), Some(settle.attempt));
-        let is_young =
-            !settle.unasked && self.now < self.started.saturating_add(self.settings.ticket_ttl_ms);
+        let is_young = !settle.unasked && self.is_young();
         let reserved = [1, settle.input_estimate.saturating_add(settle.max_tokens), u64::MAX];
         let day = if is_young { less(&usage.day, &reserved) } else { usage.day };
         if day != [0; 3] || !is_young {
@@ -142,9 +139,18 @@ impl Gate {
         let pool = self.pool(&settle.pool);
         let (now, mirror) = (self.now, &mut self.pools[pool].mirror);
         mirror.refill(now);
-        mirror.charge(usage.rates[2], if is_young { 0 } else { usage.rates[1] });
+        if is_young {
+            mirror.end_before(usage.rates[2], settle.max_tokens, now);
+        } else {
+            mirror.charge(usage.rates[2], usage.rates[1]);
+        }
         self.step.touched.push(pool);
         self.step.pools.push(pool);
+    }
+
+    /// Whether tickets may be open that were granted before the start.
+    pub(crate) fn is_young(&self) -> bool {
+        self.now < self.started.saturating_add(self.settings.ticket_ttl_ms)
     }
 
     fn charge(&mut self, settle: &Settle, rates: &Three, day: &Three) {
@@ -209,10 +215,7 @@ impl Gate {
         mirror.refill(now);
         match doubted {
             None => mirror.progress(&before, &after, now),
-            Some(assumed) => {
-                mirror.end_doubted(0, Some(signed(generated) - signed(from) - assumed));
-                mirror.start(&after);
-            }
+            Some(assumed) => mirror.trust(&before, &after, assumed),
         }
         self.step.touched.push(pool);
     }
@@ -293,17 +296,18 @@ impl Gate {
         let id = name(&seen.ticket);
         let was_lent = self.claim(id, seen.attempt);
         let (granted, own, payer) = match self.tickets.get_mut(id, seen.attempt) {
-            Some(ticket) => {
+            Some(ticket) if ticket.hold != Hold::Covered => {
                 ticket.observed = true;
                 let need = ticket.need;
                 // A lent one took no turn.
                 let payer = (ticket.tenant, ticket.line, ticket.class, need);
                 let payer = (!was_lent).then_some(payer);
-                (ticket.granted, [1, signed(need.input)], payer)
+                let output = self.pools[index].mirror.reserved_output(&need);
+                (ticket.granted, [1, signed(need.input), output], payer)
             }
-            // Forgotten or settled: its time is only known by the Worker's
-            // clock, so allow for skew.
-            None => (seen.sent_ms.min(now).saturating_sub(5_000), [1, 0], None),
+            // Granted before a restart or settled: its time is only known by the
+            // Worker's clock, so allow for skew.
+            _ => (seen.sent_ms.min(now).saturating_sub(5_000), [1, 0, 0], None),
         };
         let account = &seen.pool.account;
         let code = seen.error_code.as_deref();

@@ -185,6 +185,9 @@ impl Gate {
         }
         self.tighten_jobs();
         let now = self.now;
+        let pools = self.pools.iter_mut().enumerate();
+        let loose = pools.filter_map(|(index, pool)| pool.mirror.tighten(now).then_some(index));
+        self.step.touched.extend(loose);
         let is_over = |key: &String, row: &String| {
             (key.starts_with("scope/user/") || key.starts_with("scope/long/"))
                 && json::from_str::<Saved>(row).is_ok_and(|saved| saved.is_over(now))

@@ -137,7 +137,7 @@ impl Gate {
         let waited = self.now.saturating_sub(waiter.queued);
         self.go(waiter.need.job, &waiter.need.day());
         self.turn(&waiter);
-        self.open(&waiter, waited, Hold::Taken);
+        self.open(&waiter, waited, Hold::Taken, 0);
         if waiter.parked {
             let decision = Decision::Granted { waited_ms: waited };
             self.answer(waiter.id, decision);

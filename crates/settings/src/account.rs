@@ -40,6 +40,9 @@ pub struct Account {
     /// What is left unused below the limits.
     #[serde(default)]
     pub headroom: Headroom,
+    /// What a request takes of the output limit while it runs.
+    #[serde(default)]
+    pub reserves: Reserves,
     /// What happens while the Gate cannot be reached.
     #[serde(default)]
     pub fail: Fail,
@@ -59,6 +62,7 @@ impl Default for Account {
             limits: BTreeMap::new(),
             share: Percent::ALL,
             headroom: Headroom::Adaptive,
+            reserves: Reserves::Generated,
             fail: Fail::Closed,
             pass_through: false,
         }
@@ -210,6 +214,17 @@ impl<'de> Deserialize<'de> for Headroom {
             )),
         }
     }
+}
+
+/// What a request takes of an account's output limit while it runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reserves {
+    /// What it generates, as it generates it.
+    #[default]
+    Generated,
+    /// `max_tokens` from its start; at its end comes back what it did not generate.
+    MaxTokens,
 }
 
 /// What happens to requests while the Gate cannot be reached.

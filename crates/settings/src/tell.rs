@@ -7,7 +7,7 @@ use limits::settings::{self, AccountSettings, Durability, GateSettings, QueueSet
 use providers::models;
 
 use crate::Settings;
-use crate::account::{Account, ClassLimits, Fail, Headroom, Tier};
+use crate::account::{Account, ClassLimits, Fail, Headroom, Reserves, Tier};
 use crate::gate::Gate;
 
 /// The class of token counting, as the Gate and the providers' data name it.
@@ -41,6 +41,10 @@ fn tell_account(account: &Account) -> AccountSettings {
                 itpm: itpm.permille,
                 otpm: otpm.permille,
             },
+        },
+        reserves: match account.reserves {
+            Reserves::Generated => settings::Reserves::Generated,
+            Reserves::MaxTokens => settings::Reserves::MaxTokens,
         },
         fail: match account.fail {
             Fail::Closed => settings::Fail::Closed,

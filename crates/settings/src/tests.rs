@@ -39,6 +39,7 @@ pass_through = true
 [TOLLGATE_ACCOUNTS.other]
 secret = "OTHER_KEY"
 headroom = "guide"
+reserves = "max_tokens"
 [TOLLGATE_ROUTES."claude-*"]
 account = "other"
 [TOLLGATE_ROUTES."claude-haiku-*"]
@@ -86,6 +87,8 @@ fn everything_that_can_be_set_arrives() {
     let fixed = limits::settings::Headroom::Fixed { rpm: 40, itpm: 67, otpm: 0 };
     assert_eq!((main.headroom, main.fail), (fixed, limits::settings::Fail::Open));
     assert_eq!(gate.accounts["other"].headroom, limits::settings::Headroom::Guide);
+    assert_eq!(main.reserves, limits::settings::Reserves::Generated);
+    assert_eq!(gate.accounts["other"].reserves, limits::settings::Reserves::MaxTokens);
     assert_eq!(gate.queue.patience_ms, [1_000, 120_000, 600_000]);
     let limits::settings::QueueSettings { length_max, tokens_max, .. } = gate.queue;
     assert_eq!((length_max, tokens_max, gate.queue.patience_max_ms), (7, 5_000, 9_000));
@@ -267,6 +270,7 @@ const BAD: &[(&str, &str, &str)] = &[
         "TOLLGATE_ACCOUNTS.a.headroom",
         "it knows rpm, itpm, otpm",
     ),
+    ("TOLLGATE_ACCOUNTS.a.reserves = 'max'", "TOLLGATE_ACCOUNTS.a.reserves", "`max_tokens`"),
     ("TOLLGATE_ACCOUNTS.a.fail = 'opne'", "TOLLGATE_ACCOUNTS.a.fail", "did you mean `open`?"),
     ("TOLLGATE_ACCOUNTS.a.pass_through = 'yes'", "TOLLGATE_ACCOUNTS.a.pass_through", "boolean"),
     ("TOLLGATE_ROUTES.x.account = 'nobody'", "TOLLGATE_ROUTES.x.account", "name one of anthropic"),

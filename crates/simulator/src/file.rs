@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use limits::message::{Millis, Priority, Tokens};
 use limits::policy::{RateLimits, Tenant};
-use limits::settings::{AccountSettings, GateSettings, QueueSettings};
+use limits::settings::{AccountSettings, GateSettings, QueueSettings, Reserves};
 
 use crate::provider::Limits;
 use crate::report::Report;
@@ -32,6 +32,7 @@ scenarios![
     "saturated-requests",
     "saturated-input",
     "saturated-output",
+    "reserved-output",
     "noisy-neighbour",
     "priorities",
     "fifty-at-once",
@@ -60,6 +61,9 @@ pub struct File {
     #[serde(default)]
     measure_from_s: u64,
     limits: FileLimits,
+    /// Whether the provider holds `max_tokens` while a request runs; the Gate is told.
+    #[serde(default)]
+    reserves_most: bool,
     /// Whether the Gate is told the limits.
     #[serde(default = "yes")]
     limits_known: bool,
@@ -229,6 +233,11 @@ impl File {
         scenario = scenario.with_places(concurrent);
         scenario.settings.leases = self.leases;
         scenario.settings.queue.length_max = self.queue_length_max;
+        scenario.reserves_most = self.reserves_most;
+        if self.reserves_most {
+            let accounts = scenario.settings.accounts.values_mut();
+            accounts.for_each(|account| account.reserves = Reserves::MaxTokens);
+        }
         scenario.measure_from_ms = self.measure_from_s * 1_000;
         scenario.isolates = self.isolates;
         scenario.estimate_permille = self.estimate_permille;

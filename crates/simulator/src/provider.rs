@@ -3,7 +3,8 @@
 //! Rules of the rate-limit page (copies of September 2026): continuous refill,
 //! requests also by the second, input checked at the start, output deducted as
 //! generated and refused at the start while nothing is left; headers round
-//! tokens to the nearest thousand.
+//! tokens to the nearest thousand. Or, as Bedrock's runtime does (quotas page of
+//! 2026-11): `max_tokens` is checked and held from the start, and comes back at the end.
 
 use limits::message::{Level, Millis, Tokens};
 
@@ -27,6 +28,11 @@ impl Bucket {
 
     fn take(&mut self, now: Millis, tokens: u64) {
         let level = self.level(now) - i128::from(tokens) * 60_000;
+        self.empty_at = i128::from(now) * self.per_minute - level;
+    }
+
+    fn give_back(&mut self, now: Millis, tokens: u64) {
+        let level = (self.level(now) + i128::from(tokens) * 60_000).min(self.capacity);
         self.empty_at = i128::from(now) * self.per_minute - level;
     }
 
@@ -61,6 +67,9 @@ pub type Levels = [Level; 3];
 #[derive(Clone, Debug)]
 pub struct Provider {
     limits: Limits,
+    /// How far its clock is ahead.
+    clock_ahead: i64,
+    reserves_most: bool,
     requests: Bucket,
     second: Bucket,
     input: Bucket,
@@ -75,6 +84,8 @@ impl Provider {
         Self {
             limits,
             places: (concurrent, 0),
+            clock_ahead: 0,
+            reserves_most: false,
             requests: Bucket::new(limits.rpm, limits.rpm),
             second: Bucket::new(limits.rpm, limits.rpm.div_ceil(60)),
             input: Bucket::new(limits.itpm, limits.itpm),
@@ -82,10 +93,22 @@ impl Provider {
         }
     }
 
+    /// Its clock is ahead of the Gate's by this.
+    pub fn with_clock_ahead(self, clock_ahead: i64) -> Self {
+        Self { clock_ahead, ..self }
+    }
+
+    /// It holds `max_tokens` of the output limit while a request runs.
+    pub fn with_reserves(self, reserves_most: bool) -> Self {
+        Self { reserves_most, ..self }
+    }
+
     /// Takes a request, or says in how many ms it could go.
-    pub fn start(&mut self, now: Millis, input: Tokens) -> Result<(), Millis> {
+    pub fn start(&mut self, now: Millis, input: Tokens, max_tokens: Tokens) -> Result<(), Millis> {
         let mut wait = self.requests.wait(now, 1).max(self.second.wait(now, 1));
         wait = wait.max(self.input.wait(now, input));
+        let reserved = if self.reserves_most { max_tokens } else { 0 };
+        wait = wait.max(self.output.wait(now, reserved));
         if self.output.level(now) <= 0 {
             wait = wait.max(self.output.wait(now, 1));
         }
@@ -101,6 +124,7 @@ impl Provider {
         self.requests.take(now, 1);
         self.second.take(now, 1);
         self.input.take(now, input);
+        self.output.take(now, reserved);
         Ok(())
     }
 
@@ -116,7 +140,16 @@ impl Provider {
 
     /// Deducts output as it is generated.
     pub fn generate(&mut self, now: Millis, tokens: Tokens) {
-        self.output.take(now, tokens);
+        if !self.reserves_most {
+            self.output.take(now, tokens);
+        }
+    }
+
+    /// An answer is over: what it did not generate comes back.
+    pub fn finish(&mut self, now: Millis, max_tokens: Tokens, generated: Tokens) {
+        if self.reserves_most {
+            self.output.give_back(now, max_tokens - generated);
+        }
     }
 
     /// Somebody else uses the account.
@@ -143,7 +176,10 @@ impl Provider {
         let level = |limit: u64, remaining: i128, bucket: &Bucket| Level {
             limit,
             remaining: remaining as u64,
-            reset_ms: Some((now + bucket.wait(now, limit)).div_ceil(1_000) * 1_000),
+            reset_ms: Some({
+                let full_at = now + bucket.wait(now, limit);
+                full_at.saturating_add_signed(self.clock_ahead).div_ceil(1_000) * 1_000
+            }),
         };
         [
             level(rpm, whole(&self.requests), &self.requests),
@@ -168,28 +204,39 @@ mod tests {
     #[test]
     fn starts_are_limited_by_the_second_by_input_and_by_output_left() {
         let mut provider = Provider::new(LIMITS, None);
-        assert_eq!(provider.start(0, 1), Ok(()));
-        assert_eq!(provider.start(0, 1), Ok(()));
-        assert_eq!(provider.start(0, 1), Err(500));
-        assert_eq!(provider.start(500, 40_000), Ok(()));
-        assert_eq!(provider.start(1_000, 30_000), Err(9_500));
+        assert_eq!(provider.start(0, 1, 1_000), Ok(()));
+        assert_eq!(provider.start(0, 1, 1_000), Ok(()));
+        assert_eq!(provider.start(0, 1, 1_000), Err(500));
+        assert_eq!(provider.start(500, 40_000, 1_000), Ok(()));
+        assert_eq!(provider.start(1_000, 30_000, 1_000), Err(9_500));
         provider.generate(1_000, 6_100);
-        assert_eq!(provider.start(1_000, 1), Err(1_010));
-        assert_eq!(provider.start(2_010, 1), Ok(()));
+        assert_eq!(provider.start(1_000, 1, 1_000), Err(1_010));
+        assert_eq!(provider.start(2_010, 1, 1_000), Ok(()));
+    }
+
+    #[test]
+    fn what_was_reserved_and_not_generated_comes_back() {
+        let mut provider = Provider::new(LIMITS, None).with_reserves(true);
+        assert_eq!(provider.start(0, 1, 5_500), Ok(()));
+        assert_eq!(provider.start(0, 1, 1_000), Err(5_000));
+        provider.generate(0, 700);
+        assert_eq!(provider.left(0)[2], 500);
+        provider.finish(0, 5_500, 700);
+        assert_eq!((provider.left(0)[2], provider.left(60_000)[2]), (5_300, 6_000));
     }
 
     #[test]
     fn no_more_run_at_one_time_than_may() {
         let mut provider = Provider::new(Limits { rpm: 6_000, ..LIMITS }, Some(2));
-        assert_eq!([0; 3].map(|now| provider.start(now, 1)), [Ok(()), Ok(()), Err(1_000)]);
+        assert_eq!([0; 3].map(|now| provider.start(now, 1, 1_000)), [Ok(()), Ok(()), Err(1_000)]);
         provider.end();
-        assert_eq!((provider.running(), provider.start(0, 1)), (1, Ok(())));
+        assert_eq!((provider.running(), provider.start(0, 1, 1_000)), (1, Ok(())));
     }
 
     #[test]
     fn headers_round_tokens_and_not_requests() {
         let mut provider = Provider::new(LIMITS, None);
-        provider.start(0, 1_501).expect("full");
+        provider.start(0, 1_501, 1_000).expect("full");
         let [requests, input, output] = provider.levels(0).map(|level| level.remaining);
         assert_eq!((requests, input, output), (119, 58_000, 6_000));
         provider.generate(0, 7_000);

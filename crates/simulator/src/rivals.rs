@@ -63,7 +63,8 @@ pub fn run(rival: Rival, scenario: &Scenario) -> Report {
         now: START,
         chance,
         events: Clock::new(START),
-        provider: Provider::new(scenario.limits, scenario.concurrent),
+        provider: Provider::new(scenario.limits, scenario.concurrent)
+            .with_reserves(scenario.reserves_most),
         budget: Budget::new(scenario.limits_at(0)),
         queue: VecDeque::new(),
         report: Report::new(scenario),
@@ -206,7 +207,8 @@ impl World<'_> {
     fn upstream(&mut self, index: usize) {
         self.report.attempts += 1;
         let Request { flow, input, arrived, .. } = self.requests[index];
-        match self.provider.start(self.now, input) {
+        let max_tokens = self.scenario.flows[flow].max_tokens;
+        match self.provider.start(self.now, input, max_tokens) {
             Ok(()) => {
                 self.report.used(self.now - START, [1, input, 0]);
                 add(&mut self.report.flows[flow].served, [1, input, 0]);
@@ -250,6 +252,8 @@ impl World<'_> {
             return;
         }
         self.report.answered += 1;
+        let max_tokens = self.scenario.flows[flow].max_tokens;
+        self.provider.finish(self.now, max_tokens, generated);
         let reserved = self.need(index)[2] as i64;
         self.budget.take(self.now, [0, 0, generated as i64 - reserved]);
         self.serve();

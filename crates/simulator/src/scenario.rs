@@ -20,6 +20,8 @@ pub struct Scenario {
     /// How many requests it lets run at one time, where it bounds them. The Gate is
     /// told by [`Scenario::with_places`].
     pub concurrent: Option<u64>,
+    /// The provider holds `max_tokens` of the output limit while a request runs.
+    pub reserves_most: bool,
     /// What the Gate is told. The account is `acct`, the class `class`.
     pub settings: GateSettings,
     /// Who asks: tenants, or end users of one.
@@ -61,6 +63,7 @@ impl Scenario {
             measure_from_ms: 0,
             limits,
             concurrent: None,
+            reserves_most: false,
             settings: GateSettings {
                 accounts: [("acct".to_owned(), account)].into(),
                 ..Default::default()

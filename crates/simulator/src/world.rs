@@ -53,6 +53,8 @@ enum Happens {
     ToGate(Box<Message>),
     /// A reply reaches the Worker of a request, for its asking of this number.
     FromGate(usize, u32, Box<Reply>),
+    /// A reply reaches an isolate: when the Gate that sent it started.
+    Heard(usize, Millis),
     /// No reply came to a message in time.
     Unanswered(Box<Message>),
     SliceOver(String, u64),
@@ -120,7 +122,10 @@ impl<'a> World<'a> {
             rows: BTreeMap::new(),
             parked: BTreeMap::new(),
             timer: 0,
-            provider: Provider::new(scenario.limits, scenario.concurrent),
+            // From 3.7 s behind to 3.7 s ahead.
+            provider: Provider::new(scenario.limits, scenario.concurrent)
+                .with_clock_ahead((scenario.seed % 7) as i64 * 1_237 - 3_711)
+                .with_reserves(scenario.reserves_most),
             isolates: vec![Isolate::default(); scenario.isolates.max(1)],
             requests: Vec::new(),
             arrivals: Vec::new(),
@@ -228,6 +233,7 @@ impl<'a> World<'a> {
             Happens::Return(index) => self.come_back(index),
             Happens::ToGate(message) => self.reach_gate(*message),
             Happens::FromGate(index, asking, reply) => self.answered(index, asking, &reply),
+            Happens::Heard(isolate, started) => self.heard(isolate, started),
             Happens::Unanswered(message) => self.unanswered(*message),
             Happens::SliceOver(ticket, slice) => {
                 if self.parked.get(&ticket).is_some_and(|parked| parked.slice == slice) {

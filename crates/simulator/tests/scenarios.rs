@@ -22,6 +22,7 @@ hold! {
     saturated_requests: "saturated-requests",
     saturated_input: "saturated-input",
     saturated_output: "saturated-output",
+    reserved_output: "reserved-output",
     noisy_neighbour: "noisy-neighbour",
     priorities: "priorities",
     fifty_at_once: "fifty-at-once",

@@ -263,6 +263,7 @@ pub(super) fn replied(
         return policy_known(passage, isolate, now);
     }
     let reply: Reply = json::from_str(text).map_err(|_| not_understood())?;
+    isolate.gate_started(reply.started_ms);
     if let Some(policy) = reply.policy {
         isolate.learn_policy(&passage.caller.tenant, policy, now);
     }

@@ -4,6 +4,7 @@
 use limits::message::{Millis, Progress};
 use providers::anthropic::errors::sse_event;
 
+use super::parse::Endpoint;
 use super::{Passage, admit};
 use crate::isolate::Isolate;
 use crate::journey::Close;
@@ -24,6 +25,13 @@ pub(super) fn renewal(passage: &mut Passage, isolate: &Isolate, now: Millis) -> 
         return String::new();
     };
     attempt.renewed(now);
+    if call.ticket.unasked
+        || call.ticket.settled
+        || matches!(passage.endpoint, Endpoint::Unmetered(_))
+    {
+        // The Gate never knew it, or knows its end.
+        return String::new();
+    }
     let so_far = attempt.meter.output_so_far(call.ticket.max_tokens(), call.ticket.hidden());
     let progress = Progress { output_tokens: so_far.estimate };
     let admit = admit::admit(passage, now, Some(progress));

@@ -110,7 +110,13 @@ impl World {
     }
 
     fn decide(&mut self, passage: &mut Passage, decision: Decision) {
-        let reply = Reply { v: VERSION, decision: Some(decision), policy: None, lease: None };
+        let reply = Reply {
+            v: VERSION,
+            decision: Some(decision),
+            policy: None,
+            lease: None,
+            started_ms: 0,
+        };
         passage.replied(&mut self.isolate, &serde_json::to_string(&reply).unwrap(), NOW);
     }
 

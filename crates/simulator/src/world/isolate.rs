@@ -7,6 +7,7 @@ use limits::Input;
 use limits::borrow::Borrowed;
 use limits::message::{Call, Event, Millis, VERSION};
 
+use super::traffic::Stage;
 use super::{Happens, World};
 
 /// The longest wait of a report for a call to ride on: the Worker's.
@@ -26,6 +27,8 @@ pub(super) struct Isolate {
     /// Until when a flush stays for leases that end.
     guarded_until: Millis,
     levels_told: Millis,
+    /// When the Gate started that it last heard of.
+    pub(super) gate_started: Millis,
 }
 
 impl Isolate {
@@ -56,6 +59,19 @@ impl World<'_> {
         it.untold.push_back(event);
         if !std::mem::replace(&mut it.is_armed, true) {
             self.at(self.now + RIDE_MS, Happens::Flush(isolate));
+        }
+    }
+
+    /// A reply came. A Gate that started since the last one has forgotten what runs.
+    pub(super) fn heard(&mut self, isolate: usize, started: Millis) {
+        if std::mem::replace(&mut self.isolates[isolate].gate_started, started) == started {
+            return;
+        }
+        for index in 0..self.requests.len() {
+            let request = &self.requests[index];
+            if request.isolate == isolate && request.stage == Stage::Runs && !request.dead {
+                self.tell_running(index);
+            }
         }
     }
 

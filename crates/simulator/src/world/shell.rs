@@ -27,11 +27,16 @@ impl World<'_> {
     pub(super) fn reach_gate(&mut self, message: Message) {
         self.report.calls += 1;
         let lost = message.loses_reply.then(|| Box::new(message.clone()));
-        let Message { input, asker, .. } = message;
+        let Message { input, asker, isolate, .. } = message;
         let Some(asker) = asker else {
-            self.step(input);
+            let reply = self.step(input).reply;
             if let Some(message) = lost {
                 self.at(self.now + SILENCE_MS, Happens::Unanswered(message));
+            } else if let Answer::Reply(Reply { started_ms, .. }) = reply
+                && started_ms != self.isolates[isolate].gate_started
+            {
+                let at = self.now + self.latency();
+                self.at(at, Happens::Heard(isolate, started_ms));
             }
             return;
         };

@@ -1,5 +1,6 @@
 //! A request at the provider: taken or refused, generating, over.
 
+use super::traffic::Request;
 use super::{CHUNK_MS, Happens, START, World};
 use crate::scenario::Fault;
 
@@ -7,8 +8,9 @@ impl World<'_> {
     /// A request reaches the provider.
     pub(super) fn upstream(&mut self, index: usize) {
         self.report.attempts += 1;
-        let input = self.requests[index].input;
-        let started = self.provider.start(self.now, input);
+        let Request { flow, input, .. } = self.requests[index];
+        let max_tokens = self.scenario.flows[flow].max_tokens;
+        let started = self.provider.start(self.now, input, max_tokens);
         let levels = self.provider.levels(self.now);
         let first = match started {
             Ok(()) => {
@@ -50,6 +52,8 @@ impl World<'_> {
             return;
         }
         self.provider.end();
+        let max_tokens = self.scenario.flows[flow].max_tokens;
+        self.provider.finish(self.now, max_tokens, self.requests[index].generated);
         self.finish(index);
     }
 }

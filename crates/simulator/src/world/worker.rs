@@ -160,6 +160,7 @@ impl World<'_> {
             _ => 0,
         });
         let slack = 2 * self.scenario.latency_ms.1 + 1 + 2 * late.max().unwrap_or(0);
+        self.heard(self.requests[index].isolate, reply.started_ms);
         let request = &mut self.requests[index];
         if request.dead || request.asking != asking || request.stage != Stage::Asks {
             return;
@@ -322,10 +323,15 @@ impl World<'_> {
         if request.stage != Stage::Runs || request.dead {
             return;
         }
-        let progress = Progress { output_tokens: request.generated };
+        self.tell_running(index);
+        self.at(self.now + self.scenario.renew_ms, Happens::Renew(index));
+    }
+
+    /// Renews a ticket.
+    pub(super) fn tell_running(&mut self, index: usize) {
+        let progress = Progress { output_tokens: self.requests[index].generated };
         let admit = Some(self.admit(index, Some(progress)));
         let isolate = self.requests[index].isolate;
         self.send(Input::Call(Call { v: VERSION, admit, ..Call::default() }), isolate, None);
-        self.at(self.now + self.scenario.renew_ms, Happens::Renew(index));
     }
 }

@@ -27,7 +27,7 @@ fn a_lease_that_came_after_its_client_left_is_not_drawn_on() {
             ttl_ms: 2_000,
         };
         let decision = Some(Decision::Granted { waited_ms: 0 });
-        let reply = Reply { v: VERSION, decision, policy: None, lease: Some(lease) };
+        let reply = Reply { v: VERSION, decision, policy: None, lease: Some(lease), started_ms: 0 };
         last.replied(&mut world.isolate, &serde_json::to_string(&reply).unwrap(), NOW);
         let mut next = world.asked(&[], &body(""));
         assert_eq!(next.borrow(&mut world.isolate, NOW), !leaves);

@@ -1,0 +1,267 @@
+//! A restart begins neither blind nor needlessly cautious: levels, what runs and places
+//! are about what they were, and never more; spend is never less (invariant 8).
+
+mod common;
+
+use common::{Shell, admit, is_granted, observed, pool, running, settings, settle};
+use limits::admin::{AdminInput, AdminReply};
+use limits::message::{Admit, Decision, Event, Used};
+use limits::policy::Tenants;
+use limits::settings::{GateSettings, Reserves};
+
+const DAY: u64 = 86_400_000;
+const OTPM: u64 = 120_000;
+/// A restart may count this much as used: 5 % of a bucket.
+const CHUNK: i64 = OTPM as i64 / 20;
+
+fn used(ticket: &str, output: u64) -> Event {
+    let (input, microusd) = (1_000, 1_000 + output);
+    let used = Used::Tokens { input, input_total: input, output, microusd, estimated: false };
+    settle(ticket, "t", used)
+}
+
+/// What the pool lets new requests have of the output limit, and how many run in it.
+fn pool_of(shell: &mut Shell) -> (i64, u64) {
+    let AdminReply::State(state) = shell.admin(AdminInput::State) else { panic!("a state") };
+    let state = state.pools.into_iter().find(|state| state.pool == pool()).expect("it was met");
+    let output = state.limits.into_iter().find(|limit| limit.kind == "output_tokens");
+    (output.expect("it is known").level, state.open)
+}
+
+/// Ten requests run that have generated half of what is expected of them.
+fn busy(settings: GateSettings) -> Shell {
+    let mut shell = Shell::new(settings, r#"{"t": {}}"#);
+    for n in 0..100 {
+        let ticket = format!("before{n}");
+        assert!(is_granted(&shell.admit(admit(&ticket, "t"))));
+        shell.now += 8_000;
+        shell.event(used(&ticket, 400));
+    }
+    shell.now += 60_000;
+    for n in 0..10 {
+        assert!(is_granted(&shell.admit(admit(&format!("runs{n}"), "t"))));
+    }
+    shell.now += 4_000;
+    for n in 0..10 {
+        shell.admit(running(&format!("runs{n}"), "t", 200));
+    }
+    shell
+}
+
+/// A restart, and a second: what went in the last one before is not known, so that
+/// nobody goes in the first.
+fn restart(shell: &mut Shell) {
+    shell.restart();
+    shell.event(Event::Observed(observed("another", 200, None)));
+    shell.now += 1_000;
+}
+
+fn reserving(reserves: Reserves) -> GateSettings {
+    let mut settings = settings(1_000, 10_000_000, OTPM);
+    settings.accounts.values_mut().for_each(|account| account.reserves = reserves);
+    settings
+}
+
+#[test]
+fn a_restart_costs_a_chunk_of_the_level_and_telling_costs_nothing_more() {
+    for reserves in [Reserves::Generated, Reserves::MaxTokens] {
+        let mut shell = busy(reserving(reserves));
+        let mut other = shell.clone();
+        let (_, ran) = pool_of(&mut shell);
+        restart(&mut shell);
+        other.now = shell.now;
+        let (before, _) = pool_of(&mut other);
+        let (after, runs) = pool_of(&mut shell);
+        // Rows are written by the chunk: some may be missing, whose output the level lacks.
+        assert_eq!((ran, (7..=10).contains(&runs)), (10, true), "{reserves:?}: {runs}");
+        assert!((before - CHUNK - 500..=before).contains(&after), "{reserves:?}: {before} {after}");
+        for n in 0..10 {
+            shell.admit(running(&format!("runs{n}"), "t", 200));
+        }
+        let (told, runs) = pool_of(&mut shell);
+        assert_eq!(runs, 10, "each is counted once");
+        assert!(told.abs_diff(after) < 200, "{reserves:?}: {after} {told}");
+        shell.now += 4_000;
+        for n in 0..10 {
+            shell.event(used(&format!("runs{n}"), 400));
+        }
+        shell.now += 60_000;
+        assert_eq!(pool_of(&mut shell).1, 0);
+    }
+}
+
+#[test]
+fn a_restarted_gate_counts_as_one_that_never_was_away() {
+    for reserves in [Reserves::Generated, Reserves::MaxTokens] {
+        for told in [0, 5, 10] {
+            let mut shell = busy(reserving(reserves));
+            let mut other = shell.clone();
+            restart(&mut shell);
+            other.now = shell.now;
+            for n in 0..told {
+                shell.admit(running(&format!("runs{n}"), "t", 200));
+            }
+            for shell in [&mut shell, &mut other] {
+                shell.now += 1_000;
+                for n in 0..10 {
+                    shell.event(used(&format!("runs{n}"), 250));
+                }
+            }
+            let (level, runs) = pool_of(&mut shell);
+            let (whole, _) = pool_of(&mut other);
+            assert_eq!(runs, 0, "{reserves:?}, {told} told");
+            let lost = whole - level;
+            assert!((0..=CHUNK + 500).contains(&lost), "{reserves:?}, {told} told: {lost} lost");
+        }
+    }
+}
+
+#[test]
+fn whoever_tells_nothing_for_long_is_taken_for_gone() {
+    let mut shell = busy(settings(1_000, 10_000_000, OTPM));
+    restart(&mut shell);
+    assert_eq!(pool_of(&mut shell).1, 10);
+    shell.now += 10_000;
+    let half = pool_of(&mut shell).1;
+    assert!((1..=5).contains(&half), "{half}");
+    shell.now += 20_000;
+    assert_eq!(pool_of(&mut shell).1, 0);
+}
+
+#[test]
+fn places_are_given_away_once() {
+    let mut limited = settings(1_000, 10_000_000, OTPM);
+    for account in limited.accounts.values_mut() {
+        account.limits.values_mut().for_each(|limits| limits.concurrent = Some(5));
+    }
+    let mut shell = Shell::new(limited, r#"{"t": {}}"#);
+    for n in 0..5 {
+        assert!(is_granted(&shell.admit(admit(&format!("runs{n}"), "t"))), "{n}");
+    }
+    restart(&mut shell);
+    let now = |ticket: &str| Admit { patience_ms: 0, ..admit(ticket, "t") };
+    assert!(!is_granted(&shell.admit(now("a"))), "all are taken");
+    for n in 0..3 {
+        shell.admit(running(&format!("runs{n}"), "t", 10));
+    }
+    assert!(!is_granted(&shell.admit(now("b"))), "told or not");
+    shell.event(used("runs3", 20));
+    assert!(is_granted(&shell.admit(now("c"))), "one ended that nobody had told of");
+    assert!(!is_granted(&shell.admit(now("d"))));
+    shell.event(used("runs0", 20));
+    assert!(is_granted(&shell.admit(now("e"))));
+    assert!(!is_granted(&shell.admit(now("f"))));
+}
+
+#[test]
+fn an_idle_gate_remembers_no_places() {
+    let mut shell = busy(settings(1_000, 10_000_000, OTPM));
+    for n in 0..10 {
+        shell.event(used(&format!("runs{n}"), 400));
+    }
+    shell.pass(60_000);
+    restart(&mut shell);
+    assert_eq!(pool_of(&mut shell).1, 0);
+}
+
+#[test]
+fn a_tenant_s_output_limit_loses_a_chunk() {
+    let tenants = r#"{"t": {"limits": {"otpm": 120000}}}"#;
+    let mut shell = busy(settings(1_000, 10_000_000, 10_000_000));
+    let file: Tenants =
+        serde_json::from_str(&format!(r#"{{"tenants":{tenants}}}"#)).expect("sound");
+    shell.admin(AdminInput::Apply { tenants: file, prune: false, dry_run: false });
+    let level = |shell: &mut Shell| {
+        let input = limits::Input::View { tenant: "t".into(), user: None, account_scope: false };
+        let limits::Answer::View(view) = shell.step(input).reply else { panic!("a view") };
+        view.limits.iter().find(|limit| limit.kind == "output_tokens").expect("set").level
+    };
+    shell.admit(running("runs0", "t", 210));
+    let mut other = shell.clone();
+    restart(&mut shell);
+    other.now = shell.now;
+    for n in 0..10 {
+        shell.admit(running(&format!("runs{n}"), "t", 210));
+    }
+    for shell in [&mut shell, &mut other] {
+        for n in 0..10 {
+            shell.event(used(&format!("runs{n}"), 300));
+        }
+    }
+    let lost = level(&mut other) - level(&mut shell);
+    assert!((0..=CHUNK + 500).contains(&lost), "{lost}");
+}
+
+/// Each window, how long it lasts from the start of these tests, and its kind. They
+/// start on a Tuesday, the 24th of November 2026, at 10:00 UTC.
+const WINDOWS: [(&str, u64, &str); 5] = [
+    (r#""window": "day""#, 14 * 3_600_000, "requests_day"),
+    (r#""window": "week""#, 6 * DAY - 36_000_000, "requests_week"),
+    (r#""window": "week", "starts": "sunday""#, 5 * DAY - 36_000_000, "requests_week"),
+    (r#""window": "month""#, 7 * DAY - 36_000_000, "requests_month"),
+    (r#""window": "month", "starts": "rolling""#, 30 * DAY - 36_000_000, "requests_month"),
+];
+
+/// Restarts in between never make room, nor does the end of a window come early.
+#[test]
+fn budgets_of_all_windows_hold_through_restarts() {
+    for (window, lasts, kind) in WINDOWS {
+        let tenants = format!(r#"{{"t": {{"budgets": [{{{window}, "requests": 1000}}]}}}}"#);
+        let mut shell = Shell::new(settings(100_000, 100_000_000, 100_000_000), &tenants);
+        let mut spent = 0;
+        let refusal = loop {
+            let ticket = format!("r{spent}");
+            match shell.admit(admit(&ticket, "t")) {
+                Decision::Granted { .. } => {}
+                Decision::Refused(refusal) => break refusal,
+                Decision::Queued { .. } => panic!("{window}: it waits"),
+            }
+            spent += 1;
+            shell.now += 1_000;
+            if spent % 100 == 0 {
+                restart(&mut shell);
+            } else {
+                shell.event(used(&ticket, 100));
+            }
+        };
+        // Ten restarts at most, each of a chunk of 2 % and the open one.
+        assert!((700..=1_000).contains(&spent), "{window}: {spent} of 1,000");
+        let limit = refusal.limit.expect("its own limit");
+        assert_eq!(limit.kind, kind, "{window}");
+        let opens = refusal.retry_after_ms.expect("it opens");
+        let ends = common::START + lasts;
+        assert_eq!(shell.now + opens, ends, "{window}");
+        shell.now = ends - 1_001;
+        restart(&mut shell);
+        assert!(!is_granted(&shell.admit(admit("early", "t"))), "{window}");
+        shell.now = ends - 1_000;
+        restart(&mut shell);
+        assert!(is_granted(&shell.admit(admit("next", "t"))), "{window}: a new window");
+    }
+}
+
+/// Day by day, restarts at night: thirty days back count, and no more.
+#[test]
+fn a_rolling_month_survives_a_restart_each_day() {
+    let tenants =
+        r#"{"t": {"budgets": [{"window": "month", "starts": "rolling", "requests": 300}]}}"#;
+    let mut shell = Shell::new(settings(100_000, 100_000_000, 100_000_000), tenants);
+    for day in 0..75_u64 {
+        let mut granted = 0;
+        for n in 0..10 {
+            let ticket = format!("d{day}n{n}");
+            if is_granted(&shell.admit(admit(&ticket, "t"))) {
+                granted += 1;
+                shell.event(used(&ticket, 10));
+            }
+        }
+        assert_eq!(granted, 10, "day {day}: 300 in any thirty days");
+        let over = Admit { patience_ms: 0, ..admit(&format!("over{day}"), "t") };
+        assert_eq!(is_granted(&shell.admit(over)), day < 29, "day {day}");
+        shell.event(settle(&format!("over{day}"), "t", Used::Nothing));
+        // Quiet, so that marks are exact, then midnight.
+        shell.pass(60_000);
+        restart(&mut shell);
+        shell.now += DAY - 61_000;
+    }
+}
