@@ -157,9 +157,12 @@ test("a thief's script may do nothing that the page may not", async () => {
 
 test("a fixed system prompt is sent to the letter, or nothing is", async () => {
   const key = await world.key("fixed", { kind: "publishable" });
-  const right = await post(key, ask("Hello", { system: "Answer in French." }));
-  assert.equal(right.status, 200, await right.text());
-  for (const system of [undefined, "Answer in French", [{ type: "text", text: "Answer in French." }]])
+  const block = { type: "text", text: "Answer in French." };
+  for (const system of [block.text, [block], [{ ...block, cache_control: { type: "ephemeral" } }]]) {
+    const right = await post(key, ask("Hello", { system }));
+    assert.equal(right.status, 200, await right.text());
+  }
+  for (const system of [undefined, "Answer in French", [block, block], [{ type: "text", text: "Answer in French" }]])
     await refused(await post(key, ask("Hello", { system })), 403, "tollgate_publishable_key", /^system: .*to the letter/);
 });
 

@@ -497,8 +497,34 @@ fn strictly_read_a_request_tells_what_a_page_may_be_forbidden() {
     assert_eq!(facts(&plain).text, strict(&plain, 9).text, "it is counted alike");
     assert_eq!(facts(&plain).system_text, None, "kept only where it is asked for");
     assert_eq!(strict(&plain, 9).other_field.as_deref(), Some("container"));
-    let blocks = strict(&with(r#""system":[{"type":"text","text":"Be kind."}]"#), 9);
-    assert_eq!((blocks.system, blocks.system_text), (true, None));
+    for block in [
+        r#"{"type":"text","text":"Be \u006bind."}"#,
+        r#"{"cache_control":{"type":"ephemeral","text":"x"},"text":"Be kind.","type":"text"}"#,
+    ] {
+        for window in [1, 7, 4_096] {
+            let one = strict(&with(&format!(r#""system":[{block}]"#)), window);
+            assert_eq!(one.system_text.as_deref(), Some(&b"Be kind."[..]), "{block}");
+        }
+        let plain = with(&format!(r#""system":[{block}]"#));
+        assert_eq!(facts(&plain).text, strict(&plain, 9).text, "it is counted alike");
+    }
+    for blocks in [
+        r#"{"type":"text","text":"Be kind."},{"type":"text","text":""}"#,
+        r#"{"type":"text","text":""},{"type":"text","text":"Be kind."}"#,
+        r#"{"type":"text","text":"Be kind."},{}"#,
+        r#"{"type":"text","text":"Be rude.","text":"Be kind."}"#,
+        r#"{"type":"text","text":"Be kind.","title":"Be rude."}"#,
+        r#"{"type":"text","text":"Be kind.","anything":"Be rude."}"#,
+        r#"{"type":"document","text":"Be kind."}"#,
+        r#"{"type":"text","text":"Be kind.","content":[{"type":"text","text":"Be rude."}]}"#,
+    ] {
+        let some = strict(&with(&format!(r#""system":[{blocks}]"#)), 9);
+        assert_eq!((some.system, some.system_text), (true, None), "{blocks}");
+    }
+    let none = strict(&with(r#""system":[]"#), 9);
+    assert_eq!((none.system, none.system_text), (true, None));
+    let nested = strict(&with(r#""system":[{"type":"text","text":["Be kind."]}]"#), 9);
+    assert_eq!(nested.system_text.as_deref(), Some(&b""[..]));
     let null = strict(&with(r#""system":null"#), 9);
     assert_eq!((null.system, null.system_text), (false, None));
     let long = strict(&with(&format!(r#""system":"{}""#, "x".repeat(9_999))), 100);

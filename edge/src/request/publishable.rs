@@ -140,7 +140,7 @@ pub(super) fn request(
         if facts.system_text.as_deref() != Some(system.as_bytes()) {
             return Err(refused(
                 "system",
-                "must send the tenant's `publishable.system`, to the letter and as one string",
+                "must send the tenant's `publishable.system`, to the letter, as one string or one text block",
             ));
         }
         if facts.other_roles {

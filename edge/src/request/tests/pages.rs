@@ -157,7 +157,12 @@ fn a_fixed_system_prompt_is_sent_to_the_letter() {
     let mut policy = world.isolate.policy("acme", NOW).unwrap().clone();
     policy.publishable.as_mut().unwrap().system = Some("Sei nett. 🙂".into());
     world.isolate.learn_policy("acme", policy, NOW);
-    for right in [r#""system":"Sei nett. 🙂","#, r#""system":"Sei nett. \ud83d\ude42","#] {
+    for right in [
+        r#""system":"Sei nett. 🙂","#,
+        r#""system":"Sei nett. \ud83d\ude42","#,
+        r#""system":[{"type":"text","text":"Sei nett. 🙂"}],"#,
+        r#""system":[{"type":"text","text":"Sei nett. 🙂","cache_control":{"type":"ephemeral"}}],"#,
+    ] {
         assert_eq!(world.asked(&[FROM], &body(right)).step(), Step::Ask, "{right}");
     }
     for wrong in [
@@ -166,7 +171,9 @@ fn a_fixed_system_prompt_is_sent_to_the_letter() {
         r#""system":"Sei nett. ","#,
         r#""system":"Sei nett. 🙂🙂","#,
         r#""system":[],"#,
-        r#""system":[{"type":"text","text":"Sei nett. 🙂"}],"#,
+        r#""system":[{"type":"text","text":"Sei nett."},{"type":"text","text":" 🙂"}],"#,
+        r#""system":[{"type":"text","text":"Sei nett. 🙂"},{"type":"text","text":"Nein."}],"#,
+        r#""system":[{"type":"text","text":"Sei nett. 🙂","citations":null}],"#,
     ] {
         let (status, text) = refusal(&mut world, &[FROM], &body(wrong));
         assert!(status == 403 && text.contains(r#""message":"system: "#), "{wrong}: {text}");

@@ -29,9 +29,14 @@ impl Reader {
         let field = frame.field.child(name);
         self.next = Some(field);
         let bit = 1 << field as u64;
-        let mut twice = field.once() && frame.seen & bit != 0;
+        let before = frame.seen;
         frame.seen |= bit;
+        let mut twice = field.once() && before & bit != 0;
         let top = frame.field == Field::Root;
+        let is_plain = matches!(name, b"type" | b"text" | b"cache_control") && before & bit == 0;
+        if !is_plain && self.is_system_block() {
+            self.facts.system_text = None;
+        }
         if top && self.strict && field == Field::Json && self.facts.other_field.is_none() {
             let name = self.captured.as_slice();
             if self.overflow || !SHAPING.contains(&name) {
@@ -71,6 +76,9 @@ impl Reader {
     fn apply(&mut self, field: Field, value: &[u8]) -> Result<(), Invalid> {
         // Captured text is whole and was checked: it is UTF-8.
         let text = || String::from_utf8_lossy(value).into_owned();
+        if field == Field::BlockType && value != b"text" && self.is_system_block() {
+            self.facts.system_text = None;
+        }
         let facts = &mut self.facts;
         match field {
             Field::Model if value.is_empty() => {

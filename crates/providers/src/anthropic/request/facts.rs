@@ -75,8 +75,10 @@ pub struct Facts {
     pub messages: u32,
     /// Whether there is a system prompt.
     pub system: bool,
-    /// Its bytes, where it is one string, and cut where it is longer than
-    /// [`SYSTEM_BYTES_KEPT`] (only [`super::Scanner::strict`]).
+    /// Its bytes, where it is one string or one block with a text and no more than
+    /// `cache_control` beside it, and cut where it is longer than
+    /// [`SYSTEM_BYTES_KEPT`] (only [`super::Scanner::strict`]). How the provider joins
+    /// several blocks is not published.
     pub system_text: Option<Vec<u8>>,
     /// Whether a message has another role than user and assistant (only strictly).
     pub other_roles: bool,

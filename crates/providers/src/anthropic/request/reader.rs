@@ -191,6 +191,10 @@ impl Reader {
             Field::CacheControl => self.facts.cache_control = true,
             Field::Thread => self.facts.thread = true,
             Field::System => self.facts.system = true,
+            Field::Block if self.strict && self.section == Section::System => {
+                let is_only = self.frames.len() == 2 && self.frames[1].index == 1;
+                self.facts.system_text = is_only.then(Vec::new);
+            }
             Field::Source => {
                 // Only a malformed request has a source within one that has data.
                 self.settle_source();
@@ -198,6 +202,13 @@ impl Reader {
             }
             _ => {}
         }
+    }
+
+    /// Whether it is in the one block of the system prompt, which is kept.
+    pub(super) fn is_system_block(&self) -> bool {
+        self.section == Section::System
+            && self.frames.len() == 3
+            && self.facts.system_text.is_some()
     }
 
     fn settle_source(&mut self) {
@@ -292,6 +303,7 @@ impl Handler for Reader {
                 self.facts.stream = true;
                 Mode::Skip
             }
+            (Field::Text, _) if self.is_system_block() => Mode::System,
             (Field::Text | Field::MessageContent | Field::BlockContent, _) => Mode::Text,
             (Field::System, _) => {
                 self.facts.system = true;
@@ -366,7 +378,7 @@ impl Handler for Reader {
             }
             Mode::System => {
                 self.text[self.section as usize].feed(text);
-                let kept = self.facts.system_text.get_or_insert_default();
+                let Some(kept) = &mut self.facts.system_text else { return };
                 let room = SYSTEM_BYTES_KEPT.saturating_sub(kept.len());
                 kept.extend_from_slice(&text[..text.len().min(room)]);
             }
