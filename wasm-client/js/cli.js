@@ -1,17 +1,33 @@
 #!/usr/bin/env node
-// The `tollgate` command: `tollgate count FILE…`, or text on its standard input.
+// The `tollgate` command: `tollgate count FILE…`, or text on its standard input;
+// `tollgate calibrate FILE…`.
 
 import { readFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
+import { calibrate } from "./calibrate.js";
 import { DEFAULT_MODEL } from "./core.js";
 import { load } from "./index.js";
 
-const USAGE = `Usage: tollgate count [--model MODEL] [--json] [FILE…]
+const PROVIDER = "https://api.anthropic.com";
+const CALIBRATION = "tollgate-calibration.json";
+const KEY = "ANTHROPIC_API_KEY";
 
-Tokens of each file, or of the standard input where none is named (or by -).
+const USAGE = `Usage: tollgate count [--model MODEL] [--calibration FILE] [--json] [FILE…]
+       tollgate calibrate [--model MODEL] [--url URL] [--out FILE] FILE…
 
-  --model MODEL  counts for this model (default ${DEFAULT_MODEL})
-  --json         one JSON object a file: { file, model, lower, estimate, upper, exact }
+count: tokens of each file, or of the standard input where none is named (or by -).
+
+  --model MODEL       counts for this model (default ${DEFAULT_MODEL})
+  --calibration FILE  corrects Claude's estimates by what calibrate wrote
+  --json              one JSON object a file: { file, model, lower, estimate, upper, exact }
+
+calibrate: has the provider count your own prompts, which is free of charge, tells
+how far its counts are from the estimates, and writes how these are corrected.
+FILE is a text, or requests as JSON or JSON lines. The key is read from ${KEY}.
+What is sent is what the files hold; nothing else leaves.
+
+  --url URL           where to ask (default ${PROVIDER}; or your gate)
+  --out FILE          where to write (default ${CALIBRATION})
 `;
 
 /** Wrong use, as for any command; 1 is for a file that cannot be read. */
@@ -29,10 +45,17 @@ async function main(argv) {
     options = parseArgs({
       args: argv,
       allowPositionals: true,
-      options: { model: { type: "string", default: DEFAULT_MODEL }, json: { type: "boolean", default: false }, help: { type: "boolean", short: "h", default: false } },
+      options: {
+        model: { type: "string", default: DEFAULT_MODEL },
+        calibration: { type: "string" },
+        json: { type: "boolean", default: false },
+        url: { type: "string", default: PROVIDER },
+        out: { type: "string", default: CALIBRATION },
+        help: { type: "boolean", short: "h", default: false },
+      },
     });
   } catch (error) {
-    return fail(EXIT_USAGE, `${error instanceof Error ? error.message : error}\n\n${USAGE}`);
+    return fail(EXIT_USAGE, `${reason(error)}\n\n${USAGE}`);
   }
   const { values, positionals } = options;
   const [command, ...files] = positionals;
@@ -40,13 +63,34 @@ async function main(argv) {
     process.stdout.write(USAGE);
     return 0;
   }
-  if (command !== "count") return fail(EXIT_USAGE, command ? `There is no command ${command}.\n\n${USAGE}` : USAGE);
+  if (command !== "count" && command !== "calibrate") return fail(EXIT_USAGE, command ? `There is no command ${command}.\n\n${USAGE}` : USAGE);
   let counter;
   try {
-    counter = await load(values.model);
+    const calibration = values.calibration === undefined ? undefined : JSON.parse(await readFile(values.calibration, "utf8"));
+    counter = await load(values.model, { calibration });
   } catch (error) {
-    return fail(EXIT_USAGE, `${error instanceof Error ? error.message : error}\n`);
+    return fail(EXIT_USAGE, `${reason(error)}\n`);
   }
+  if (command === "count") return count(counter, values.model, files, values.json);
+  if (counter.exact) return fail(EXIT_USAGE, `${values.model} is counted exactly: there is nothing to calibrate.\n`);
+  const key = process.env[KEY];
+  if (!key || !files.length) return fail(EXIT_USAGE, `${key ? "Name files with prompts of yours." : `${KEY} is not set.`}\n\n${USAGE}`);
+  if (!isSafe(values.url)) return fail(EXIT_USAGE, `--url ${values.url}: the key goes to https or to a loopback address only.\n`);
+  try {
+    await calibrate({ ...values, key, files, say: (line) => process.stdout.write(`${line}\n`) });
+    return 0;
+  } catch (error) {
+    return fail(1, `tollgate: ${reason(error)}\n`);
+  }
+}
+
+/**
+ * @param {any} counter
+ * @param {string} model
+ * @param {string[]} files
+ * @param {boolean} json
+ */
+async function count(counter, model, files, json) {
   let code = 0;
   let total = 0;
   const names = files.length ? files : ["-"];
@@ -56,13 +100,13 @@ async function main(argv) {
       const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(file === "-" ? await standardInput() : await readFile(file));
       const { lower, estimate, upper } = counter.bounds(text);
       total += estimate;
-      if (values.json) process.stdout.write(`${JSON.stringify({ file, model: values.model, lower, estimate, upper, exact: counter.exact })}\n`);
+      if (json) process.stdout.write(`${JSON.stringify({ file, model, lower, estimate, upper, exact: counter.exact })}\n`);
       else process.stdout.write(`${row(estimate, file)}\n`);
     } catch (error) {
-      code = fail(1, `tollgate: ${error instanceof Error ? error.message : error}\n`);
+      code = fail(1, `tollgate: ${reason(error)}\n`);
     }
   }
-  if (!values.json && names.length > 1) process.stdout.write(`${row(total, "total")}\n`);
+  if (!json && names.length > 1) process.stdout.write(`${row(total, "total")}\n`);
   return code;
 }
 
@@ -81,6 +125,17 @@ function row(tokens, name) {
 function fail(code, text) {
   process.stderr.write(text);
   return code;
+}
+
+/** Whether a key may be sent there. @param {string} url */
+function isSafe(url) {
+  const { protocol, hostname } = URL.parse?.(url) ?? { protocol: "", hostname: "" };
+  return protocol === "https:" || (protocol === "http:" && ["127.0.0.1", "localhost", "[::1]"].includes(hostname));
+}
+
+/** @param {unknown} error */
+function reason(error) {
+  return error instanceof Error ? error.message : String(error);
 }
 
 async function standardInput() {

@@ -2,6 +2,7 @@
 
 import * as glue from "#glue";
 import { source } from "#platform";
+import { undated } from "./calibration.js";
 import { moduleOf, TollgateError } from "./module.js";
 
 export { kindOf, TollgateError } from "./module.js";
@@ -33,19 +34,19 @@ export function measureJson(json, complete, atMs) {
 }
 
 /**
- * A text's tokens in a Claude model.
+ * A text's tokens in a Claude model, and the estimate by kinds of text.
  *
  * @param {string} text
  * @param {string} model
- * @returns {{lower: number, estimate: number, upper: number}}
+ * @returns {{lower: number, estimate: number, upper: number, kinds: number[]}}
  */
 export function estimateText(text, model) {
-  const [lower, estimate, upper] = guarded(() => {
+  const [lower, estimate, upper, ...kinds] = guarded(() => {
     glue.text_begin();
     windows(text, glue.text_feed);
     return glue.text_end(model);
   });
-  return { lower, estimate, upper };
+  return { lower, estimate, upper, kinds };
 }
 
 /**
@@ -77,6 +78,6 @@ export function knownModels() {
  * @param {string} name
  */
 export function knownModel(name) {
-  const id = name.replace(/-\d{8}$/, "");
+  const id = undated(name);
   return knownModels().find((known) => known.id === id);
 }

@@ -1,5 +1,6 @@
 // The package's face: counters by name, whole requests, the guard.
 
+import { calibrationOf, corrected, correctedMeasure } from "./calibration.js";
 import { costOf, estimateText, init, initSync, kindOf, knownModel, knownModels, measureJson, onLost, TollgateError } from "./core.js";
 import { guard } from "./guard/index.js";
 import { encodingOf, loadVocabulary } from "./vocabulary.js";
@@ -25,15 +26,16 @@ onLost(() => loaded.clear());
  */
 export function load(name, options = {}) {
   if (typeof name !== "string") return Promise.reject(new TollgateError("not_a_string", `load takes a model's name, not ${kindOf(name)}.`));
-  let counter = loaded.get(name);
+  const key = options.calibration ? `${name} ${JSON.stringify(options.calibration)}` : name;
+  let counter = loaded.get(key);
   if (!counter) {
     counter = init().then(async () => {
       const encoding = encodingOf(name);
-      return encoding ? await loadVocabulary(name, encoding, options.vocabulary) : claude(name);
+      return encoding ? await loadVocabulary(name, encoding, options.vocabulary) : claude(name, options.calibration);
     });
-    loaded.set(name, counter);
+    loaded.set(key, counter);
     // What failed may be tried again.
-    counter.catch(() => loaded.delete(name));
+    counter.catch(() => loaded.delete(key));
   }
   return counter;
 }
@@ -79,9 +81,12 @@ export function cost(model, usage) {
 
 /**
  * @param {string} model
+ * @param {unknown} [told] a calibration
  * @returns {ClaudeCounter}
  */
-function claude(model) {
+function claude(model, told) {
+  const calibration = told === undefined ? null : calibrationOf(told);
+  if (told !== undefined && !calibration) throw new TollgateError("bad_request", "calibration is none: it is what `tollgate calibrate` wrote.");
   const info = knownModel(model);
   if (!info) {
     const names = knownModels().filter((known) => !known.retired).map((known) => known.id);
@@ -89,7 +94,8 @@ function claude(model) {
   }
   const bounds = (/** @type {string} */ text) => {
     if (typeof text !== "string") throw new TollgateError("not_a_string", `A text is a string, not ${kindOf(text)}.`);
-    return estimateText(text, model);
+    const { kinds, ...prior } = estimateText(text, model);
+    return corrected(prior, kinds, calibration);
   };
   /** @type {ClaudeCounter} */
   const counter = {
@@ -102,7 +108,7 @@ function claude(model) {
       const { lower, upper } = bounds(text);
       return upper <= tokens ? true : lower > tokens ? false : undefined;
     },
-    measure: (request) => measure({ ...request, model: request.model ?? model }),
+    measure: (request) => correctedMeasure(measure({ ...request, model: request.model ?? model }), calibration),
   };
   return Object.freeze(counter);
 }

@@ -10,7 +10,7 @@ globalThis.addEventListener("message", async ({ data: { n, what, argument } }) =
   try {
     switch (what) {
       case "load":
-        counter = await load(argument);
+        counter = await load(argument.model, { calibration: argument.calibration });
         return answer({ value: null });
       case "count":
         return answer({ value: counter.count(argument) });

@@ -50,7 +50,7 @@ export async function loadInWorker(model, options = {}) {
     thread.terminate();
   };
   try {
-    await call("load", model);
+    await call("load", { model, calibration: options.calibration });
   } catch (error) {
     terminate();
     throw error;

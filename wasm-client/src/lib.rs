@@ -8,6 +8,7 @@
 //! comes in windows, so that memory stays bounded for any length; a vocabulary
 //! needs the whole text.
 
+mod calibrate;
 mod measure;
 pub mod room;
 pub mod vocabulary;
@@ -72,13 +73,15 @@ pub fn text_feed(bytes: usize) {
     TEXT.with_borrow_mut(|text| with_room(bytes, |window| text.feed(window)));
 }
 
-/// The text's tokens in this model: lower bound, estimate, upper bound.
+/// The text's tokens in this model: lower bound, estimate, upper bound, and the
+/// estimate by kinds.
 #[wasm_bindgen]
 pub fn text_end(model: &str) -> Vec<f64> {
     let features = TEXT.take().features();
     let family = models::class_of(model).map_or(Family::From47, |model| model.family);
     let Estimate { lower, estimate, upper } = tokens::estimate(&features, family);
-    [lower, estimate, upper].map(|tokens| tokens as f64).to_vec()
+    let numbers = [lower, estimate, upper].into_iter().chain(tokens::kinds(&features, family));
+    numbers.map(|tokens| tokens as f64).collect()
 }
 
 /// Micro-dollars of an answer that used so much, at the prices of `at_ms`.

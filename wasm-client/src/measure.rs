@@ -5,6 +5,7 @@ use providers::anthropic::request::{Facts, Part, Thinking};
 use providers::models::{self, ModelInfo};
 use providers::price::{self, CacheWrites, Terms};
 use serde::Serialize;
+use tokens::calibration::KINDS;
 use tokens::{Estimate, Family};
 
 include!(concat!(env!("OUT_DIR"), "/sources.rs"));
@@ -21,6 +22,8 @@ struct Measure<'a> {
     upper: u64,
     confidence: &'static str,
     parts: Vec<Told>,
+    /// What usage corrects of the estimate.
+    kinds: [u64; KINDS],
     output: Output,
     cost: Cost,
     max_input_tokens: Option<u64>,
@@ -75,6 +78,7 @@ pub(crate) fn told(facts: &Facts, at_ms: u64) -> String {
         upper,
         confidence: confidence(facts, model, estimate),
         parts: parts.collect(),
+        kinds: facts.kinds(),
         output: Output {
             max_tokens: facts.max_tokens,
             thinking_tokens: match facts.thinking {

@@ -34,7 +34,7 @@ export function load(vocabulary: VocabularyName | OpenAiModel, options?: LoadOpt
  *
  * Rejects with `unknown_model`, which lists those that are known.
  */
-export function load(model: ModelId): Promise<ClaudeCounter>;
+export function load(model: ModelId, options?: LoadOptions): Promise<ClaudeCounter>;
 
 /**
  * A whole Messages request, part by part. Call and await {@link init} or
@@ -89,7 +89,22 @@ export interface LoadOptions {
    * script imports: `import vocabulary from "tollgate/vocabularies/o200k_base.bin"`.
    */
   vocabulary?: VocabularySource | Promise<VocabularySource>;
+  /** How a Claude model's estimates are corrected. Exact counters need none. */
+  calibration?: CalibrationOption;
 }
+
+/** How a model's estimates are corrected: learned by `tollgate calibrate`. In thousandths. */
+export interface Calibration {
+  /** For each estimated token: of Latin words, digits, punctuation, blanks, other alphabets, ideographs, signs and emoji, framing and tools. */
+  readonly weights: readonly number[];
+  /** The lower bound as a part of the corrected estimate: below 256 tokens, below 4,096, beyond. 0: the prior's. */
+  readonly lower: readonly number[];
+  /** The upper bound, likewise. 95 % lie between them. */
+  readonly upper: readonly number[];
+}
+
+/** A calibration; its bounds may be left out, and what stands beside them passes. */
+export type CalibrationOption = Pick<Calibration, "weights"> & Partial<Calibration>;
 
 /** What every counter has. */
 export interface Counter {
@@ -205,11 +220,14 @@ export interface Measure extends Bounds {
   /**
    * `medium`: ordinary text of a known model, within some 15 %. `low`: the model is
    * not known, or much of the input is short, encrypted, in a rare script, or not in
-   * the request at all (files, addresses, server tools).
+   * the request at all (files, addresses, server tools). `calibrated`: the bounds
+   * are those of a calibration, and hold for 95 % of requests like those it saw.
    */
-  confidence: "medium" | "low";
+  confidence: "calibrated" | "medium" | "low";
   /** Each estimated by itself; rounding makes their sum differ a little. */
   parts: readonly Part[];
+  /** What of the estimate a calibration corrects, by kinds of text: {@link Calibration.weights}. */
+  kinds: readonly number[];
   /** What may come back, as the request limits it; thinking is a part of `max_tokens`. */
   output: { max_tokens: number; thinking_tokens: number };
   /** Micro-dollars at the list prices of today. */
@@ -276,6 +294,8 @@ export interface GuardOptions {
    * gives, by the model of the request. Others are counted as before.
    */
   tokenizers?: Record<string, { count(text: string): number }>;
+  /** Calibrations by model: what `tollgate calibrate` wrote. */
+  calibrations?: Record<string, CalibrationOption>;
   /** Whether tabs of one origin act as one caller. Default true. */
   share?: boolean;
   /** Called for each request that was refused here. */
@@ -339,7 +359,7 @@ export type LimitKind = "requests" | "input_tokens" | "output_tokens" | "concurr
 export interface LimitsSnapshot {
   /** When it came. */
   atMs: number;
-  models: Record<string, { class: string; maxInputTokens: number; available: { requests: number; inputTokens: number; outputTokens: number } | null }>;
+  models: Record<string, { class: string; maxInputTokens: number; available: { requests: number; inputTokens: number; outputTokens: number } | null; calibration?: Calibration | null }>;
   limits: { scope: string; kind: LimitKind; level: number; capacity: number; perMinute: number; endsMs: number }[];
 }
 

@@ -1,8 +1,10 @@
-import type { Bounds, Measure, MessagesRequest, ModelId, OpenAiMeasure, OpenAiModel, OpenAiRequest, VocabularyName } from "./index.js";
+import type { Bounds, CalibrationOption, Measure, MessagesRequest, ModelId, OpenAiMeasure, OpenAiModel, OpenAiRequest, VocabularyName } from "./index.js";
 
 export interface WorkerOptions {
   /** A worker that already runs `worker-thread.js`, where a bundler has to make it. */
   worker?: Worker;
+  /** For a Claude model, as {@link load} takes it. */
+  calibration?: CalibrationOption;
 }
 
 /** A counter that counts in a web worker: the page stays fluent whatever is pasted. */

@@ -152,7 +152,7 @@ export class Book {
 
   /** @param {string} id @param {Ask} ask */
   #take(id, ask) {
-    ledger.take(this.state, id, ask, this.clock());
+    ledger.take(this.state, id, ask, this.clock(), this.rules);
     this.tabs.tell({ took: this.state.entries.find((entry) => entry.id === id) });
   }
 

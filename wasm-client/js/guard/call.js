@@ -80,8 +80,8 @@ export async function askOf(call, now, maxWaitS, measured, tokenizers = {}) {
     return { ...unmeasured, input: { lower, estimate, upper } };
   }
   try {
-    const { lower, estimate, upper, cost, max_input_tokens } = measureJson(text, true, now);
-    return { model, class: knownModel(model)?.class ?? model, input: { lower, estimate, upper }, maxTokens, microusdMax: cost.most_microusd, window: max_input_tokens, patienceMs };
+    const { lower, estimate, upper, kinds, cost, max_input_tokens } = measureJson(text, true, now);
+    return { model, class: knownModel(model)?.class ?? model, input: { lower, estimate, upper }, kinds, maxTokens, microusdMax: cost.most_microusd, window: max_input_tokens, patienceMs };
   } catch {
     return null;
   }

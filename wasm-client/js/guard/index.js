@@ -1,6 +1,7 @@
 // guard(…): a `fetch` for the official SDKs that refuses what must fail before it
 // leaves. The way of a call is `guarded` below; what is decided is ledger.js's.
 
+import { calibrationOf, undated } from "../calibration.js";
 import { costOf, init, isReady } from "../core.js";
 import { randomHex, sha256 } from "../hash.js";
 import { Book } from "./book.js";
@@ -39,7 +40,14 @@ export function guard(options) {
   if (!(typeof staleMs === "number" && staleMs >= 0)) throw new TypeError("guard: staleMs must be milliseconds, 0 or more");
   const tokenizers = options.tokenizers ?? {};
   for (const [model, counter] of Object.entries(tokenizers)) if (typeof counter?.count !== "function") throw new TypeError(`guard: tokenizers["${model}"] must be a counter: await loadTokenizer(…)`);
-  const rules = { whenUnknown, staleMs, fixed: fixed !== null };
+  /** @type {NonNullable<import("./ledger.js").Rules["calibrations"]>} */
+  const calibrations = {};
+  for (const [model, told] of Object.entries(options.calibrations ?? {})) {
+    const calibration = calibrationOf(told);
+    if (!calibration) throw new TypeError(`guard: calibrations["${model}"] is none: it is what \`tollgate calibrate\` wrote`);
+    calibrations[undated(model)] = calibration;
+  }
+  const rules = { whenUnknown, staleMs, fixed: fixed !== null, calibrations };
   // Told here where they are wrong, not at the first call.
   if (fixed) fixedLimits(fixed, 0);
   let stopped = false;

@@ -8,6 +8,7 @@
 // refuses only once nothing of it is left; token counts are taken at their lower
 // bound. Limits given in code are the whole truth and are kept to the estimate.
 
+import { corrected, undated } from "../calibration.js";
 import { limitsUnknown, reached, spent, tooLarge, tooLong } from "./reasons.js";
 
 /**
@@ -31,6 +32,7 @@ import { limitsUnknown, reached, spent, tooLarge, tooLong } from "./reasons.js";
  * @property {string} class
  * @property {number} maxInputTokens
  * @property {{requests: number, inputTokens: number, outputTokens: number} | null} available
+ * @property {import("../calibration.js").Calibration | null} [calibration] how its estimates are corrected
  * @property {{requests: number | null, inputTokens: number | null}} account the same, where the account leaves less than the caller's own limits
  *
  * @typedef {object} Snapshot what `/v1/limits` told
@@ -44,7 +46,8 @@ import { limitsUnknown, reached, spent, tooLarge, tooLong } from "./reasons.js";
  * @typedef {object} Ask a request that wants to go
  * @property {string} model
  * @property {string} class
- * @property {{lower: number, estimate: number, upper: number} | null} input null: not known
+ * @property {{lower: number, estimate: number, upper: number} | null} input as estimated, before it is corrected; null: not known
+ * @property {readonly number[]} [kinds] the part of the estimate that is corrected, by kinds
  * @property {number} maxTokens
  * @property {number} microusdMax
  * @property {number | null} window the model's context window, where known
@@ -89,6 +92,7 @@ import { limitsUnknown, reached, spent, tooLarge, tooLong } from "./reasons.js";
  * @property {"open" | "closed"} whenUnknown
  * @property {number} staleMs older than this, a snapshot decides nothing
  * @property {boolean} fixed whether the limits were given in code: no gate, no queue
+ * @property {Record<string, import("../calibration.js").Calibration>} [calibrations] of models, where the snapshot has none
  *
  * @typedef {object} Ledger
  * @property {Snapshot | null} snapshot
@@ -142,7 +146,7 @@ export function decide(ledger, ask, rules, now) {
   if (!snapshot) return unknown("no_snapshot", rules);
   const age = now - snapshot.heardMs;
   if (!rules.fixed && age > rules.staleMs) return unknown("stale", rules);
-  const refusal = refusalOf(ledger, snapshot, ask, rules, now);
+  const refusal = refusalOf(ledger, snapshot, { ...ask, input: inputOf(ledger, ask, rules) }, rules, now);
   if (!refusal) return { kind: "send", unchecked: null };
   const settled = rules.fixed || age <= AVAILABLE_MS_MAX;
   return settled ? refuse(refusal) : { kind: "refresh", refusal };
@@ -178,15 +182,29 @@ export function levelOf(ledger, limit, rules, now) {
 }
 
 /**
+ * A request's input, corrected as the gate does it. For the context window alone it
+ * is not: what is refused for that never comes back.
+ *
+ * @param {Ledger} ledger
+ * @param {Ask} ask
+ * @param {Partial<Rules>} rules
+ */
+export function inputOf({ snapshot }, { model, input, kinds }, rules) {
+  const id = undated(model);
+  return input && kinds ? corrected(input, kinds, snapshot?.models[id]?.calibration ?? rules.calibrations?.[id]) : input;
+}
+
+/**
  * Notes that a request goes.
  *
  * @param {Ledger} ledger
  * @param {string} id
  * @param {Ask} ask
  * @param {number} now
+ * @param {Partial<Rules>} [rules]
  */
-export function take(ledger, id, ask, now) {
-  const input = ask.input?.estimate ?? 0;
+export function take(ledger, id, ask, now, rules = {}) {
+  const input = inputOf(ledger, ask, rules)?.estimate ?? 0;
   const held = { input, output: 0, tokens: input + ask.maxTokens, microusd: ask.microusdMax };
   // Later than all that was told before it, though the clock shows the same millisecond.
   const toldMs = Math.max(ledger.snapshot?.takenMs ?? 0, ...limitsOf(ledger).map((limit) => limit.atMs));

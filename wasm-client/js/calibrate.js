@@ -1,0 +1,219 @@
+// `tollgate calibrate`: asks the provider how many tokens one's own prompts have,
+// which is free, and writes how a model's estimates are to be corrected.
+
+import { Calibrator } from "#glue";
+import { readFile, writeFile } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
+import { correctedMeasure } from "./calibration.js";
+import { measure } from "./index.js";
+
+/**
+ * @typedef {import("../types/index.js").Calibration} Calibration
+ * @typedef {import("../types/index.js").Measure} Measure
+ * @typedef {{name: string, request: any}} Prompt
+ * @typedef {{measure: Measure, real: number}} Sample
+ *
+ * @typedef {object} Options
+ * @property {string} model
+ * @property {string} url
+ * @property {string} key
+ * @property {string} out
+ * @property {string[]} files
+ * @property {(line: string) => void} say
+ */
+
+/** A text is cut into prompts of about so many characters: of many there is more to learn. */
+const CHARS_A_PROMPT = 6_000;
+/** Prompts asked for, the first of each file before the second of any. */
+const PROMPTS_MAX = 500;
+/** Every so many prompts are not learned from, so that the error is told on what was not seen. */
+const HELD_OUT = 3;
+/** Fewer say little; bounds need 39 of a size (crates/tokens/src/calibration/bounds.rs). */
+const PROMPTS_MIN = 12;
+/** Calls at a time: the Start tier counts 100 a minute (rate limits, 2026-10), and refusals are waited out. */
+const AT_A_TIME = 4;
+const TRIES_MAX = 8;
+const TIMEOUT_MS = 60_000;
+/** What a kind is called that a weight is of. */
+const KINDS = ["words", "digits", "punctuation", "blanks", "other alphabets", "ideographs", "signs and emoji", "framing and tools"];
+/** Parts whose tokens are not text, or not here. */
+const NOT_TEXT = ["images", "documents", "opaque", "other", "remote"];
+
+/** @param {Options} options */
+export async function calibrate({ model, url, key, out, files, say }) {
+  const prompts = await promptsOf(files);
+  if (prompts.length < PROMPTS_MIN) throw new Error(`${prompts.length} prompts are too few to learn from: give ${PROMPTS_MIN} at least, better 100 (a text counts as one for each ${CHARS_A_PROMPT} characters)`);
+  const samples = await counted(prompts, model, url, key);
+  if (samples.length < PROMPTS_MIN) throw new Error(`only ${samples.length} of ${prompts.length} prompts are text alone, which can be learned from`);
+
+  // Learned from the others, tried on these: what is written learns from all.
+  const isHeldOut = (/** @type {unknown} */ _, /** @type {number} */ at) => at % HELD_OUT === HELD_OUT - 1;
+  const heldOut = samples.filter(isHeldOut);
+  const learned = learnedOf(samples.filter((sample, at) => !isHeldOut(sample, at)));
+  const [before, after] = [null, learned].map((calibration) => errorsOf(heldOut, calibration));
+  const calibration = learnedOf(samples);
+  const measured = { at: new Date().toISOString().slice(0, 10), prompts: samples.length, held_out: heldOut.length, before, after };
+  await writeFile(out, `${JSON.stringify({ model, ...calibration, measured }, null, 2)}\n`);
+
+  say(`${model}: ${samples.length} prompts counted by ${new URL(url).host}; the error on ${heldOut.length} of them that were not learned from:`);
+  say(`          mean     p50     p95   within the bounds`);
+  for (const [name, of] of /** @type {const} */ ([["before", before], ["after", after]])) say(`${name.padEnd(6)} ${[of.mean, of.p50, of.p95].map((part) => percent(part).padStart(7)).join(" ")}   ${percent(of.covered)}`);
+  say(`weights: ${calibration.weights.map((weight, at) => `${KINDS[at]} ${(weight / 1000).toFixed(2)}`).join(", ")}`);
+  if (!calibration.upper.some(Boolean)) say("Too few prompts of one size for bounds of their own: those of the prior stay.");
+  say(`\nWritten to ${out}: load("${model}", { calibration }), guard({ …, calibrations: { "${model}": calibration } }).`);
+}
+
+/**
+ * Requests of files: JSON (one, or a list), JSON lines, or a text in pieces.
+ *
+ * @param {string[]} files
+ * @returns {Promise<Prompt[]>}
+ */
+async function promptsOf(files) {
+  const lists = await Promise.all(
+    files.map(async (name) => {
+      const text = await readFile(name, "utf8");
+      const requests = /\.(json|jsonl|ndjson)$/.test(name) ? requestsOf(name, text) : null;
+      return (requests ?? piecesOf(text).map(ofText)).map((request) => ({ name, request }));
+    }),
+  );
+  const longest = Math.max(0, ...lists.map((list) => list.length));
+  const turns = Array.from({ length: longest }, (_, at) => lists.flatMap((list) => list.slice(at, at + 1)));
+  return turns.flat().slice(0, PROMPTS_MAX);
+}
+
+/**
+ * @param {string} name
+ * @param {string} text
+ * @returns {any[] | null} null: JSON, but no requests: a text like any other
+ */
+function requestsOf(name, text) {
+  const parsed = (/** @type {string} */ json) => {
+    try {
+      return JSON.parse(json);
+    } catch (error) {
+      throw new Error(`${name}: ${error instanceof Error ? error.message : error}`);
+    }
+  };
+  const list = name.endsWith(".json") ? [parsed(text)].flat() : text.split("\n").filter((line) => line.trim()).map(parsed);
+  return list.every((request) => Array.isArray(request?.messages)) ? list : null;
+}
+
+/** @param {string} text */
+function piecesOf(text) {
+  const pieces = [];
+  for (let rest = text; rest.trim(); ) {
+    const end = rest.length <= CHARS_A_PROMPT ? -1 : rest.lastIndexOf("\n", CHARS_A_PROMPT);
+    // Not within a pair of surrogates.
+    const cut = end > 0 ? end + 1 : rest.length <= CHARS_A_PROMPT ? rest.length : CHARS_A_PROMPT - (/[\ud800-\udbff]/.test(rest[CHARS_A_PROMPT - 1]) ? 1 : 0);
+    pieces.push(rest.slice(0, cut));
+    rest = rest.slice(cut);
+  }
+  return pieces.filter((piece) => piece.trim());
+}
+
+/** @param {string} text */
+const ofText = (text) => ({ messages: [{ role: "user", content: text }] });
+
+/**
+ * @param {Prompt[]} prompts
+ * @param {string} model
+ * @param {string} url
+ * @param {string} key
+ * @returns {Promise<Sample[]>}
+ */
+async function counted(prompts, model, url, key) {
+  /** @type {Sample[]} in the order of the prompts */
+  const samples = [];
+  let next = 0;
+  const worker = async () => {
+    for (let at = next++; at < prompts.length; at = next++) {
+      const { name, request } = prompts[at];
+      // What count_tokens does not take.
+      const { max_tokens: _, stream: __, metadata: ___, ...asked } = { ...request, model };
+      let own;
+      try {
+        own = measure(asked);
+      } catch (error) {
+        throw new Error(`${name}: ${error instanceof Error ? error.message : error}`);
+      }
+      if (own.parts.some((part) => NOT_TEXT.includes(part.name))) continue;
+      samples[at] = { measure: own, real: await count(asked, name, url, key) };
+    }
+  };
+  await Promise.all(Array.from({ length: AT_A_TIME }, worker));
+  return samples.filter(Boolean);
+}
+
+/**
+ * @param {any} request
+ * @param {string} name
+ * @param {string} url
+ * @param {string} key
+ * @returns {Promise<number>}
+ */
+async function count(request, name, url, key) {
+  for (let tries = 1; ; tries++) {
+    const response = await fetch(new URL("v1/messages/count_tokens", url.endsWith("/") ? url : `${url}/`), {
+      method: "POST",
+      headers: { "x-api-key": key, "anthropic-version": "2023-06-01", "content-type": "application/json" },
+      body: JSON.stringify(request),
+      // A redirect could lead the key elsewhere.
+      redirect: "manual",
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    });
+    /** @type {any} */
+    const answer = await response.json().catch(() => null);
+    if (response.ok && Number.isSafeInteger(answer?.input_tokens) && answer.input_tokens > 0) return answer.input_tokens;
+    const again = response.status === 429 || response.status >= 500;
+    if (!again || tries === TRIES_MAX) throw new Error(`${name}: count_tokens answered ${response.status}${answer?.error?.message ? `: ${answer.error.message}` : ""}`);
+    const after = Number(response.headers.get("retry-after") ?? NaN);
+    await sleep(1000 * (after >= 0 && after <= 120 ? after : 2 ** tries));
+  }
+}
+
+/** The gate's own learner. */
+export function learner() {
+  const calibrator = new Calibrator();
+  return {
+    learn: (/** @type {readonly number[]} */ kinds, /** @type {number} */ real) => calibrator.learn(Float64Array.from(kinds), real),
+    /** @returns {Calibration} */
+    told() {
+      const told = [...calibrator.told()];
+      const sizes = (told.length - KINDS.length) / 2;
+      return { weights: told.slice(0, KINDS.length), lower: told.slice(KINDS.length, KINDS.length + sizes), upper: told.slice(KINDS.length + sizes) };
+    },
+    close: () => calibrator.free(),
+  };
+}
+
+/**
+ * @param {Sample[]} samples
+ * @returns {Calibration}
+ */
+function learnedOf(samples) {
+  const { learn, told, close } = learner();
+  for (const { measure, real } of samples) learn(measure.kinds, real);
+  const learned = told();
+  close();
+  return learned;
+}
+
+/**
+ * @param {Sample[]} samples
+ * @param {Calibration | null} calibration
+ */
+function errorsOf(samples, calibration) {
+  const told = samples.map(({ measure, real }) => ({ real, ...correctedMeasure(measure, calibration) }));
+  const errors = told.map(({ real, estimate }) => estimate / real - 1);
+  const apart = errors.map(Math.abs).sort((a, b) => a - b);
+  const quantile = (/** @type {number} */ part) => apart[Math.min(apart.length - 1, Math.floor(apart.length * part))];
+  const mean = errors.reduce((sum, error) => sum + error, 0) / errors.length;
+  const covered = told.filter(({ real, lower, upper }) => lower <= real && real <= upper).length / told.length;
+  return { mean, p50: quantile(0.5), p95: quantile(0.95), covered };
+}
+
+/** @param {number} part */
+function percent(part) {
+  return `${(100 * part).toFixed(1)} %`;
+}

@@ -1,0 +1,88 @@
+// What real usage taught of an estimate, applied: the same whole numbers as the
+// gate's (crates/tokens/src/calibration.rs), so that a page and a gate that know the
+// same come to the same figure. test/calibration.test.mjs compares the two.
+
+/**
+ * @typedef {import("../types/index.js").Bounds} Bounds
+ * @typedef {import("../types/index.js").Calibration} Calibration
+ */
+
+/** Kinds of text that have a weight of their own, and sizes that have bounds. */
+const KINDS = 8;
+/** Corrected estimates from here on are of the next size. */
+const SIZE_FROM = [256, 4_096];
+/** Parts of a request that its kinds are of. */
+const OF_KINDS = ["framing", "roles", "system", "messages", "tools", "tool_choice"];
+
+/**
+ * @param {any} told
+ * @returns {Calibration | null} null: it is none
+ */
+export function calibrationOf(told) {
+  const list = (/** @type {unknown} */ numbers, /** @type {number} */ length) => Array.isArray(numbers) && numbers.length === length && numbers.every((number) => Number.isSafeInteger(number) && number >= 0 && number <= 100_000);
+  const sizes = SIZE_FROM.length + 1;
+  if (!list(told?.weights, KINDS) || !list(told.lower ?? Array(sizes).fill(0), sizes) || !list(told.upper ?? Array(sizes).fill(0), sizes)) return null;
+  return { weights: told.weights, lower: told.lower ?? Array(sizes).fill(0), upper: told.upper ?? Array(sizes).fill(0) };
+}
+
+/**
+ * An estimate corrected, with its bounds in the place of the prior's. What it has
+ * beyond its kinds (images, PDFs) is left as it is, and then so are its bounds.
+ *
+ * @param {Bounds} prior
+ * @param {readonly number[]} kinds
+ * @param {Calibration | null | undefined} calibration
+ * @returns {Bounds}
+ */
+export function corrected(prior, kinds, calibration) {
+  if (!calibration) return prior;
+  const text = textOf(kinds, calibration);
+  const rest = Math.max(0, prior.estimate - sum(kinds));
+  const estimate = text + rest;
+  const size = SIZE_FROM.filter((from) => text >= from).length;
+  const [lower, upper] = rest ? [0, 0] : [calibration.lower[size], calibration.upper[size]];
+  return {
+    lower: Math.min(estimate, lower ? Math.floor((text * lower) / 1000) : prior.lower),
+    estimate,
+    upper: Math.max(estimate, upper ? Math.min(prior.upper, Math.ceil((text * upper) / 1000)) : prior.upper),
+  };
+}
+
+/**
+ * A whole request's measure, corrected.
+ *
+ * @param {import("../types/index.js").Measure} measure
+ * @param {Calibration | null | undefined} calibration
+ * @returns {import("../types/index.js").Measure}
+ */
+export function correctedMeasure(measure, calibration) {
+  if (!calibration) return measure;
+  const { lower, estimate, upper } = corrected(measure, measure.kinds, calibration);
+  const [before, after] = [sum(measure.kinds), textOf(measure.kinds, calibration)];
+  const parts = measure.parts.map((part) => {
+    if (!before || !OF_KINDS.includes(part.name)) return part;
+    const of = Math.round((part.estimate * after) / before);
+    return { ...part, estimate: of, lower: Math.min(part.lower, of), upper: Math.max(part.upper, of) };
+  });
+  const cost = { ...measure.cost, input_microusd: measure.estimate ? Math.round((measure.cost.input_microusd * estimate) / measure.estimate) : 0 };
+  const narrowed = lower !== measure.lower || upper !== measure.upper;
+  return { ...measure, lower, estimate, upper, parts, cost, confidence: narrowed ? "calibrated" : measure.confidence };
+}
+
+/** A model's name without its date: the tokenizer is the same. @param {string} model */
+export function undated(model) {
+  return model.replace(/-\d{8}$/, "");
+}
+
+/**
+ * @param {readonly number[]} kinds
+ * @param {Calibration} calibration
+ */
+function textOf(kinds, { weights }) {
+  return Math.floor(kinds.reduce((sum, kind, at) => sum + kind * weights[at], 500) / 1000);
+}
+
+/** @param {readonly number[]} numbers */
+function sum(numbers) {
+  return numbers.reduce((sum, number) => sum + number, 0);
+}
