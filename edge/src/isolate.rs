@@ -106,6 +106,7 @@ struct NotBefore {
     /// When to ask all the same: limits and budgets can be raised.
     ask_ms: Millis,
     input_tokens: u64,
+    cached: Option<u32>,
     max_tokens: u64,
     patience_ms: Millis,
     priority: u8,
@@ -117,6 +118,9 @@ struct NotBefore {
 pub struct Size {
     /// Estimated input tokens.
     pub input_tokens: u64,
+    /// The fingerprint of what the provider may read of them from its cache: limits
+    /// do not count that, so only refusals of the same prompt tell of such a request.
+    pub cached: Option<u32>,
     /// The limit on the output.
     pub max_tokens: u64,
     /// How long it would wait.
@@ -264,6 +268,7 @@ impl Isolate {
         let holds = |m: &&NotBefore| {
             now < m.until_ms.min(m.ask_ms)
                 && size.input_tokens >= m.input_tokens
+                && (size.cached.is_none() || size.cached == m.cached)
                 && size.max_tokens >= m.max_tokens
                 && size.patience_ms <= m.patience_ms
                 // More patient than the refusal lasts: it may wait in the queue.
@@ -291,7 +296,7 @@ impl Isolate {
         list.retain(|m| now < m.until_ms.min(m.ask_ms));
         // A few sizes and priorities; more would make the look-up a search.
         list.truncate(7);
-        let Size { input_tokens, max_tokens, patience_ms, priority } = size;
+        let Size { input_tokens, cached, max_tokens, patience_ms, priority } = size;
         let refusal = refusal.clone();
         list.insert(
             0,
@@ -299,6 +304,7 @@ impl Isolate {
                 until_ms: now + after,
                 ask_ms: now + POLICY_MS,
                 input_tokens,
+                cached,
                 max_tokens,
                 patience_ms,
                 priority,
@@ -340,7 +346,13 @@ mod tests {
     fn a_refusal_holds_for_the_larger_and_no_more_patient_until_its_time() {
         let mut isolate = Isolate::default();
         let pool = Pool { account: "a".into(), class: "c".into(), speed: "standard".into() };
-        let size = Size { input_tokens: 100, max_tokens: 50, patience_ms: 1_000, priority: 1 };
+        let size = Size {
+            input_tokens: 100,
+            cached: None,
+            max_tokens: 50,
+            patience_ms: 1_000,
+            priority: 1,
+        };
         let refusal =
             Refusal { reason: Reason::TenantLimit, retry_after_ms: Some(9_000), limit: None };
         isolate.learn_refusal("t", None, &pool, size, &refusal, 0);
@@ -355,6 +367,7 @@ mod tests {
             "more patient may queue"
         );
         assert_eq!(at(&isolate, Size { priority: 0, ..size }, 1_000), None, "critical may go");
+        assert_eq!(at(&isolate, Size { cached: Some(7), ..size }, 1_000), None, "may be read");
         assert_eq!(at(&isolate, size, 8_500), None, "patient enough by now");
         assert_eq!(at(&isolate, size, 9_000), None, "over");
         let day = Refusal { retry_after_ms: Some(80_000_000), ..refusal };

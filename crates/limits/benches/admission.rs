@@ -211,6 +211,7 @@ fn call(n: usize, patience_ms: u64, settles: Option<usize>) -> Call {
             microusd_max: 80_000,
             patience_ms,
             bytes: 4_000,
+            cached: None,
             running: None,
         }),
         events: settles.map(settled).into_iter().collect(),
@@ -232,6 +233,7 @@ fn settled(n: usize) -> Event {
         model: "claude-sonnet-5-5".into(),
         max_tokens: 4_096,
         input_estimate: 1_000,
+        cached: None,
         used: Used::Tokens {
             input: 1_050,
             input_total: 1_050,

@@ -154,13 +154,23 @@ impl Gate {
 
     /// What a request needs, by what was learned.
     fn need(&self, admit: &Admit, pool: usize) -> Need {
-        let input = self.lengths.input(&admit.model, admit.input_tokens);
-        let output = self.lengths.output(&admit.tenant, &admit.model, admit.max_tokens);
+        let (tenant, model) = (&admit.tenant, &admit.model);
+        let input_total = self.lengths.input(model, admit.input_tokens);
+        let reads = match admit.attempt {
+            0 => self.reads.expected(tenant, model, admit.cached, self.now),
+            // The provider refused it: perhaps because less was read than was thought.
+            _ => 0,
+        };
+        let input = match reads {
+            0 => input_total,
+            reads => self.lengths.input(model, admit.input_tokens.saturating_sub(reads)).max(1),
+        };
+        let output = self.lengths.output(tenant, model, admit.max_tokens);
         let running = &self.pools[pool].mirror.running;
         let output = running.unbiased(output, self.now).min(admit.max_tokens.max(1));
         Need {
             input,
-            input_max: input.max(admit.input_tokens),
+            input_max: input_total.max(admit.input_tokens),
             output,
             output_max: admit.max_tokens,
             microusd_max: admit.microusd_max,

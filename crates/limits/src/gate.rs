@@ -21,6 +21,7 @@ use crate::message::{Call, Decision, Event, Millis, Pool, Reply, TicketId, VERSI
 use crate::mirror::Mirror;
 use crate::policy::{RateLimits, Tenant};
 use crate::queue::Queue;
+use crate::reads::Reads;
 use crate::scope::Scope;
 use crate::settings::{AccountSettings, GateSettings};
 use crate::ticket::{Over, Tickets, Waiter};
@@ -146,6 +147,7 @@ pub struct Gate {
     pub(crate) jobs: Jobs,
     pub(crate) lengths: Lengths,
     pub(crate) lengths_at: Millis,
+    pub(crate) reads: Reads,
     pub(crate) tickets: Tickets,
     pub(crate) over: Over,
     /// Provider refusals that were learned from.
@@ -264,6 +266,7 @@ impl Gate {
             jobs: Jobs::default(),
             lengths: Lengths::default(),
             lengths_at: 0,
+            reads: Reads::default(),
             tickets: Tickets::default(),
             over: Over::default(),
             refusals: Over::default(),

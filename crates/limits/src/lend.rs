@@ -59,6 +59,7 @@ pub(crate) struct Wish {
     input_tokens: Tokens,
     max_tokens: Tokens,
     microusd_max: MicroUsd,
+    is_cached: bool,
 }
 
 impl Wish {
@@ -69,6 +70,7 @@ impl Wish {
             input_tokens: admit.input_tokens.saturating_mul(LARGER),
             max_tokens: admit.max_tokens,
             microusd_max: admit.microusd_max.saturating_mul(LARGER),
+            is_cached: admit.cached.is_some(),
         }
     }
 }
@@ -77,7 +79,7 @@ impl Gate {
     /// Lends tickets beside the one just granted. None where a limit is near,
     /// somebody waits, or the request names an end user, whose limits are its own.
     pub(crate) fn lend(&mut self, wish: Wish) -> Option<Lease> {
-        let Wish { id, tickets, input_tokens, max_tokens, microusd_max } = wish;
+        let Wish { id, tickets, input_tokens, max_tokens, microusd_max, is_cached } = wish;
         let like = self.tickets.open.get(&name(&id))?;
         // The same admit again: its lease went with the first reply.
         let is_plain = like.user.is_none()
@@ -92,8 +94,10 @@ impl Gate {
         if self.pools[pool].queue.len > 0 || self.tenants[tenant].waiting > 0 {
             return None;
         }
+        // Whether the prompts to come are in the provider's cache is not known.
+        let input = if is_cached { like.need.input_max } else { like.need.input };
         let need = Need {
-            input: like.need.input.saturating_mul(LARGER),
+            input: input.saturating_mul(LARGER),
             input_max: like.need.input_max.saturating_mul(LARGER),
             microusd_max,
             ..like.need

@@ -147,7 +147,7 @@ fn insert(means: &mut Map<u64, Mean>, key: u64) -> &mut Mean {
 
 /// FNV-1a over the parts, each closed by a byte that UTF-8 never has. Not the
 /// standard hasher: the value is stored, and must mean the same in every build.
-fn key(parts: &[&str]) -> u64 {
+pub(crate) fn key(parts: &[&str]) -> u64 {
     let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
     for part in parts {
         for byte in part.bytes().chain([0xff]) {

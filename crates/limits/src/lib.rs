@@ -27,6 +27,7 @@ mod observe;
 mod outside;
 pub mod policy;
 mod queue;
+mod reads;
 mod resets;
 mod restart;
 mod running;

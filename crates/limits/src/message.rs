@@ -86,9 +86,23 @@ pub struct Admit {
     /// Bytes that the waiting request holds in its isolate.
     #[serde(default)]
     pub bytes: u64,
+    /// What of it is marked for the provider's prompt cache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cached: Option<CachedPrompt>,
     /// True for a renewal: the request runs, and this is how far it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub running: Option<Progress>,
+}
+
+/// A prompt that is marked for the provider's prompt cache. What is read from there
+/// is outside its input limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CachedPrompt {
+    /// A fingerprint of its static part: equal prompts have equal ones.
+    pub prefix: u32,
+    /// Whether it is to be kept for an hour, not for five minutes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hour: bool,
 }
 
 /// How far a running request is.
@@ -224,6 +238,9 @@ pub struct Settle {
     pub max_tokens: Tokens,
     /// What it was estimated at: the difference to the usage is learned.
     pub input_estimate: Tokens,
+    /// As in its [`Admit`]: how much of it was read is learned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cached: Option<CachedPrompt>,
     /// What was used.
     pub used: Used,
     /// True where it was sent without asking, under limits that fail open: no

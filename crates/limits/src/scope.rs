@@ -18,7 +18,7 @@ use crate::window::DAY_MS;
 /// What a request needs of every limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Need {
-    /// Input tokens, corrected by what was learned.
+    /// Input tokens that count towards limits, corrected by what was learned.
     pub(crate) input: Tokens,
     /// The most input there can be, as estimated: what budgets reserve.
     pub(crate) input_max: Tokens,

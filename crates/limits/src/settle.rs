@@ -120,6 +120,7 @@ impl Gate {
             let input = Some((settle.input_estimate, input_total));
             let (tenant, model) = (&settle.tenant, &settle.model);
             self.lengths.learn(tenant, model, settle.max_tokens, output, input);
+            self.reads.learn(settle, self.now);
         }
     }
 

@@ -316,6 +316,26 @@ fn other_models_that_the_provider_may_turn_to_are_told_and_priced() {
 }
 
 #[test]
+fn prompts_that_begin_alike_for_the_prompt_cache_have_one_fingerprint() {
+    let marked = |rules: &str, question: &str, tool: &str| {
+        facts(&format!(
+            r#"{{"model":"claude-opus-5","max_tokens":10,"tools":[{{"name":"{tool}"}}],
+            "messages":[{{"role":"user","content":"{question}"}}],
+            "system":[{{"type":"text","text":"{rules}","cache_control":{{"type":"ephemeral"}}}}]}}"#
+        ))
+        .cached_prefix()
+    };
+    let first = marked("the rules of the house", "why", "find");
+    assert!(first.is_some());
+    assert_eq!(marked("the rules of the house", "and what then", "find"), first);
+    assert_ne!(marked("the rules of this house", "why", "find"), first);
+    assert_ne!(marked("the rules of the house", "why", "look"), first);
+    // The same counts in the other place.
+    assert_ne!(marked("find", "why", "the rules of the house"), first);
+    assert_eq!(facts(&with("")).cached_prefix(), None);
+}
+
+#[test]
 fn the_input_estimate_takes_images_tools_and_unknown_content_in() {
     let plain = facts(&with("")).input();
     assert!(

@@ -130,6 +130,8 @@ struct FileFlow {
     #[serde(default)]
     leave_permille: u32,
     #[serde(default)]
+    cached: Tokens,
+    #[serde(default)]
     comes_back: bool,
 }
 
@@ -324,6 +326,7 @@ impl FileFlow {
             priority: self.priority,
             patience_ms: self.patience_s.map_or(plain.patience_ms, |s| s * 1_000),
             leave_permille: self.leave_permille,
+            cached: self.cached,
             comes_back: self.comes_back,
             ..plain
         }

@@ -196,7 +196,7 @@ impl World<'_> {
 
     /// What is taken at the start.
     fn need(&self, index: usize) -> Amounts {
-        let Request { flow, input, .. } = self.requests[index];
+        let Request { flow, counted: input, .. } = self.requests[index];
         let reserved = match self.rival {
             Rival::StaticReserve => self.scenario.flows[flow].max_tokens,
             _ => 0,
@@ -206,7 +206,7 @@ impl World<'_> {
 
     fn upstream(&mut self, index: usize) {
         self.report.attempts += 1;
-        let Request { flow, input, arrived, .. } = self.requests[index];
+        let Request { flow, counted: input, arrived, .. } = self.requests[index];
         let max_tokens = self.scenario.flows[flow].max_tokens;
         match self.provider.start(self.now, input, max_tokens) {
             Ok(()) => {

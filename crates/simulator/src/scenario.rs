@@ -136,6 +136,9 @@ pub struct Flow {
     pub leave_permille: u32,
     /// Refused clients come back when they were told to.
     pub comes_back: bool,
+    /// Each prompt begins with so many tokens more, the same ones, marked for the
+    /// provider's prompt cache.
+    pub cached: Tokens,
 }
 
 impl Flow {
@@ -157,6 +160,7 @@ impl Flow {
             patience_ms: 120_000,
             leave_permille: 0,
             comes_back: false,
+            cached: 0,
         }
     }
 

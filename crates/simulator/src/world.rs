@@ -6,6 +6,7 @@
 //! on and holds the invariants.
 
 mod books;
+mod cache;
 mod faults;
 mod isolate;
 mod shell;
@@ -95,6 +96,8 @@ struct World<'a> {
     parked: BTreeMap<String, Parked>,
     timer: u64,
     provider: Provider,
+    /// The prompt cache, by flow.
+    cache: Vec<cache::Entry>,
     isolates: Vec<Isolate>,
     requests: Vec<Request>,
     /// Their numbers in the order in which they arrive.
@@ -126,6 +129,7 @@ impl<'a> World<'a> {
             provider: Provider::new(scenario.limits, scenario.concurrent)
                 .with_clock_ahead((scenario.seed % 7) as i64 * 1_237 - 3_711)
                 .with_reserves(scenario.reserves_most),
+            cache: vec![cache::Entry::default(); scenario.flows.len()],
             isolates: vec![Isolate::default(); scenario.isolates.max(1)],
             requests: Vec::new(),
             arrivals: Vec::new(),

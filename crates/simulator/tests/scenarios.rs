@@ -48,6 +48,11 @@ fn ten_at_once_of_an_account_and_four_of_a_tenant() {
     holds("ten-at-once", include_str!("scenarios/ten-at-once.toml"));
 }
 
+#[test]
+fn prompts_of_many_times_the_input_limit_go_where_they_are_cached() {
+    holds("prompts-cached", include_str!("scenarios/prompts-cached.toml"));
+}
+
 fn holds(name: &str, text: &str) {
     let file = File::parse(text).expect(name);
     let mut broken = Vec::new();

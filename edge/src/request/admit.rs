@@ -196,6 +196,7 @@ pub(super) fn admit(passage: &Passage, now: Millis, running: Option<Progress>) -
         microusd_max: call.size.microusd_max,
         patience_ms: call.admission.patience_ms(now),
         bytes: call.facts.bytes,
+        cached: call.size.cached,
         running,
     })
 }
@@ -364,6 +365,7 @@ fn sized(passage: &Passage, now: Millis) -> Option<(Pool, isolate::Size)> {
     let call = passage.call.as_ref().filter(|_| passage.wishes.job.is_none())?;
     let size = isolate::Size {
         input_tokens: call.size.input_tokens,
+        cached: call.size.cached.map(|prompt| prompt.prefix),
         max_tokens: call.size.max_tokens,
         patience_ms: call.admission.patience_ms(now),
         priority: call.admission.priority as u8,

@@ -1,6 +1,6 @@
 //! Step 4: what the request will take, before anything is asked.
 
-use limits::message::{MicroUsd, Millis, Tokens};
+use limits::message::{CachedPrompt, MicroUsd, Millis, Tokens};
 use providers::anthropic::request::{Api, Facts};
 
 use super::errors::Problem;
@@ -18,6 +18,8 @@ pub struct Size {
     pub max_tokens: Tokens,
     /// The most that it can cost.
     pub microusd_max: MicroUsd,
+    /// What of it the provider may read from its prompt cache.
+    pub cached: Option<CachedPrompt>,
 }
 
 /// Sizes a request; refuses what cannot fit its model's context window.
@@ -46,5 +48,6 @@ pub fn size(endpoint: &Endpoint, facts: &Facts, now: Millis) -> Result<Size, Pro
         input_upper: input.upper,
         max_tokens: facts.max_tokens,
         microusd_max: facts.cost_most(now).microusd,
+        cached: facts.cached_prefix().map(|prefix| CachedPrompt { prefix, hour: facts.cache_1h }),
     })
 }

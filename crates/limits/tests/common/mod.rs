@@ -159,6 +159,7 @@ pub(crate) fn admit(ticket: &str, tenant: &str) -> Admit {
         patience_ms: 30_000,
         bytes: 100,
         job: None,
+        cached: None,
         running: None,
     }
 }
@@ -191,6 +192,7 @@ pub(crate) fn settle(ticket: &str, tenant: &str, used: Used) -> Event {
         model: "claude-sonnet-5-5".into(),
         max_tokens: 1_000,
         input_estimate: 1_000,
+        cached: None,
         used,
         unasked: false,
         at_ms: START,

@@ -21,6 +21,8 @@ pub(crate) struct Request {
     pub(crate) deadline: Millis,
     pub(crate) estimate: Tokens,
     pub(crate) input: Tokens,
+    /// What of it counts towards the limit, where its flow's prompt is cached.
+    pub(crate) counted: Tokens,
     pub(crate) output: Tokens,
     pub(crate) generated: Tokens,
     /// Tokens in a chunk.
@@ -93,6 +95,8 @@ fn draw(scenario: &Scenario, chance: &mut Chance, index: usize, asked: Millis) -
     let estimate = exponential(chance, flow.input).clamp(1, 20 * flow.input);
     let (low, high) = scenario.estimate_permille;
     let input = (estimate * chance.between(low, high) / 1_000).max(1);
+    // The estimate of the cached part is off, too, and always by as much.
+    let cached = flow.cached * (low + high) / 2_000;
     let output = match flow.lengths {
         Lengths::Memoryless => exponential(chance, flow.output),
         Lengths::HeavyTailed => chance.pareto(flow.output as f64) as u64,
@@ -105,8 +109,9 @@ fn draw(scenario: &Scenario, chance: &mut Chance, index: usize, asked: Millis) -
         arrived: asked,
         asked,
         deadline: asked + flow.patience_ms,
-        estimate,
-        input,
+        estimate: estimate + flow.cached,
+        input: input + cached,
+        counted: input,
         output,
         generated: 0,
         speed: chance.between(40, 100) * CHUNK_MS / 1_000,

@@ -1,6 +1,5 @@
 //! A request at the provider: taken or refused, generating, over.
 
-use super::traffic::Request;
 use super::{CHUNK_MS, Happens, START, World};
 use crate::scenario::Fault;
 
@@ -8,15 +7,18 @@ impl World<'_> {
     /// A request reaches the provider.
     pub(super) fn upstream(&mut self, index: usize) {
         self.report.attempts += 1;
-        let Request { flow, input, .. } = self.requests[index];
-        let max_tokens = self.scenario.flows[flow].max_tokens;
-        let started = self.provider.start(self.now, input, max_tokens);
+        let counted = self.counted(index);
+        let max_tokens = self.scenario.flows[self.requests[index].flow].max_tokens;
+        let started = self.provider.start(self.now, counted, max_tokens);
         let levels = self.provider.levels(self.now);
         let first = match started {
             Ok(()) => {
-                self.report.used(self.now - START, [1, input, 0]);
+                self.report.used(self.now - START, [1, counted, 0]);
                 self.started(index);
-                self.chance.between(200, 1_200)
+                let first = self.chance.between(200, 1_200);
+                self.cache(index, self.now + first);
+                self.requests[index].counted = counted;
+                first
             }
             Err(_) => 0,
         };

@@ -4,8 +4,8 @@
 use limits::Input;
 use limits::borrow::Size;
 use limits::message::{
-    Admit, Call, Decision, Event, Millis, Observation, Progress, Refusal, Reply, Settle, Used,
-    VERSION,
+    Admit, CachedPrompt, Call, Decision, Event, Millis, Observation, Progress, Refusal, Reply,
+    Settle, Used, VERSION,
 };
 
 use super::traffic::{Request, Stage};
@@ -139,8 +139,16 @@ impl World<'_> {
             microusd_max: self.microusd_max(index),
             patience_ms: request.deadline.saturating_sub(self.now),
             bytes: 4 * request.estimate,
+            cached: self.cached(index),
             running,
         }
+    }
+
+    /// What a request marks for the provider's prompt cache.
+    fn cached(&self, index: usize) -> Option<CachedPrompt> {
+        let flow = self.requests[index].flow;
+        let marks = self.scenario.flows[flow].cached > 0;
+        marks.then_some(CachedPrompt { prefix: flow as u32, hour: false })
     }
 
     /// The most that a request can cost: twice its estimated input, and all of its
@@ -273,6 +281,7 @@ impl World<'_> {
         self.set_stage(index, Stage::Over);
         let request = &self.requests[index];
         let (input, output, attempt) = (request.input, request.generated, request.attempt);
+        let counted = request.counted;
         let (is_dead, isolate) = (request.dead, request.isolate);
         self.report.answered += 1;
         let microusd = input * INPUT_PRICE + output * OUTPUT_PRICE;
@@ -282,7 +291,8 @@ impl World<'_> {
         if is_dead {
             return;
         }
-        let used = Used::Tokens { input, input_total: input, output, microusd, estimated: false };
+        let used =
+            Used::Tokens { input: counted, input_total: input, output, microusd, estimated: false };
         let settle = Event::Settled(self.settle_of(index, attempt, used));
         let doubles = |fault: &Fault| match fault {
             Fault::Doubled(permille) => Some(*permille),
@@ -310,6 +320,7 @@ impl World<'_> {
             model: "model".into(),
             max_tokens: flow.max_tokens,
             input_estimate: request.estimate,
+            cached: self.cached(index),
             used,
             unasked: false,
             at_ms: self.clock(request.isolate),

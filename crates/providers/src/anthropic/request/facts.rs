@@ -55,6 +55,8 @@ pub struct Facts {
     pub cache_control: bool,
     /// Whether anything is marked for an hour.
     pub cache_1h: bool,
+    /// A fingerprint of the text of tools and system prompt.
+    pub(super) prefix: u32,
     /// Images: sent along, by address, by file.
     pub images: u32,
     /// Images sent along.
@@ -188,6 +190,12 @@ impl Facts {
     /// conversation that it keeps.
     pub fn open_ended(&self) -> bool {
         self.server_tools > 0 || self.mcp_servers > 0 || self.thread
+    }
+
+    /// Where anything is marked for the prompt cache: a fingerprint of tools and
+    /// system prompt, by which it begins.
+    pub fn cached_prefix(&self) -> Option<u32> {
+        self.cache_control.then_some(self.prefix)
     }
 
     /// The most that the request can cost at the prices of `at_ms`: each model that

@@ -4,6 +4,7 @@
 use tokens::FeatureScanner;
 
 use super::field::{self, ARRAY, Field, OBJECT};
+use super::prefix::Fingerprint;
 use super::source::{Sent, Source};
 use super::{Api, Facts, Invalid, SYSTEM_BYTES_KEPT, Thinking};
 use crate::json::{Handler, Token};
@@ -30,6 +31,8 @@ pub(super) struct Reader {
     pub(super) top_keys: Vec<u64>,
     section: Section,
     text: [FeatureScanner; 4],
+    /// Of tools and system prompt.
+    prefix: [Fingerprint; 2],
     /// See [`super::Scanner::strict`].
     pub(super) strict: bool,
     pub(super) source: Option<Source>,
@@ -119,6 +122,8 @@ impl Reader {
         self.facts.text.tools += tools;
         self.facts.text.messages += messages;
         self.facts.text.other += other;
+        let [tools, system] = self.prefix.map(|part| part.value());
+        self.facts.prefix = (system.wrapping_add(tools.rotate_left(5)) >> 32) as u32;
         Ok(self.facts)
     }
 
@@ -228,6 +233,17 @@ impl Reader {
             Sent::Text(features) => facts.text.messages += features,
             Sent::Remote => facts.remote_sources = facts.remote_sources.saturating_add(1),
             Sent::Nothing => {}
+        }
+    }
+
+    /// Text that reaches the model.
+    #[inline]
+    fn feed(&mut self, text: &[u8]) {
+        self.text[self.section as usize].feed(text);
+        match self.section {
+            Section::Tools => self.prefix[0].feed(text),
+            Section::System => self.prefix[1].feed(text),
+            _ => {}
         }
     }
 
@@ -365,9 +381,7 @@ impl Handler for Reader {
     #[inline]
     fn piece(&mut self, text: &[u8]) {
         match self.mode {
-            Mode::Text | Mode::JsonText | Mode::KeyText => {
-                self.text[self.section as usize].feed(text)
-            }
+            Mode::Text | Mode::JsonText | Mode::KeyText => self.feed(text),
             Mode::Key | Mode::Capture(_) => {
                 let room = CAPTURE_BYTES_MAX - self.captured.len();
                 let kept = text.len().min(room);
@@ -377,7 +391,7 @@ impl Handler for Reader {
                 self.facts.add_opaque(text.len() - kept);
             }
             Mode::System => {
-                self.text[self.section as usize].feed(text);
+                self.feed(text);
                 let Some(kept) = &mut self.facts.system_text else { return };
                 let room = SYSTEM_BYTES_KEPT.saturating_sub(kept.len());
                 kept.extend_from_slice(&text[..text.len().min(room)]);
