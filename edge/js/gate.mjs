@@ -86,7 +86,7 @@ export class Gate extends DurableObject {
     const now = Date.now();
     try {
       if (this.core === undefined || this.coreEpoch !== epoch()) {
-        this.core = new GateCore(this.ctx, this.env, now);
+        this.core = new GateCore(this.ctx.storage.sql, this.env, now);
         this.coreEpoch = epoch();
         tellZones(this.core, now);
       }

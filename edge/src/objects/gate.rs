@@ -12,8 +12,6 @@ use limits::message::{Call, Reply, TicketId};
 use limits::{Answer, Gate, Input, Output, Zone};
 use serde::Serialize;
 use wasm_bindgen::prelude::*;
-use worker::worker_sys::DurableObjectState;
-use worker::{SqlStorage, SqlStorageValue, SqlStorageValue::String as Text, State};
 
 use crate::admin::jobs::JobAsk;
 use crate::admin::{AdminAnswer, AdminAsk};
@@ -24,6 +22,34 @@ use crate::request::admit::{ViewAsk, slice_ms};
 const DENIED_MAX: usize = 10_000;
 /// Rows of denied admin tokens, beside the core's own.
 const DENIED: &str = "denied/";
+
+// The crate `worker` binds it, too, and exports classes of its own beside it, which
+// no linker may leave out (docs/bench.md).
+#[wasm_bindgen]
+extern "C" {
+    /// A Durable Object's `ctx.storage.sql`.
+    pub type SqlStorage;
+    #[wasm_bindgen(method, catch)]
+    fn exec(this: &SqlStorage, statement: &str) -> Result<SqlCursor, JsValue>;
+    #[wasm_bindgen(method, catch, js_name = exec)]
+    fn exec_key(this: &SqlStorage, statement: &str, key: &str) -> Result<JsValue, JsValue>;
+    #[wasm_bindgen(method, catch, js_name = exec)]
+    fn exec_row(
+        this: &SqlStorage,
+        statement: &str,
+        key: &str,
+        value: &str,
+    ) -> Result<JsValue, JsValue>;
+    type SqlCursor;
+    #[wasm_bindgen(method)]
+    fn raw(this: &SqlCursor) -> js_sys::Iterator;
+}
+
+/// What the storage threw, in its words.
+fn failed(thrown: JsValue) -> JsError {
+    let error = thrown.dyn_ref::<js_sys::Error>();
+    JsError::new(&error.map_or_else(String::new, |error| error.message().into()))
+}
 
 /// The core and its storage.
 #[wasm_bindgen]
@@ -42,18 +68,19 @@ impl GateCore {
     /// Loads the Gate. The schema is readable by the version before: rows are
     /// only ever added by name.
     #[wasm_bindgen(constructor)]
-    pub fn new(ctx: DurableObjectState, env: &JsValue, now: f64) -> Result<GateCore, JsError> {
-        let sql = State::from(ctx).storage().sql();
-        sql.exec("CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID", None)?;
-        let rows = sql.exec("SELECT key, value FROM state", None)?.raw();
+    pub fn new(sql: SqlStorage, env: &JsValue, now: f64) -> Result<GateCore, JsError> {
+        sql.exec("CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID").map_err(failed)?;
+        let rows = sql.exec("SELECT key, value FROM state").map_err(failed)?.raw();
         let settings =
             deployment(env).settings.map(|settings| settings.gate_settings()).unwrap_or_default();
         let mut gate = Gate::new(settings, now as u64);
         let mut denied = BTreeSet::new();
         for row in rows {
-            let mut row = row?.into_iter();
+            let row: js_sys::Array = row.map_err(failed)?.unchecked_into();
             // Both columns are NOT NULL TEXT.
-            let (Some(Text(key)), Some(Text(value))) = (row.next(), row.next()) else { continue };
+            let (Some(key), Some(value)) = (row.get(0).as_string(), row.get(1).as_string()) else {
+                continue;
+            };
             match key.strip_prefix(DENIED) {
                 Some(id) => {
                     denied.insert(id.to_owned());
@@ -210,9 +237,10 @@ impl GateCore {
             self.gate.handle(now as u64, input);
         for write in writes {
             match write.value {
-                Some(value) => self.put(&write.key, value)?,
+                Some(value) => self.put(&write.key, &value)?,
                 None => {
-                    self.sql.exec("DELETE FROM state WHERE key = ?", vec![write.key.into()])?;
+                    let statement = "DELETE FROM state WHERE key = ?";
+                    self.sql.exec_key(statement, &write.key).map_err(failed)?;
                 }
             }
         }
@@ -231,10 +259,9 @@ impl GateCore {
         Ok(reply)
     }
 
-    fn put(&self, key: &str, value: String) -> Result<(), JsError> {
-        let values: Vec<SqlStorageValue> = vec![key.to_owned().into(), value.into()];
-        self.sql.exec("INSERT INTO state (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", values)?;
-        Ok(())
+    fn put(&self, key: &str, value: &str) -> Result<(), JsError> {
+        let statement = "INSERT INTO state (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+        self.sql.exec_row(statement, key, value).map(drop).map_err(failed)
     }
 
     fn deny(&mut self, id: String) -> Result<AdminReply, JsError> {
@@ -243,7 +270,7 @@ impl GateCore {
                 "10,000 admin tokens are denied already: rotate TOLLGATE_SECRET instead.".into();
             return Ok(AdminReply::Rejected { message });
         }
-        self.put(&format!("{DENIED}{id}"), String::new())?;
+        self.put(&format!("{DENIED}{id}"), "")?;
         self.denied.insert(id);
         Ok(AdminReply::Done)
     }
