@@ -258,7 +258,6 @@ impl Mirror {
         self.take_output(signed(output));
         if output > 0 {
             self.running.learn(need.output, output, ms);
-            self.assumed = self.generated(now);
         }
     }
 }

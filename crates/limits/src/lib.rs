@@ -24,7 +24,6 @@ mod map;
 pub mod message;
 mod mirror;
 mod observe;
-mod outside;
 pub mod policy;
 mod queue;
 mod reads;

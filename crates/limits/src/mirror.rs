@@ -14,7 +14,6 @@ use crate::bucket::Bucket;
 use crate::demand::Demand;
 use crate::history::History;
 use crate::message::{Millis, Tokens};
-use crate::outside::Outside;
 use crate::resets::Resets;
 use crate::running::{Part, Running};
 use crate::scope::{CONCURRENT, Need, RATES};
@@ -65,7 +64,11 @@ pub(crate) struct Mirror {
     pub(crate) saved_count: u64,
     pub(crate) history: History,
     pub(crate) resets: Resets,
-    pub(crate) outside: Outside,
+    /// Use of the account outside this deployment, as far as answers' levels tell it.
+    pub(crate) outside: Demand,
+    /// Whether an answer has told the level of each kind: what it differs from a full
+    /// bucket at first was drawn before this mirror looked.
+    pub(crate) told: [bool; 3],
     demand: [Demand; 3],
     pub(crate) window: u64,
     pub(crate) held_until: Millis,
@@ -110,7 +113,8 @@ impl Mirror {
             saved_count: 0,
             history: History::default(),
             resets: Resets::new(),
-            outside: Outside::default(),
+            outside: Demand::default(),
+            told: [false; 3],
             demand: Default::default(),
             window: WINDOW,
             held_until: 0,
@@ -422,7 +426,6 @@ impl Mirror {
             self.take_rest(part, output, assumed);
             if output > 0 {
                 self.running.learn(part.expected, output, ms);
-                self.assumed = self.generated(now);
             }
         }
     }

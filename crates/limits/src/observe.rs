@@ -3,9 +3,12 @@
 //! An observation says what a bucket held at some moment between the grant of
 //! its request and now. Since then it refilled at most for that whole span, and
 //! was drawn at most by all that was granted since. That makes an interval; the
-//! mirror moves only when it lies outside. Only the Gate's own clock is used,
-//! so a skewed Worker, a late answer or one out of order widens the interval
-//! and can never mislead (invariant 4).
+//! mirror moves only when it lies outside. Times are the Gate's own clock's, so a
+//! late answer or one out of order widens the interval and can never mislead
+//! (invariant 4). For a request granted before a restart, or settled, there is only
+//! the Worker's word on when it was sent, of which five seconds are taken off.
+
+use std::ops::Range;
 
 use crate::amounts::signed;
 use crate::message::{Level, Millis, Observation};
@@ -50,26 +53,16 @@ impl Mirror {
                 self.limits_at = sent;
             }
             let taken = taken.map(|taken| taken[kind] - own[kind]);
-            let reset = level.reset_ms.map(|at| Reset { at, limit: level.limit });
-            let told = reset.and_then(|reset| self.resets.level(reset, now));
-            self.correct(kind, &level, told, taken, granted, is_refusal, now);
-            if let Some(reset) = reset {
-                self.learn_clock(kind, &level, reset, granted, now);
-            }
+            self.learn_clock(kind, &level, granted, now);
+            self.correct(kind, &level, taken, granted..now, is_refusal);
         }
     }
 
     /// Where `remaining` tells how much there was between the grant and now, `reset`
     /// tells what the provider's clock showed. Nothing left may be any debt, and what
     /// is full has been so for any time.
-    fn learn_clock(
-        &mut self,
-        kind: usize,
-        level: &Level,
-        reset: Reset,
-        granted: Millis,
-        now: Millis,
-    ) {
+    fn learn_clock(&mut self, kind: usize, level: &Level, granted: Millis, now: Millis) {
+        let Some(reset) = reset_of(level) else { return };
         let (left, limit) = (signed(level.remaining), signed(level.limit));
         let rounding = ROUNDING[kind].max(1);
         if left > 0 && left + rounding < limit {
@@ -78,25 +71,26 @@ impl Mirror {
     }
 
     /// Moves one bucket into the interval that `level` allows, and the one that its
-    /// reset told, where that is understood.
-    #[allow(clippy::too_many_arguments)] // What one level of one answer says; a struct would name it twice.
+    /// reset tells, where that is understood. `span`: from the grant until now.
     fn correct(
         &mut self,
         kind: usize,
         level: &Level,
-        told: Option<(i64, i64)>,
         taken: Option<i64>,
-        granted: Millis,
+        span: Range<Millis>,
         is_refusal: bool,
-        now: Millis,
     ) {
+        let now = span.end;
+        let told = reset_of(level).and_then(|reset| self.resets.level(reset, now));
+        // Nobody owes more than a minute's limit: a wrong time would shut the pool.
+        let told = told.filter(|(_, most)| *most >= -signed(level.limit));
         // The widened margin shapes the burst: as a debt it would make everyone
         // wait for its refill after each answer.
         let margin = margin(level.limit, MARGIN_MIN);
         let follows = self.follows();
         let Some(bucket) = &mut self.buckets[kind] else { return };
         let left = i64::try_from(level.remaining.min(level.limit)).unwrap_or(i64::MAX);
-        let refilled = bucket.refilled_in(now.saturating_sub(granted));
+        let refilled = bucket.refilled_in(now.saturating_sub(span.start));
         // A refusal's hold covers the wait, so the margin only makes up for the
         // span before the provider looked.
         let gained = if is_refusal { (refilled - margin).max(0) } else { refilled - margin };
@@ -115,14 +109,21 @@ impl Mirror {
         let before = bucket.level();
         bucket.clamp(low, most);
         let drew = before - bucket.level();
-        self.outside.drew(kind, drew, level.limit, now);
+        if std::mem::replace(&mut self.told[kind], true) && follows {
+            self.outside.drew(kind, drew, level.limit, now);
+        }
     }
+}
+
+fn reset_of(level: &Level) -> Option<Reset> {
+    level.reset_ms.map(|at| Reset { at, limit: level.limit })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::message::Pool;
+    use crate::running::Part;
     use crate::scope::Need;
     use crate::settings::{AccountSettings, ClassLimits};
 
@@ -267,5 +268,54 @@ mod tests {
         assert_eq!(mirror.margin_permille(), MARGIN_MIN);
         mirror.accepted(9_000, 9_000);
         assert_eq!(mirror.margin_permille(), MARGIN_MIN, "and no further");
+    }
+
+    #[test]
+    fn settled_output_is_taken_to_the_token_whatever_speed_is_learned() {
+        let mut mirror = mirror(1_000, 1_000_000, 60_000);
+        let need = Need {
+            input: 100,
+            input_max: 100,
+            output: 1_000,
+            output_max: 1_024,
+            ..Need::default()
+        };
+        for _ in 0..26 {
+            mirror.take(&need, 0);
+        }
+        let mut now = 4_300;
+        for _ in 0..26 {
+            now += 80;
+            mirror.refill(now);
+            let part = Part { expected: 1_000, generated: 0, max: 1_024, since: 0 };
+            mirror.end(&part, 0, Some((1_000, now)), now);
+        }
+        // A token a millisecond refills the burst less its margin of 900.
+        let left = 60_000 - 900 - 26_000 + now as i64;
+        let free = mirror.free(now)[2].expect("a limit");
+        assert!((free - left).abs() <= 2, "{free} of {left}");
+    }
+
+    #[test]
+    fn one_wrong_reset_does_not_shut_a_pool() {
+        const TEN_YEARS: u64 = 315_576_000_000;
+        const YEAR_9999: u64 = 253_402_300_799_000;
+        for wrong in [TEN_YEARS, YEAR_9999] {
+            let mut mirror = mirror(1_000, 100_000, 60_000);
+            let mut now = 0;
+            for n in 0..9 {
+                now = n * 1_000;
+                mirror.refill(now);
+                let mut seen = seen(1, 100_000, 50_000);
+                let reset_ms = Some((now + 30_000).div_ceil(1_000) * 1_000);
+                seen.input = Some(Level { limit: 100_000, remaining: 50_000, reset_ms });
+                mirror.observe(&seen, now, now, [0; 3], now);
+            }
+            let mut seen = seen(1, 100_000, 0);
+            seen.input = Some(Level { limit: 100_000, remaining: 0, reset_ms: Some(now + wrong) });
+            mirror.observe(&seen, now, now, [0; 3], now);
+            let wait = mirror.wait_ms(&need(1_000), &[0; 3], now);
+            assert!(wait <= 2_000, "{wait}");
+        }
     }
 }

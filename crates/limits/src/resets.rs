@@ -82,7 +82,8 @@ impl Reset {
 
     /// What a bucket lacks that becomes full in `ms`.
     fn lacks_in(&self, ms: i64) -> i64 {
-        (i128::from(ms) * i128::from(self.limit) / 60_000) as i64
+        let lacks = i128::from(ms) * i128::from(self.limit) / 60_000;
+        i64::try_from(lacks).unwrap_or(if lacks > 0 { i64::MAX } else { i64::MIN })
     }
 }
 

@@ -12,6 +12,8 @@ use crate::common::*;
 
 const RPM: u64 = 600;
 const ITPM: u64 = 100_000;
+/// The provider's clock is ahead of the Gate's.
+const AHEAD_MS: u64 = 7_200_123;
 
 #[derive(Clone, Debug)]
 enum Happens {
@@ -73,7 +75,9 @@ impl Bucket {
 
     fn tells(&self, limit: u64, unit: u64) -> Level {
         let left = self.level / 60_000;
-        Level { limit, remaining: (left + unit / 2) / unit * unit, reset_ms: None }
+        let full_at = self.at + (self.capacity - self.level) / self.per_minute + AHEAD_MS;
+        let reset_ms = Some(full_at.div_ceil(1_000) * 1_000);
+        Level { limit, remaining: (left + unit / 2) / unit * unit, reset_ms }
     }
 }
 
