@@ -23,16 +23,19 @@ pub(crate) struct Usage {
     day: Three,
     /// Output, where it was generated as far as is known.
     output: Option<Tokens>,
+    /// The tokens are the Worker's own bounds, not the provider's count.
+    is_estimated: bool,
 }
 
 impl Usage {
     pub(crate) fn of(used: &Used) -> Self {
         match *used {
             Used::Nothing => Self { output: Some(0), ..Self::default() },
-            Used::Tokens { input, input_total, output, microusd, .. } => Self {
+            Used::Tokens { input, input_total, output, microusd, estimated } => Self {
                 rates: [1, input, output],
                 day: [1, input_total.max(input).saturating_add(output), microusd],
                 output: Some(output),
+                is_estimated: estimated,
             },
         }
     }
@@ -40,7 +43,7 @@ impl Usage {
     /// The most that it can have been: input and `max_tokens`.
     pub(crate) fn most(need: &Need) -> Self {
         let rates = [1, need.input, need.output_max];
-        Self { rates, day: need.day(), output: None }
+        Self { rates, day: need.day(), output: None, is_estimated: true }
     }
 }
 
@@ -96,7 +99,12 @@ impl Gate {
             _ => 0,
         };
         let span = ran.unwrap_or_else(|| now.saturating_sub(ticket.granted));
-        let output = usage.output.map(|output| (output, span));
+        // A client that left before it was told of tokens pays for `max_tokens`. What the
+        // provider generated of them is not known, so what was assumed stands.
+        let is_bound = usage.is_estimated
+            && ticket.hold != Hold::Lent
+            && usage.rates[2] >= ticket.need.output_max;
+        let output = usage.output.filter(|_| !is_bound).map(|output| (output, span));
         match (ticket.hold, ticket.doubted) {
             (Hold::Lent, _) => {
                 // One that expires tells nothing of demand.
@@ -107,7 +115,8 @@ impl Gate {
             }
             (_, None) => pool.mirror.end(&ticket.part(), refund, output, now),
             (_, Some(assumed)) => {
-                pool.mirror.end_doubted(&ticket.part(), assumed, refund, usage.output);
+                let output = output.map(|(output, _)| output);
+                pool.mirror.end_doubted(&ticket.part(), assumed, refund, output);
             }
         }
         self.step.touched.push(ticket.pool);
@@ -368,8 +377,8 @@ impl Gate {
         if self.waiting.is_empty() {
             return;
         }
-        for index in 0..self.pools.len() {
-            if self.pools[index].queue.freed(payer) {
+        for (index, pool) in self.pools.iter_mut().enumerate() {
+            if pool.queue.len > 0 && pool.queue.freed(payer) {
                 self.step.pools.push(index);
             }
         }

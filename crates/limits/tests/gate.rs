@@ -66,6 +66,28 @@ fn a_limit_that_refuses_leaves_all_others_untouched() {
 }
 
 #[test]
+fn what_a_client_left_behind_is_charged_to_its_tenant_and_not_to_the_providers_bucket() {
+    let mut shell = Shell::new(settings(60_000, 10_000_000, 60_000), r#"{"a":{}}"#);
+    assert!(is_granted(&shell.admit(Admit { max_tokens: 50_000, ..admit("left", "a") })));
+    shell.pass(1_000);
+    // It left before the provider told of a token, so its bound is all that is known.
+    let used = Used::Tokens {
+        input: 1_000,
+        input_total: 1_000,
+        output: 50_000,
+        microusd: 750_000,
+        estimated: true,
+    };
+    let Event::Settled(settle) = settle("left", "a", used) else { unreachable!() };
+    shell.event(Event::Settled(Settle { max_tokens: 50_000, ran_ms: 1_000, ..settle }));
+    assert_eq!(shell.totals()["tenant/a"].spent.tokens, 51_000);
+    // Lengths of 1,000 without memory: 59,100 less the margin hold more than forty.
+    let ask = |n: u32| Admit { patience_ms: 0, ..admit(&format!("t{n}"), "a") };
+    let granted = (0..60).filter(|n| is_granted(&shell.admit(ask(*n)))).count();
+    assert!(granted > 40, "{granted}");
+}
+
+#[test]
 fn admit_and_settle_are_idempotent() {
     let mut shell = Shell::new(wide(), r#"{"a":{}}"#);
     for _ in 0..3 {
