@@ -176,9 +176,9 @@ impl Gate {
             let victim = crowd.victim(newcomer, weight);
             self.crowd = Some(crowd);
             match victim {
-                Some(number) => self.shed(number),
+                Some(number) if self.shed(number) => {}
                 // What the provider refused has its place in any case (invariant 4).
-                None => return newcomer.attempt > 0,
+                _ => return newcomer.attempt > 0,
             }
         }
     }
@@ -191,10 +191,10 @@ impl Gate {
         crowd
     }
 
-    /// One that waits gives its place up to a smaller flow's.
-    fn shed(&mut self, number: u64) {
-        let Some(name) = self.waiting.get(&number).map(|waiter| waiter.name) else { return };
-        let Some(waiter) = self.drop_waiter(name) else { return };
+    /// One that waits gives its place up to a smaller flow's. False: it does not wait.
+    fn shed(&mut self, number: u64) -> bool {
+        let Some(name) = self.waiting.get(&number).map(|waiter| waiter.name) else { return false };
+        let Some(waiter) = self.drop_waiter(name) else { return false };
         self.keep_place(waiter.need.job, waiter.asked);
         self.undraw(waiter.need.job, &waiter.need.day());
         if waiter.parked {
@@ -202,6 +202,7 @@ impl Gate {
             let (wait, _) = self.expect(tenant, (user, line), pool, &need, class);
             self.answer(id, Decision::Refused(full(wait)));
         }
+        true
     }
 
     /// One more waits, or one less.

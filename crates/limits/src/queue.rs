@@ -4,7 +4,7 @@
 //! within a tenant its end users do, both by what they use of the pool
 //! (`turns`); one line's requests go in the order they first asked. A line or a
 //! tenant whose own limit is shut sleeps and holds nobody up (`sleepers`). Every
-//! step is O(log n).
+//! step is O(log n), but for a change of a tenant's limits, which looks at all sleepers.
 
 mod sleepers;
 #[cfg(test)]
@@ -12,11 +12,10 @@ mod tests;
 mod turns;
 
 use std::collections::BTreeSet;
-use std::hash::{DefaultHasher, Hasher};
 
 use crate::amounts::{Three, add, less};
 use crate::gate::ScopeId;
-use crate::map::Map;
+use crate::map::{Map, name};
 use crate::message::Millis;
 use sleepers::{Sleeper, Sleepers};
 use turns::Turns;
@@ -37,16 +36,12 @@ const AGING_SHARE: u64 = 16;
 /// The line of an end user: by its index where it has limits of its own, else by
 /// its name. Of two whose hashes were the same each would wait for the other; no
 /// limit is kept by it.
-pub(crate) fn line_of(limited: Option<usize>, name: Option<&str>) -> Line {
-    match (limited, name) {
+pub(crate) fn line_of(limited: Option<usize>, id: Option<&str>) -> Line {
+    match (limited, id) {
         (Some(index), _) => index as Line,
         (None, None) => Line::MAX,
-        (None, Some(name)) => {
-            let mut hasher = DefaultHasher::new();
-            hasher.write(name.as_bytes());
-            // Above every index.
-            hasher.finish() | 1 << 63
-        }
+        // Above every index.
+        (None, Some(id)) => name(id) | 1 << 63,
     }
 }
 

@@ -72,10 +72,9 @@ impl Sleepers {
 
     /// Takes out all of one tenant.
     pub(super) fn of_tenant(&mut self, tenant: Index) -> Vec<Sleeper> {
-        let mut numbers = Vec::new();
-        numbers.extend(self.by_scope.iter().map(|(.., number)| *number));
-        let is_its = |number: &u64| self.all.get(number).is_some_and(|s| s.tenant == tenant);
-        numbers.retain(is_its);
+        let its = self.all.iter().filter(|(_, sleeper)| sleeper.tenant == tenant);
+        // Whoever has slept longest first, whatever the map's order.
+        let numbers: BTreeSet<u64> = its.map(|(number, _)| *number).collect();
         numbers.into_iter().filter_map(|number| self.remove(number)).collect()
     }
 }

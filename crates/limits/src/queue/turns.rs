@@ -6,8 +6,9 @@
 
 use crate::map::Map;
 
-/// Ends remembered, some 40 bytes each. While newcomers come faster than they are
-/// served the clock stands still, and each of them leaves an end that lies ahead.
+/// Ends that outlast a look, some 40 bytes each; between two looks there are at most
+/// 64 more than twice as many. While newcomers come faster than they are served the
+/// clock stands still, and each of them leaves an end that lies ahead.
 const ENDS_MAX: usize = 4_096;
 
 #[derive(Clone, Debug, Default)]
