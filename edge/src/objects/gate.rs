@@ -7,11 +7,15 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use js_sys::Array;
 use limits::admin::AdminReply;
 use limits::message::{Call, Reply, TicketId};
 use limits::{Answer, Gate, Input, Output, Zone};
 use serde::Serialize;
 use wasm_bindgen::prelude::*;
+// Of the crate `worker` the bindings alone: the rest exports classes of its own to
+// JavaScript, which no linker may leave out (docs/bench.md).
+use worker_sys::SqlStorage;
 
 use crate::admin::jobs::JobAsk;
 use crate::admin::{AdminAnswer, AdminAsk};
@@ -22,28 +26,6 @@ use crate::request::admit::{ViewAsk, slice_ms};
 const DENIED_MAX: usize = 10_000;
 /// Rows of denied admin tokens, beside the core's own.
 const DENIED: &str = "denied/";
-
-// The crate `worker` binds it, too, and exports classes of its own beside it, which
-// no linker may leave out (docs/bench.md).
-#[wasm_bindgen]
-extern "C" {
-    /// A Durable Object's `ctx.storage.sql`.
-    pub type SqlStorage;
-    #[wasm_bindgen(method, catch)]
-    fn exec(this: &SqlStorage, statement: &str) -> Result<SqlCursor, JsValue>;
-    #[wasm_bindgen(method, catch, js_name = exec)]
-    fn exec_key(this: &SqlStorage, statement: &str, key: &str) -> Result<JsValue, JsValue>;
-    #[wasm_bindgen(method, catch, js_name = exec)]
-    fn exec_row(
-        this: &SqlStorage,
-        statement: &str,
-        key: &str,
-        value: &str,
-    ) -> Result<JsValue, JsValue>;
-    type SqlCursor;
-    #[wasm_bindgen(method)]
-    fn raw(this: &SqlCursor) -> js_sys::Iterator;
-}
 
 /// What the storage threw, in its words.
 fn failed(thrown: JsValue) -> JsError {
@@ -69,14 +51,14 @@ impl GateCore {
     /// only ever added by name.
     #[wasm_bindgen(constructor)]
     pub fn new(sql: SqlStorage, env: &JsValue, now: f64) -> Result<GateCore, JsError> {
-        sql.exec("CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID").map_err(failed)?;
-        let rows = sql.exec("SELECT key, value FROM state").map_err(failed)?.raw();
+        sql.exec("CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID", Array::new()).map_err(failed)?;
+        let rows = sql.exec("SELECT key, value FROM state", Array::new()).map_err(failed)?.raw();
         let settings =
             deployment(env).settings.map(|settings| settings.gate_settings()).unwrap_or_default();
         let mut gate = Gate::new(settings, now as u64);
         let mut denied = BTreeSet::new();
         for row in rows {
-            let row: js_sys::Array = row.map_err(failed)?.unchecked_into();
+            let row: Array = row.map_err(failed)?.unchecked_into();
             // Both columns are NOT NULL TEXT.
             let (Some(key), Some(value)) = (row.get(0).as_string(), row.get(1).as_string()) else {
                 continue;
@@ -240,7 +222,8 @@ impl GateCore {
                 Some(value) => self.put(&write.key, &value)?,
                 None => {
                     let statement = "DELETE FROM state WHERE key = ?";
-                    self.sql.exec_key(statement, &write.key).map_err(failed)?;
+                    let key = Array::of1(&write.key.as_str().into());
+                    self.sql.exec(statement, key).map_err(failed)?;
                 }
             }
         }
@@ -261,7 +244,7 @@ impl GateCore {
 
     fn put(&self, key: &str, value: &str) -> Result<(), JsError> {
         let statement = "INSERT INTO state (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
-        self.sql.exec_row(statement, key, value).map(drop).map_err(failed)
+        self.sql.exec(statement, Array::of2(&key.into(), &value.into())).map(drop).map_err(failed)
     }
 
     fn deny(&mut self, id: String) -> Result<AdminReply, JsError> {
