@@ -6,6 +6,8 @@ use crate::message::Millis;
 
 /// Log2 of the memory in seconds: 32 s, some requests' lifetime.
 const MEMORY: u32 = 5;
+/// No request draws more; shifted it still fits.
+const AMOUNT_MAX: i64 = 1 << 50;
 
 /// Sums that lose a 32nd each second; their steady value is 32 s of demand.
 #[derive(Clone, Debug, Default)]
@@ -27,7 +29,7 @@ impl Demand {
         let mut amounts = [0; 3];
         amounts[kind] = tokens;
         self.change(amounts, now);
-        let most = signed(limit / 60).saturating_mul(1 << (2 * MEMORY));
+        let most = signed(limit / 60).min(AMOUNT_MAX) << (2 * MEMORY);
         self.sums[kind] = self.sums[kind].clamp(0, most);
     }
 
@@ -40,7 +42,7 @@ impl Demand {
         self.sums = self.decayed(now);
         self.second = self.second.max(now / 1_000);
         for (sum, amount) in self.sums.iter_mut().zip(amounts) {
-            *sum = sum.saturating_add(amount.saturating_mul(1 << MEMORY));
+            *sum = sum.saturating_add(amount.clamp(-AMOUNT_MAX, AMOUNT_MAX) << MEMORY);
         }
     }
 
