@@ -1,25 +1,14 @@
 // Generated texts of every kind that has ever told two tokenizers apart. By seed, so
 // that a failure comes again.
 
-/** What tokenizers stumble over. */
-const TELLING = [
-  ..."aAzZsStTmMdDeElLrRvV019 .,!?'\"-_/\\<>|{}()[]#@&*+=~^`$%",
-  ..."\t\n\v\f\r\u{1c}\u{1f}\u{85}\u{a0}\u{1680}\u{2002}\u{200b}\u{2028}\u{2029}\u{202f}\u{3000}\u{feff}\0",
-  ..."éÉßſKİıǅʰªºאبกक中文字漢あアー한글。，！「」٣²Ⅷ½\u{301}\u{93f}\u{94d}\u{fe0f}\u{200d}😀👩🏽𝒜𠀀🇩",
-  "\r\n", "  ", "    ", "\n\n", "'s", "'S", "'ſ", "'re", "'RE", "'Ve", "'ll", "'lL", "'m", "'T", "'d", "’s",
-  "<|endoftext|>", "<|endofprompt|>", "<|fim_prefix|>", "<|im_start|>", "<|", "|>",
-  "https://", "://", "....", "----", "====", "    return", "\n\tif", "camelCase", "HTTPServer", "ABCdef",
-  "\ud800", "\udc00", "ing", "tion", "the", " the", "ة", "ни", "が", "าร", "ក្រ", "გა", "ություն",
-];
+import { readFileSync } from "node:fs";
 
+/** The Rust tests read the same (crates/tokens/tests/exact/reference.rs). */
+const TEXTS = JSON.parse(readFileSync(new URL("telling.json", import.meta.url), "utf8"));
+/** What tokenizers stumble over. */
+const TELLING = [...TEXTS.telling, "\ud800", "\udc00"];
 /** Blocks that texts in one script come from. */
-const SCRIPTS = [
-  [0x20, 0x7e], [0x20, 0x7e], [0x61, 0x7a], [0xa0, 0x24f], [0x300, 0x36f], [0x370, 0x3ff], [0x400, 0x4ff], [0x530, 0x58f],
-  [0x590, 0x5ff], [0x600, 0x6ff], [0x900, 0x97f], [0x980, 0x9ff], [0xb80, 0xbff], [0xc00, 0xc7f], [0xe00, 0xe7f],
-  [0x1000, 0x109f], [0x10a0, 0x10ff], [0x1200, 0x137f], [0x1780, 0x17ff], [0x1e00, 0x1eff], [0x2000, 0x206f],
-  [0x2190, 0x23ff], [0x2500, 0x27bf], [0x3040, 0x30ff], [0x4e00, 0x9fff], [0x4e00, 0x52ff], [0xac00, 0xd7a3],
-  [0xff00, 0xffef], [0x1d400, 0x1d7ff], [0x1f300, 0x1faff], [0x20000, 0x2a6df],
-];
+const SCRIPTS = TEXTS.scripts.map((/** @type {string[]} */ block) => block.map((hex) => Number.parseInt(hex, 16)));
 
 /**
  * @param {number} seed
@@ -43,11 +32,11 @@ export function* texts(seed, count) {
     () => many(1 + below(3), script),
     () => many(1 + below(6), () => pick(TELLING).repeat(1 + below(40))),
     () => Buffer.from(many(1 + below(60), () => String.fromCharCode(below(256))), "latin1").toString("base64"),
-    () => many(1 + below(12), () => pick([" ", "\n", "\t", "\r\n", "\u{85}", "\u{feff}", "\u{a0}", "a", "/", "!"])),
+    () => many(1 + below(12), () => pick(TEXTS.blanks)),
     () => many(1 + below(10), () => `${below(2) ? " " : ""}${many(1 + below(9), () => String.fromCharCode(97 + below(26)))}`),
     () => many(1 + below(4), () => `${pick(TELLING)}${script()}${pick(TELLING)}`),
     // Longer than a merge window.
-    () => pick(["ab", "a", "ha", "\u{e01}\u{e32}", "中", "=-", "é"]).repeat(40 + below(120)) + many(below(9), () => pick(TELLING)),
+    () => pick(TEXTS.runs).repeat(40 + below(120)) + many(below(9), () => pick(TELLING)),
     () => many(80 + below(120), () => String.fromCharCode(97 + below(4))),
   ];
   for (let i = 0; i < count; i++) yield kinds[i % kinds.length]();

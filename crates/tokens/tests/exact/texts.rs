@@ -6,53 +6,16 @@ use proptest::prelude::*;
 use tokens::bpe::{Encoding, Keep, Tokenizer};
 use unicode_segmentation::UnicodeSegmentation;
 
+use super::reference::TEXTS;
 use super::{tokenizer, with_each};
 
-/// What tokenizers tell apart, and runs longer than a merge window.
-const TELLING: &[&str] = &[
-    "a",
-    "B",
-    "the ",
-    "tion",
-    "'",
-    "'s",
-    "'ſ",
-    "'LL",
-    " ",
-    "    ",
-    "\t",
-    "\n",
-    "\r\n",
-    "/",
-    "!",
-    "1",
-    "\u{85}",
-    "\u{feff}",
-    "\u{301}",
-    "é",
-    "ǅ",
-    "中",
-    "文字",
-    "。",
-    "ни",
-    "가",
-    "าร",
-    "გა",
-    "😀",
-    "\u{200d}",
-    "🇩🇪",
-    "𝒜",
-    "\0",
-    "<|endoftext|>",
-    "----",
-    "camelCase",
-];
-
 pub(crate) fn text() -> impl Strategy<Value = String> {
+    let telling = || proptest::sample::select(TEXTS.telling.as_slice());
     let part = prop_oneof![
-        12 => proptest::sample::select(TELLING).prop_map(String::from),
+        12 => telling(),
         3 => any::<char>().prop_map(String::from),
-        1 => (proptest::sample::select(TELLING), 1..150usize).prop_map(|(s, n)| s.repeat(n)),
+        // Longer than a merge window.
+        1 => (telling(), 1..150usize).prop_map(|(s, n)| s.repeat(n)),
     ];
     proptest::collection::vec(part, 0..30).prop_map(|parts| parts.concat())
 }

@@ -2,19 +2,17 @@
 //! that reach a token no input has reached before are kept to grow on. What it
 //! finds comes again by its seed; more of it:
 //!
-//!     FUZZ_SEED=7 FUZZ_RUNS=200000 cargo test --profile tools -p tollgate-tokens --features vocabulary --test fuzz
+//!     FUZZ_SEED=7 FUZZ_RUNS=200000 cargo test --profile tools -p tollgate-tokens --features vocabulary --test exact fuzz
 //!
 //! Inputs are bytes. What is no UTF-8 is replaced as `TextDecoder` does it, which
-//! is how text comes to any tokenizer. The reference is the crate tiktoken-rs.
+//! is how text comes to any tokenizer.
 
 use std::collections::HashSet;
-use std::env;
-use std::io::Read;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 
-use tiktoken_rs::CoreBPE;
-use tokens::bpe::{Document, Encoding, Keep, Tokenizer, Vocabulary};
+use tokens::bpe::{Document, Encoding, Keep, Tokenizer};
+
+use super::reference::{Pair, Random, number};
 
 /// Inputs of each encoding, unless FUZZ_RUNS says another number.
 const RUNS: usize = 5000;
@@ -23,40 +21,37 @@ const INPUT_BYTES_MAX: usize = 600;
 
 #[test]
 fn o200k_is_what_tiktoken_says() {
-    fuzz(Encoding::O200kBase, &tiktoken_rs::o200k_base().expect("it is compiled in"), "");
+    fuzz(Encoding::O200kBase);
 }
 
 #[test]
 fn cl100k_is_what_tiktoken_says() {
-    // Newer patterns differ at the end of a text alone (bpe/split.rs says how).
-    fuzz(Encoding::Cl100kBase, &tiktoken_rs::cl100k_base().expect("it is compiled in"), "!");
+    fuzz(Encoding::Cl100kBase);
 }
 
 #[test]
 fn p50k_is_what_tiktoken_says() {
-    fuzz(Encoding::P50kBase, &tiktoken_rs::p50k_base().expect("it is compiled in"), "");
+    fuzz(Encoding::P50kBase);
 }
 
 #[test]
 fn r50k_is_what_tiktoken_says() {
-    fuzz(Encoding::R50kBase, &tiktoken_rs::r50k_base().expect("it is compiled in"), "");
+    fuzz(Encoding::R50kBase);
 }
 
-fn fuzz(encoding: Encoding, reference: &CoreBPE, end: &str) {
-    let number = |name| env::var(name).ok().and_then(|value| value.parse().ok());
-    let seed: usize = number("FUZZ_SEED").unwrap_or(1);
-    let runs: usize = number("FUZZ_RUNS").unwrap_or(RUNS);
-    let mut tokenizer = tokenizer(encoding);
-    let mut random = Random(0x9e37_79b9 ^ seed as u64);
+fn fuzz(encoding: Encoding) {
+    let seed = number("FUZZ_SEED").unwrap_or(1);
+    let runs = number("FUZZ_RUNS").unwrap_or(RUNS);
+    let mut pair = Pair::new(encoding);
+    let mut random = Random::new(seed);
     let mut pool: Vec<Vec<u8>> = SEEDS.iter().map(|seed| seed.as_bytes().to_vec()).collect();
     let mut reached = HashSet::new();
     for run in 0..runs {
         let input = mutate(&pool, &mut random);
-        let text = String::from_utf8_lossy(&input).into_owned() + end;
-        let ids = reference.encode_ordinary(&text);
-        let case = format!("{} seed {seed}, run {run}: {text:?}", encoding.name());
-        assert_eq!(tokenizer.encode(&text), ids, "{case}");
-        holds_together(&mut tokenizer, &text, &ids, &mut random, &case);
+        let case = format!("seed {seed}, run {run}");
+        let (text, ids) = pair.ids(String::from_utf8_lossy(&input).into_owned(), &case);
+        let case = format!("{} {case}: {text:?}", encoding.name());
+        holds_together(&mut pair.tokenizer, &text, &ids, &mut random, &case);
         let before = reached.len();
         reached.extend(ids);
         if reached.len() > before {
@@ -75,8 +70,6 @@ fn holds_together(
     random: &mut Random,
     case: &str,
 ) {
-    assert_eq!(tokenizer.count(text), ids.len(), "{case}");
-    assert_eq!(tokenizer.decode(ids).as_deref(), Ok(text.as_bytes()), "{case}");
     assert!(tokenizer.fits(text, ids.len()), "{case}");
     assert!(ids.is_empty() || !tokenizer.fits(text, ids.len() - 1), "{case}");
 
@@ -128,9 +121,7 @@ fn mutate(pool: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
                 let code = char::from_u32(random.below(0x11_0000) as u32).unwrap_or('\u{fffd}');
                 input.splice(at..stop, code.to_string().into_bytes());
             }
-            6 => {
-                input.splice(at..stop, TELLING[random.below(TELLING.len())].bytes()).for_each(drop)
-            }
+            6 => input.splice(at..stop, random.telling().into_bytes()).for_each(drop),
             _ => {
                 let word: Vec<u8> =
                     (0..=random.below(9)).map(|_| b'a' + random.below(26) as u8).collect();
@@ -152,65 +143,3 @@ const SEEDS: &[&str] = &[
     "जब कतार भर जाती है ตัวอย่าง עברית العربية",
     "{\"key\": [1.5e-7, null, true]}",
 ];
-
-/// What the patterns tell apart.
-const TELLING: &[&str] = &[
-    "'s",
-    "'S",
-    "'ſ",
-    "'ll",
-    "'lL",
-    "'RE",
-    "'",
-    " ",
-    "  ",
-    "\t",
-    "\n",
-    "\r\n",
-    "/",
-    "!",
-    "\u{85}",
-    "\u{a0}",
-    "\u{feff}",
-    "\u{200d}",
-    "\u{301}",
-    "ǅ",
-    "ʰ",
-    "İ",
-    "²",
-    "Ⅷ",
-    "٣",
-    "中",
-    "\u{2028}",
-    "\u{3000}",
-    "<|endoftext|>",
-    "<|",
-    "A",
-    "a",
-    "é",
-    "\0",
-];
-
-fn tokenizer(encoding: Encoding) -> Tokenizer {
-    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../wasm-client/vocabularies");
-    let path = format!("{root}/{}.merges.gz", encoding.vocabulary());
-    let mut bytes = Vec::new();
-    flate2::read::GzDecoder::new(std::fs::File::open(path).expect("the vocabulary is there"))
-        .read_to_end(&mut bytes)
-        .expect("the vocabulary is gzip");
-    let vocabulary = Vocabulary::load(&bytes).expect("the file is sound");
-    Tokenizer::new(encoding, Arc::new(vocabulary)).expect("the file is the encoding's")
-}
-
-/// xorshift64
-struct Random(u64);
-
-impl Random {
-    /// Some number less than `n`, which is not 0.
-    fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        ((self.0 >> 33) as usize * n) >> 31
-    }
-}
