@@ -4,7 +4,7 @@
 import { Calibrator } from "#glue";
 import { readFile, writeFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
-import { correctedMeasure } from "./calibration.js";
+import { correctedMeasure, isText } from "./calibration.js";
 import { measure } from "./index.js";
 
 /**
@@ -33,12 +33,11 @@ const PROMPTS_MIN = 12;
 /** Calls at a time: the Start tier counts 100 a minute (rate limits, 2026-10), and refusals are waited out. */
 const AT_A_TIME = 4;
 const TRIES_MAX = 8;
+/** A network that is away for longer is for whoever runs it to see. */
+const BROKEN_MAX = 3;
 const TIMEOUT_MS = 60_000;
 /** What a kind is called that a weight is of. */
 const KINDS = ["words", "digits", "punctuation", "blanks", "other alphabets", "ideographs", "signs and emoji", "framing and tools"];
-/** Parts whose tokens are not text, or not here. */
-const NOT_TEXT = ["images", "documents", "opaque", "other", "remote"];
-
 /** @param {Options} options */
 export async function calibrate({ model, url, key, out, files, say }) {
   const prompts = await promptsOf(files);
@@ -125,9 +124,10 @@ const ofText = (text) => ({ messages: [{ role: "user", content: text }] });
 async function counted(prompts, model, url, key) {
   /** @type {Sample[]} in the order of the prompts */
   const samples = [];
+  const stop = new AbortController();
   let next = 0;
   const worker = async () => {
-    for (let at = next++; at < prompts.length; at = next++) {
+    for (let at = next++; at < prompts.length && !stop.signal.aborted; at = next++) {
       const { name, request } = prompts[at];
       // What count_tokens does not take.
       const { max_tokens: _, stream: __, metadata: ___, ...asked } = { ...request, model };
@@ -137,11 +137,15 @@ async function counted(prompts, model, url, key) {
       } catch (error) {
         throw new Error(`${name}: ${error instanceof Error ? error.message : error}`);
       }
-      if (own.parts.some((part) => NOT_TEXT.includes(part.name))) continue;
-      samples[at] = { measure: own, real: await count(asked, name, url, key) };
+      if (isText(own)) samples[at] = { measure: own, real: await count(asked, name, url, key, stop.signal) };
     }
   };
-  await Promise.all(Array.from({ length: AT_A_TIME }, worker));
+  try {
+    await Promise.all(Array.from({ length: AT_A_TIME }, worker));
+  } finally {
+    // What one failed by is told, and the others need not ask on.
+    stop.abort();
+  }
   return samples.filter(Boolean);
 }
 
@@ -150,29 +154,66 @@ async function counted(prompts, model, url, key) {
  * @param {string} name
  * @param {string} url
  * @param {string} key
+ * @param {AbortSignal} stopped
  * @returns {Promise<number>}
  */
-async function count(request, name, url, key) {
+async function count(request, name, url, key, stopped) {
   for (let tries = 1; ; tries++) {
+    const { status, after, answer, broken } = await ask(request, url, key, stopped);
+    stopped.throwIfAborted();
+    if (status === 200 && Number.isSafeInteger(answer?.input_tokens) && answer.input_tokens > 0) return answer.input_tokens;
+    const most = broken ? BROKEN_MAX : status === 429 || status >= 500 ? TRIES_MAX : 1;
+    if (tries >= most) throw new Error(`${name}: ${broken ? `${new URL(url).host} gave no answer: ${broken}` : `count_tokens answered ${status}${answer?.error?.message ? `: ${answer.error.message}` : ""}`}`);
+    await sleep(1000 * (after >= 0 && after <= 120 ? after : 2 ** tries), undefined, { signal: stopped });
+  }
+}
+
+/**
+ * One call; `broken`: why there was no answer.
+ *
+ * @param {any} request
+ * @param {string} url
+ * @param {string} key
+ * @param {AbortSignal} stopped
+ * @returns {Promise<{status: number, after: number, answer: any, broken?: string}>}
+ */
+async function ask(request, url, key, stopped) {
+  // Not AbortSignal.any, which Node has from 20.3 on.
+  const call = new AbortController();
+  const end = () => call.abort();
+  const late = setTimeout(() => call.abort(new Error(`none within ${TIMEOUT_MS / 1000} s`)), TIMEOUT_MS);
+  stopped.addEventListener("abort", end);
+  try {
     const response = await fetch(new URL("v1/messages/count_tokens", url.endsWith("/") ? url : `${url}/`), {
       method: "POST",
       headers: { "x-api-key": key, "anthropic-version": "2023-06-01", "content-type": "application/json" },
       body: JSON.stringify(request),
       // A redirect could lead the key elsewhere.
       redirect: "manual",
-      signal: AbortSignal.timeout(TIMEOUT_MS),
+      signal: call.signal,
     });
-    /** @type {any} */
-    const answer = await response.json().catch(() => null);
-    if (response.ok && Number.isSafeInteger(answer?.input_tokens) && answer.input_tokens > 0) return answer.input_tokens;
-    const again = response.status === 429 || response.status >= 500;
-    if (!again || tries === TRIES_MAX) throw new Error(`${name}: count_tokens answered ${response.status}${answer?.error?.message ? `: ${answer.error.message}` : ""}`);
-    const after = Number(response.headers.get("retry-after") ?? NaN);
-    await sleep(1000 * (after >= 0 && after <= 120 ? after : 2 ** tries));
+    const text = await response.text();
+    return { status: response.status, after: Number(response.headers.get("retry-after") ?? NaN), answer: jsonOf(text) };
+  } catch (error) {
+    // "fetch failed" says nothing; what it was is behind it.
+    const { message, cause } = /** @type {any} */ (error);
+    return { status: 0, after: NaN, answer: null, broken: cause?.code ?? cause?.message ?? message };
+  } finally {
+    clearTimeout(late);
+    stopped.removeEventListener("abort", end);
   }
 }
 
-/** The gate's own learner. */
+/** @param {string} text */
+function jsonOf(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+/** Learns a calibration, sample by sample. */
 export function learner() {
   const calibrator = new Calibrator();
   return {

@@ -1,6 +1,6 @@
-// What real usage taught of an estimate, applied: the same whole numbers as the
-// gate's (crates/tokens/src/calibration.rs), so that a page and a gate that know the
-// same come to the same figure. test/calibration.test.mjs compares the two.
+// What real counts taught of an estimate, applied. It is learned by
+// crates/tokens/src/calibration.rs, whose whole numbers these are; the gate counts
+// without it.
 
 /**
  * @typedef {import("../types/index.js").Bounds} Bounds
@@ -13,6 +13,16 @@ const KINDS = 8;
 const SIZE_FROM = [256, 4_096];
 /** Parts of a request that its kinds are of. */
 const OF_KINDS = ["framing", "roles", "system", "messages", "tools", "tool_choice"];
+
+/**
+ * Whether all that the provider will count is text that is here. Bounds are learned of
+ * such requests alone: what server tools or an address bring along, none can bound.
+ *
+ * @param {import("../types/index.js").Measure} measure
+ */
+export function isText({ parts }) {
+  return parts.every((part) => OF_KINDS.includes(part.name));
+}
 
 /**
  * @param {any} told
@@ -32,15 +42,14 @@ export function calibrationOf(told) {
  * @param {Bounds} prior
  * @param {readonly number[]} kinds
  * @param {Calibration | null | undefined} calibration
+ * @param {boolean} [bounded] false: by the prior's bounds in any case
  * @returns {Bounds}
  */
-export function corrected(prior, kinds, calibration) {
+export function corrected(prior, kinds, calibration, bounded = true) {
   if (!calibration) return prior;
   const text = textOf(kinds, calibration);
-  const rest = Math.max(0, prior.estimate - sum(kinds));
-  const estimate = text + rest;
-  const size = SIZE_FROM.filter((from) => text >= from).length;
-  const [lower, upper] = rest ? [0, 0] : [calibration.lower[size], calibration.upper[size]];
+  const estimate = text + Math.max(0, prior.estimate - sum(kinds));
+  const [lower, upper] = bounded ? statedOf(prior, kinds, calibration) : [0, 0];
   return {
     lower: Math.min(estimate, lower ? Math.floor((text * lower) / 1000) : prior.lower),
     estimate,
@@ -57,7 +66,8 @@ export function corrected(prior, kinds, calibration) {
  */
 export function correctedMeasure(measure, calibration) {
   if (!calibration) return measure;
-  const { lower, estimate, upper } = corrected(measure, measure.kinds, calibration);
+  const bounded = isText(measure) && statedOf(measure, measure.kinds, calibration).some(Boolean);
+  const { lower, estimate, upper } = corrected(measure, measure.kinds, calibration, bounded);
   const [before, after] = [sum(measure.kinds), textOf(measure.kinds, calibration)];
   const parts = measure.parts.map((part) => {
     if (!before || !OF_KINDS.includes(part.name)) return part;
@@ -65,13 +75,26 @@ export function correctedMeasure(measure, calibration) {
     return { ...part, estimate: of, lower: Math.min(part.lower, of), upper: Math.max(part.upper, of) };
   });
   const cost = { ...measure.cost, input_microusd: measure.estimate ? Math.round((measure.cost.input_microusd * estimate) / measure.estimate) : 0 };
-  const narrowed = lower !== measure.lower || upper !== measure.upper;
-  return { ...measure, lower, estimate, upper, parts, cost, confidence: narrowed ? "calibrated" : measure.confidence };
+  return { ...measure, lower, estimate, upper, parts, cost, confidence: bounded ? "calibrated" : measure.confidence };
 }
 
 /** A model's name without its date: the tokenizer is the same. @param {string} model */
 export function undated(model) {
   return model.replace(/-\d{8}$/, "");
+}
+
+/**
+ * The bounds that a calibration states of such an estimate, as thousandths of it; 0: none.
+ *
+ * @param {Bounds} prior
+ * @param {readonly number[]} kinds
+ * @param {Calibration} calibration
+ */
+function statedOf(prior, kinds, calibration) {
+  if (prior.estimate > sum(kinds)) return [0, 0];
+  const text = textOf(kinds, calibration);
+  const size = SIZE_FROM.filter((from) => text >= from).length;
+  return [calibration.lower[size], calibration.upper[size]];
 }
 
 /**

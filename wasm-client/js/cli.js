@@ -5,6 +5,7 @@
 import { readFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
 import { calibrate } from "./calibrate.js";
+import { undated } from "./calibration.js";
 import { DEFAULT_MODEL } from "./core.js";
 import { load } from "./index.js";
 
@@ -67,6 +68,9 @@ async function main(argv) {
   let counter;
   try {
     const calibration = values.calibration === undefined ? undefined : JSON.parse(await readFile(values.calibration, "utf8"));
+    const learnedOf = calibration?.model;
+    if (typeof learnedOf === "string" && undated(learnedOf) !== undated(values.model))
+      return fail(EXIT_USAGE, `${values.calibration} corrects ${learnedOf}, not ${values.model}: --model ${learnedOf} counts by it.\n`);
     counter = await load(values.model, { calibration });
   } catch (error) {
     return fail(EXIT_USAGE, `${reason(error)}\n`);
@@ -129,7 +133,9 @@ function fail(code, text) {
 
 /** Whether a key may be sent there. @param {string} url */
 function isSafe(url) {
-  const { protocol, hostname } = URL.parse?.(url) ?? { protocol: "", hostname: "" };
+  // Not URL.parse, which Node has from 22.1 on.
+  if (!URL.canParse(url)) return false;
+  const { protocol, hostname } = new URL(url);
   return protocol === "https:" || (protocol === "http:" && ["127.0.0.1", "localhost", "[::1]"].includes(hostname));
 }
 

@@ -17,8 +17,8 @@ const loaded = new Map();
 onLost(() => loaded.clear());
 
 /**
- * A counter by the name of a model or a vocabulary. Once for each name; everything
- * after it is synchronous.
+ * A counter by the name of a model or a vocabulary. Once for each name, but for those
+ * with a calibration; everything after it is synchronous.
  *
  * @param {string} name
  * @param {import("../types/index.js").LoadOptions} [options]
@@ -26,16 +26,19 @@ onLost(() => loaded.clear());
  */
 export function load(name, options = {}) {
   if (typeof name !== "string") return Promise.reject(new TollgateError("not_a_string", `load takes a model's name, not ${kindOf(name)}.`));
-  const key = options.calibration ? `${name} ${JSON.stringify(options.calibration)}` : name;
-  let counter = loaded.get(key);
+  const make = async () => {
+    await init();
+    const encoding = encodingOf(name);
+    return encoding ? await loadVocabulary(name, encoding, options.vocabulary) : claude(name, options.calibration);
+  };
+  // Not kept: there may be any number of calibrations, and such a counter is made at once.
+  if (options.calibration !== undefined) return make();
+  let counter = loaded.get(name);
   if (!counter) {
-    counter = init().then(async () => {
-      const encoding = encodingOf(name);
-      return encoding ? await loadVocabulary(name, encoding, options.vocabulary) : claude(name, options.calibration);
-    });
-    loaded.set(key, counter);
+    counter = make();
+    loaded.set(name, counter);
     // What failed may be tried again.
-    counter.catch(() => loaded.delete(key));
+    counter.catch(() => loaded.delete(name));
   }
   return counter;
 }

@@ -1,9 +1,9 @@
-// A calibration: made of one's own prompts by the command, and applied as the core
-// applies it.
+// A calibration: made of one's own prompts by the command, and applied.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { test } from "node:test";
@@ -11,14 +11,16 @@ import { promisify } from "node:util";
 import { MODEL, UNLIMITED } from "../../tests/e2e/world.mjs";
 import { emulator, EMULATOR_KEY } from "../../tests/serve/emulator.mjs";
 import { calibrationOf, corrected } from "../js/calibration.js";
+import { decide, emptyLedger, learn, take } from "../js/guard/ledger.js";
+import { fixedLimits, parseLimits } from "../js/guard/limits.js";
 import { guard, init, load } from "./source.mjs";
 
 /** As it was built. */
 const CLI = new URL("../../dist/client/node/cli.js", import.meta.url).pathname;
 
-const CASES = JSON.parse(await readFile(new URL("../../crates/tokens/tests/calibrations.json", import.meta.url), "utf8"));
+const CASES = JSON.parse(await readFile(new URL("calibrations.json", import.meta.url), "utf8"));
 
-test("an estimate is corrected as the gate does it", () => {
+test("an estimate is corrected by kinds and bounded by size, in whole numbers", () => {
   assert.ok(CASES.length >= 8);
   for (const { why, prior, kinds, calibration, corrected: expected } of CASES) {
     assert.deepEqual(corrected(prior, kinds, calibrationOf(calibration)), expected, why);
@@ -32,6 +34,67 @@ test("what is no calibration is told apart", () => {
     assert.equal(calibrationOf(wrong), null, JSON.stringify(wrong));
 });
 
+/** One that states bounds of every size, and one that states none of small requests. */
+const STATED = { weights: Array(8).fill(1_100), lower: [800, 900, 950], upper: [1_300, 1_100, 1_040] };
+const LARGE_ALONE = { ...STATED, lower: [0, 900, 950], upper: [0, 1_100, 1_040] };
+const SEARCH = { type: "web_search_20250305", name: "web_search" };
+
+test("no bounds are stated of what the provider adds, nor called calibrated where none were", async () => {
+  await init();
+  const text = "Whoever stands before the gate is told how long to wait. ";
+  const asked = (/** @type {number} */ times, more = {}) => ({ max_tokens: 10, messages: [{ role: "user", content: text.repeat(times) }], ...more });
+  const url = { messages: [{ role: "user", content: [{ type: "text", text: text.repeat(90) }, { type: "document", source: { type: "url", url: "https://example.com/a.pdf" } }] }] };
+  const mcp = { mcp_servers: [{ type: "url", url: "https://example.com/mcp", name: "m" }] };
+  const prior = await load(MODEL);
+  for (const [why, calibration, request, calibrated] of /** @type {const} */ ([
+    ["text alone", STATED, asked(90), true],
+    ["and small", STATED, asked(1), true],
+    ["server tools", STATED, asked(90, { tools: [SEARCH] }), false],
+    ["MCP", STATED, asked(90, mcp), false],
+    ["a document elsewhere", STATED, asked(90, url), false],
+    ["a size that has no bounds", LARGE_ALONE, asked(1), false],
+    ["another size that has", LARGE_ALONE, asked(90), true],
+  ])) {
+    const [before, after] = [prior, await load(MODEL, { calibration })].map((counter) => counter.measure(request));
+    assert.equal(after.confidence === "calibrated", calibrated, `${why}: ${after.confidence}`);
+    assert.notEqual(after.estimate, before.estimate, why);
+    if (calibrated) continue;
+    assert.deepEqual([after.lower, after.upper], [before.lower, before.upper], why);
+    assert.equal(after.confidence, before.confidence, why);
+  }
+  // The correction leads beyond the prior's bounds, which are moved, and not stated.
+  const beyond = await load(MODEL, { calibration: { weights: Array(8).fill(100_000) } });
+  assert.notEqual(beyond.measure(asked(1)).confidence, "calibrated");
+});
+
+test("counters with calibrations are not kept", async () => {
+  await init();
+  const [one, other, plain] = await Promise.all([load(MODEL, { calibration: STATED }), load(MODEL, { calibration: STATED }), load(MODEL)]);
+  assert.notEqual(one, other);
+  assert.equal(one.count("Wait."), other.count("Wait."));
+  assert.equal(await load(MODEL), plain);
+});
+
+test("the guard corrects for limits given in code, and for a gate's counts as the gate does", () => {
+  const NOW = 1_795_478_400_000;
+  /** @type {import("../js/guard/ledger.js").Ask} */
+  const ask = { model: MODEL, class: MODEL, input: { lower: 40, estimate: 100, upper: 400 }, kinds: [100, 0, 0, 0, 0, 0, 0, 0], maxTokens: 10, microusdMax: 0, window: null, patienceMs: 0 };
+  const double = { weights: Array(8).fill(2_000), lower: [950, 950, 950], upper: [1_040, 1_040, 1_040] };
+  const rules = { whenUnknown: /** @type {const} */ ("open"), staleMs: 30_000, calibrations: { [MODEL]: double } };
+  const decided = (/** @type {boolean} */ fixed, /** @type {any} */ limits) => {
+    const ledger = emptyLedger();
+    learn(ledger, fixed ? fixedLimits(limits, NOW) : parseLimits({ models: {}, limits }, NOW, NOW), NOW);
+    const { kind } = decide(ledger, ask, { ...rules, fixed }, NOW);
+    take(ledger, "a", ask, NOW, { ...rules, fixed });
+    return [kind, ledger.entries[0].held.input];
+  };
+  assert.deepEqual(decided(true, { itpm: 150 }), ["refuse", 200]);
+  assert.deepEqual(decided(true, { itpm: 200 }), ["send", 200]);
+  const gate = (/** @type {string} */ kind, /** @type {number} */ capacity) => [{ scope: "tenant", kind, level: capacity, capacity, per_minute: kind === "input_tokens" ? capacity : 0, resets_ms: 3_600_000 }];
+  assert.deepEqual(decided(false, gate("input_tokens", 150)), ["send", 100]);
+  assert.deepEqual(decided(false, gate("tokens_day", 150)), ["send", 100]);
+});
+
 /** Prompts of several kinds, each unlike the others. @param {number} n */
 function prompt(n) {
   const sentence = `Request ${n} waits at the gate; whoever stands before it is told how long. `;
@@ -41,6 +104,90 @@ function prompt(n) {
   return [sentence, code, json, chinese][n % 4].repeat(4 + ((n * 7) % 20));
 }
 
+/**
+ * The command, as it was built.
+ *
+ * @param {string} cwd
+ * @param {string[]} args
+ * @param {object} [env]
+ * @param {string[]} [node]
+ */
+function command(cwd, args, env = {}, node = []) {
+  const running = promisify(execFile)(process.execPath, [...node, CLI, ...args], { cwd, env: { ...process.env, ANTHROPIC_API_KEY: EMULATOR_KEY, ...env } });
+  return running.then(({ stdout }) => ({ code: 0, out: stdout, err: "" }), (error) => ({ code: error.code, out: error.stdout, err: error.stderr }));
+}
+
+/**
+ * Whoever counts tokens, as a test needs it.
+ *
+ * @param {(text: string, nth: number) => number | null | Promise<number | null>} status null: the connection breaks
+ */
+async function counting(status) {
+  let calls = 0;
+  const server = createServer(async (request, response) => {
+    let text = "";
+    for await (const part of request) text += part;
+    const code = await status(text, calls++);
+    if (code === null) return request.socket.destroy();
+    response.writeHead(code, { "content-type": "application/json" });
+    response.end(JSON.stringify(code === 200 ? { input_tokens: Math.ceil(text.length / 4) } : { error: { message: "no" } }));
+  });
+  await new Promise((/** @type {(value: void) => void} */ resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = /** @type {import("node:net").AddressInfo} */ (server.address());
+  return { url: `http://127.0.0.1:${port}`, calls: () => calls, stop: () => (server.closeAllConnections(), server.close()) };
+}
+
+test("tollgate calibrate: a broken connection is tried again, then named; what is fatal ends all calls", async () => {
+  const dir = await mkdtemp(path.join(tmpdir(), "tollgate-calibrate-"));
+  /** @type {Awaited<ReturnType<typeof counting>>[]} */
+  const servers = [];
+  const serve = async (/** @type {Parameters<typeof counting>[0]} */ status) => {
+    const server = await counting(status);
+    servers.push(server);
+    return server;
+  };
+  try {
+    const lines = Array.from({ length: 40 }, (_, n) => JSON.stringify({ messages: [{ role: "user", content: n === 5 ? "wrong" : prompt(n) }] }));
+    await writeFile(path.join(dir, "asked.jsonl"), lines.join("\n"));
+    const shaky = await serve((_, nth) => (nth === 3 ? null : 200));
+    const failing = await serve((text) => (text.includes("wrong") ? 400 : new Promise((resolve) => setTimeout(resolve, 100, 200))));
+    const gone = await serve(() => 200);
+    gone.stop();
+    const run = (/** @type {string} */ url) => command(dir, ["calibrate", "--url", url, "asked.jsonl"]);
+    const [first, second, third] = await Promise.all([run(shaky.url), run(failing.url), run(gone.url)]);
+    assert.deepEqual([first.code, shaky.calls()], [0, 41], first.err);
+    assert.deepEqual([second.code, /asked\.jsonl: count_tokens answered 400: no/.test(second.err)], [1, true], second.err);
+    assert.ok(failing.calls() < 12, `${failing.calls()} calls after one was fatal`);
+    assert.deepEqual([third.code, /asked\.jsonl: 127\.0\.0\.1:\d+ gave no answer: ECONNREFUSED/.test(third.err)], [1, true], third.err);
+  } finally {
+    for (const server of servers) server.stop();
+    await rm(dir, { recursive: true, force: true });
+  }
+});
+
+test("the command in Node 20, and with the calibration of another model", async () => {
+  const dir = await mkdtemp(path.join(tmpdir(), "tollgate-calibrate-"));
+  try {
+    await writeFile(path.join(dir, "a.txt"), "Whoever stands before the gate waits.");
+    await writeFile(path.join(dir, "c.json"), JSON.stringify({ ...STATED, model: "claude-opus-5-5-20261101" }));
+    // What Node 20 has not.
+    const old = ["--import", "data:text/javascript,delete URL.parse; delete AbortSignal.any"];
+    const reached = await command(dir, ["calibrate", "--url", "https://127.0.0.1:1", "a.txt"], {}, old);
+    assert.match(reached.err, /1 prompts are too few/);
+    const refused = await command(dir, ["calibrate", "--url", "no address", "a.txt"], {}, old);
+    assert.deepEqual([refused.code, /https or to a loopback/.test(refused.err)], [2, true], refused.err);
+
+    const count = (/** @type {string} */ model) => command(dir, ["count", "--json", "--model", model, "--calibration", "c.json", "a.txt"]);
+    const other = await count(MODEL);
+    assert.deepEqual([other.code, /c\.json corrects claude-opus-5-5-20261101, not /.test(other.err)], [2, true], other.err);
+    const [own, dated] = await Promise.all([count("claude-opus-5-5"), count("claude-opus-5-5-20261101")]);
+    assert.deepEqual([own.code, dated.code], [0, 0], own.err + dated.err);
+    assert.equal(JSON.parse(own.out).estimate, JSON.parse(dated.out).estimate);
+  } finally {
+    await rm(dir, { recursive: true, force: true });
+  }
+});
+
 test("tollgate calibrate: one's own prompts, counted by the provider, halve the error; load and guard take the file", async () => {
   await init();
   const dir = await mkdtemp(path.join(tmpdir(), "tollgate-calibrate-"));
@@ -49,10 +196,7 @@ test("tollgate calibrate: one's own prompts, counted by the provider, halve the 
     const requests = Array.from({ length: 150 }, (_, n) => JSON.stringify({ max_tokens: 10, system: "Be brief.", messages: [{ role: "user", content: prompt(n) }] }));
     await writeFile(path.join(dir, "asked.jsonl"), requests.join("\n"));
     await writeFile(path.join(dir, "notes.md"), await readFile(new URL("../../docs/browser.md", import.meta.url), "utf8"));
-    const run = async (/** @type {string[]} */ args, env = {}) => {
-      const running = promisify(execFile)(process.execPath, [CLI, "calibrate", ...args], { cwd: dir, env: { ...process.env, ANTHROPIC_API_KEY: EMULATOR_KEY, ...env } });
-      return running.then(({ stdout }) => ({ code: 0, out: stdout, err: "" }), (error) => ({ code: error.code, out: error.stdout, err: error.stderr }));
-    };
+    const run = (/** @type {string[]} */ args, env = {}) => command(dir, ["calibrate", ...args], env);
     const done = await run(["--url", provider.url, "asked.jsonl", "notes.md"]);
     assert.equal(done.code, 0, done.err);
     const written = JSON.parse(await readFile(path.join(dir, "tollgate-calibration.json"), "utf8"));

@@ -220,8 +220,8 @@ export interface Measure extends Bounds {
   /**
    * `medium`: ordinary text of a known model, within some 15 %. `low`: the model is
    * not known, or much of the input is short, encrypted, in a rare script, or not in
-   * the request at all (files, addresses, server tools). `calibrated`: the bounds
-   * are those of a calibration, and hold for 95 % of requests like those it saw.
+   * the request at all (files, addresses, server tools). `calibrated`: text alone, and
+   * its bounds are a calibration's, which hold for 95 % of requests like those it saw.
    */
   confidence: "calibrated" | "medium" | "low";
   /** Each estimated by itself; rounding makes their sum differ a little. */
@@ -294,7 +294,10 @@ export interface GuardOptions {
    * gives, by the model of the request. Others are counted as before.
    */
   tokenizers?: Record<string, { count(text: string): number }>;
-  /** Calibrations by model: what `tollgate calibrate` wrote. */
+  /**
+   * Calibrations by model: what `tollgate calibrate` wrote. Limits given in code are kept by
+   * them; a gate's are not, since it counts by its own estimate.
+   */
   calibrations?: Record<string, CalibrationOption>;
   /** Whether tabs of one origin act as one caller. Default true. */
   share?: boolean;
@@ -359,7 +362,7 @@ export type LimitKind = "requests" | "input_tokens" | "output_tokens" | "concurr
 export interface LimitsSnapshot {
   /** When it came. */
   atMs: number;
-  models: Record<string, { class: string; maxInputTokens: number; available: { requests: number; inputTokens: number; outputTokens: number } | null; calibration?: Calibration | null }>;
+  models: Record<string, { class: string; maxInputTokens: number; available: { requests: number; inputTokens: number; outputTokens: number } | null }>;
   limits: { scope: string; kind: LimitKind; level: number; capacity: number; perMinute: number; endsMs: number }[];
 }
 

@@ -32,7 +32,6 @@ import { limitsUnknown, reached, spent, tooLarge, tooLong } from "./reasons.js";
  * @property {string} class
  * @property {number} maxInputTokens
  * @property {{requests: number, inputTokens: number, outputTokens: number} | null} available
- * @property {import("../calibration.js").Calibration | null} [calibration] how its estimates are corrected
  * @property {{requests: number | null, inputTokens: number | null}} account the same, where the account leaves less than the caller's own limits
  *
  * @typedef {object} Snapshot what `/v1/limits` told
@@ -92,7 +91,7 @@ import { limitsUnknown, reached, spent, tooLarge, tooLong } from "./reasons.js";
  * @property {"open" | "closed"} whenUnknown
  * @property {number} staleMs older than this, a snapshot decides nothing
  * @property {boolean} fixed whether the limits were given in code: no gate, no queue
- * @property {Record<string, import("../calibration.js").Calibration>} [calibrations] of models, where the snapshot has none
+ * @property {Record<string, import("../calibration.js").Calibration>} [calibrations] of models
  *
  * @typedef {object} Ledger
  * @property {Snapshot | null} snapshot
@@ -146,7 +145,7 @@ export function decide(ledger, ask, rules, now) {
   if (!snapshot) return unknown("no_snapshot", rules);
   const age = now - snapshot.heardMs;
   if (!rules.fixed && age > rules.staleMs) return unknown("stale", rules);
-  const refusal = refusalOf(ledger, snapshot, { ...ask, input: inputOf(ledger, ask, rules) }, rules, now);
+  const refusal = refusalOf(ledger, snapshot, { ...ask, input: inputOf(ask, rules) }, rules, now);
   if (!refusal) return { kind: "send", unchecked: null };
   const settled = rules.fixed || age <= AVAILABLE_MS_MAX;
   return settled ? refuse(refusal) : { kind: "refresh", refusal };
@@ -182,16 +181,14 @@ export function levelOf(ledger, limit, rules, now) {
 }
 
 /**
- * A request's input, corrected as the gate does it. For the context window alone it
- * is not: what is refused for that never comes back.
+ * A request's input as limits are kept by it: corrected where they were given in code.
+ * A gate counts by its own estimate, and what it lets pass must not be refused here.
  *
- * @param {Ledger} ledger
  * @param {Ask} ask
  * @param {Partial<Rules>} rules
  */
-export function inputOf({ snapshot }, { model, input, kinds }, rules) {
-  const id = undated(model);
-  return input && kinds ? corrected(input, kinds, snapshot?.models[id]?.calibration ?? rules.calibrations?.[id]) : input;
+function inputOf({ model, input, kinds }, { fixed, calibrations }) {
+  return fixed && input && kinds ? corrected(input, kinds, calibrations?.[undated(model)], false) : input;
 }
 
 /**
@@ -204,7 +201,7 @@ export function inputOf({ snapshot }, { model, input, kinds }, rules) {
  * @param {Partial<Rules>} [rules]
  */
 export function take(ledger, id, ask, now, rules = {}) {
-  const input = inputOf(ledger, ask, rules)?.estimate ?? 0;
+  const input = inputOf(ask, rules)?.estimate ?? 0;
   const held = { input, output: 0, tokens: input + ask.maxTokens, microusd: ask.microusdMax };
   // Later than all that was told before it, though the clock shows the same millisecond.
   const toldMs = Math.max(ledger.snapshot?.takenMs ?? 0, ...limitsOf(ledger).map((limit) => limit.atMs));

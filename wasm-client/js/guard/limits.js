@@ -1,7 +1,6 @@
 // What a gate or a provider says of its limits, parsed once: /v1/limits, the
 // headers of responses, and limits given in code.
 
-import { calibrationOf } from "../calibration.js";
 import { BUDGETS, budgetOf, nextDay } from "./ledger.js";
 
 /**
@@ -43,7 +42,6 @@ export function parseLimits(told, askedMs, heardMs) {
       class: typeof model.class === "string" ? model.class : id,
       maxInputTokens: model.max_input_tokens,
       available: [requests, inputTokens, outputTokens].every(isCount) ? { requests, inputTokens, outputTokens } : null,
-      calibration: calibrationOf(model.calibration),
       account: { requests: requests < ownRequests ? requests : null, inputTokens: inputTokens < ownInput ? inputTokens : null },
     };
   }
