@@ -1,20 +1,20 @@
-//! What real usage teaches of an estimate: a weight for each kind of text, and
+//! What real counts teach of an estimate: a weight for each kind of text, and
 //! bounds that hold for a stated part of the requests.
 //!
-//! [`Calibration`] is what is told and applied: whole numbers, so that the Gate, a
-//! page and a command come to the same figure. [`Learner`] makes it of pairs of
-//! estimate and truth, by recursive least squares on the relative error, with
-//! bounds by adaptive conformal prediction ([`bounds`]). It starts at the prior,
-//! which `data/estimate.toml` states, and moves as far as it has reason to.
+//! [`Calibration`] is what is told: whole numbers, so that the file that holds it
+//! says all of it. [`Learner`] makes it of pairs of estimate and truth, by recursive
+//! least squares on the relative error, with bounds by adaptive conformal prediction
+//! ([`bounds`]). It starts at the prior, which `data/estimate.toml` states, and moves
+//! as far as it has reason to.
 //!
-//! Pure state, no clock: kept by the Gate for each model (`limits`), by the npm
-//! package's `tollgate calibrate`, and in tests.
+//! Pure state, no clock. `tollgate calibrate` of the npm package learns by it, and the
+//! package alone applies what was learned (wasm-client/js/calibration.js): the Gate
+//! counts by the prior.
 
 mod bounds;
 
-use crate::Estimate;
 use bounds::Bounds;
-pub use bounds::{SIZES, TAIL_MILLIONTHS};
+pub use bounds::SIZES;
 
 /// Kinds of text that have a weight of their own: Latin words, digits, punctuation,
 /// blanks, other alphabets, ideographs, signs and emoji; and what a request has
@@ -52,34 +52,6 @@ impl Calibration {
         };
         kinds.iter().zip(&self.weights).fold(500, sum) / 1_000
     }
-
-    /// The same with bounds, in the place of the prior's. What the prior has beyond
-    /// its kinds (images, PDFs, opaque content) is left as it is, and then so are
-    /// its bounds.
-    pub fn apply(&self, kinds: &Kinds, prior: Estimate) -> Estimate {
-        let text = self.estimate(kinds);
-        let rest = prior.estimate.saturating_sub(kinds.iter().sum());
-        let estimate = text.saturating_add(rest);
-        let size = bounds::size(text);
-        let [lower, upper] =
-            [self.lower[size], self.upper[size]].map(|part| if rest == 0 { part } else { 0 });
-        Estimate {
-            lower: if lower == 0 { prior.lower } else { text.saturating_mul(lower) / 1_000 }
-                .min(estimate),
-            estimate,
-            upper: if upper == 0 {
-                prior.upper
-            } else {
-                text.saturating_mul(upper).div_ceil(1_000).min(prior.upper)
-            }
-            .max(estimate),
-        }
-    }
-
-    /// Whether it corrects nothing.
-    pub fn is_prior(&self) -> bool {
-        *self == Self::default()
-    }
 }
 
 /// Variance of a weight before anything was learned: 0.15 that all share, since
@@ -87,8 +59,6 @@ impl Calibration {
 /// text lie within 25 % of their centre (data/estimate.toml).
 const SHARED: f64 = 0.15 * 0.15;
 const OWN: f64 = 0.15 * 0.15;
-/// Of a weight that somebody's own measurements gave.
-const MEASURED: f64 = 0.04 * 0.04;
 /// Variance of a request's relative error that no weights explain: pieces of one
 /// class differ by 3 to 14 % ([`crate::estimate`]); and tokens that rounding and
 /// framing are off.
@@ -101,9 +71,6 @@ const FORGETS: f64 = 1.0 / 16_384.0;
 const ODD: f64 = 3.0;
 /// Weights, and whole requests, beyond a quarter and four times are broken ones.
 const WEIGHT_MAX: f64 = 4.0;
-/// Of the mean distance between estimate and truth, which a 64th of each request's
-/// makes.
-const OFF_WEIGHT: i64 = 64;
 
 /// Learns a [`Calibration`].
 #[derive(Clone, Debug)]
@@ -111,48 +78,24 @@ pub struct Learner {
     weights: [f64; KINDS],
     covariance: [[f64; KINDS]; KINDS],
     bounds: [Bounds; SIZES],
-    /// Mean distance between estimate and truth, in millionths of the estimate.
-    off: i64,
-    samples: i64,
     told: Calibration,
 }
 
 impl Default for Learner {
     fn default() -> Self {
-        Self::doubting(Calibration::default(), SHARED, OWN)
+        Self {
+            weights: [1.0; KINDS],
+            covariance: first_doubt(),
+            bounds: Default::default(),
+            told: Calibration::default(),
+        }
     }
 }
 
 impl Learner {
-    /// Starts where somebody's own measurements ended.
-    pub fn at(measured: Calibration) -> Self {
-        Self::doubting(measured, 0.0, MEASURED)
-    }
-
-    fn doubting(told: Calibration, shared: f64, own: f64) -> Self {
-        Self {
-            weights: told.weights.map(|weight| weight as f64 / 1_000.0),
-            covariance: first_doubt(shared, own),
-            bounds: Default::default(),
-            off: 0,
-            samples: 0,
-            told,
-        }
-    }
-
     /// What was learned so far.
     pub fn told(&self) -> Calibration {
         self.told
-    }
-
-    /// Requests learned from.
-    pub fn samples(&self) -> u64 {
-        self.samples as u64
-    }
-
-    /// How far estimates are off in the mean, in thousandths of the estimate.
-    pub fn off_permille(&self) -> u64 {
-        (self.off / 1_000) as u64
     }
 
     /// A request was estimated by these kinds, and `real` tokens were counted.
@@ -164,11 +107,8 @@ impl Learner {
         let estimate = self.told.estimate(kinds).max(1);
         let size = bounds::size(estimate);
         self.bounds[size].learn(estimate, real, self.told.lower[size], self.told.upper[size]);
-        self.samples += 1;
         let ratio = real as f64 / total as f64;
         if (1.0 / WEIGHT_MAX..=WEIGHT_MAX).contains(&ratio) {
-            let apart = real.abs_diff(estimate).min(estimate) as f64 / estimate as f64;
-            self.off += ((apart * 1e6) as i64 - self.off) / self.samples.min(OFF_WEIGHT);
             self.correct(kinds, total as f64, ratio);
         }
         self.tell();
@@ -190,11 +130,12 @@ impl Learner {
         let rounding = NOISE_TOKENS / total;
         let variance = dot(&toward, &parts) + NOISE + rounding * rounding;
         let odd = ODD * variance.sqrt();
-        let error = (ratio - dot(&self.weights, &parts)).clamp(-odd, odd);
+        // Not `clamp`: what it may panic with takes all that writes floats along, 20 KiB.
+        let error = (ratio - dot(&self.weights, &parts)).max(-odd).min(odd);
         for (weight, toward) in self.weights.iter_mut().zip(toward) {
             *weight = (*weight + toward * error / variance).clamp(1.0 / WEIGHT_MAX, WEIGHT_MAX);
         }
-        let doubt = first_doubt(SHARED, OWN);
+        let doubt = first_doubt();
         for (i, row) in self.covariance.iter_mut().enumerate() {
             for (j, cell) in row.iter_mut().enumerate() {
                 let known = *cell - toward[i] * toward[j] / variance;
@@ -202,60 +143,18 @@ impl Learner {
             }
         }
     }
-
-    /// Its state, to be stored.
-    pub fn save(&self) -> Vec<i64> {
-        let mut numbers = vec![self.samples, self.off];
-        numbers.extend(self.weights.map(to_stored));
-        for (i, row) in self.covariance.iter().enumerate() {
-            numbers.extend(row[..=i].iter().map(|cell| to_stored(*cell)));
-        }
-        self.bounds.iter().for_each(|bounds| bounds.save(&mut numbers));
-        numbers
-    }
-
-    /// From what [`Self::save`] gave; none where it is not that.
-    pub fn restore(numbers: &[i64]) -> Option<Self> {
-        let mut numbers = numbers.iter().copied();
-        let mut next = || numbers.next();
-        let mut learner =
-            Self { samples: next()?.max(0), off: next()?.clamp(0, 1_000_000), ..Self::default() };
-        for weight in &mut learner.weights {
-            *weight = from_stored(next()?).clamp(1.0 / WEIGHT_MAX, WEIGHT_MAX);
-        }
-        for i in 0..KINDS {
-            for j in 0..=i {
-                let cell = from_stored(next()?);
-                (learner.covariance[i][j], learner.covariance[j][i]) = (cell, cell);
-            }
-        }
-        for size in 0..SIZES {
-            learner.bounds[size] = Bounds::restore(&mut next)?;
-        }
-        learner.tell();
-        next().is_none().then_some(learner)
-    }
 }
 
-fn first_doubt(shared: f64, own: f64) -> [[f64; KINDS]; KINDS] {
-    let mut doubt = [[shared; KINDS]; KINDS];
+fn first_doubt() -> [[f64; KINDS]; KINDS] {
+    let mut doubt = [[SHARED; KINDS]; KINDS];
     for (i, row) in doubt.iter_mut().enumerate() {
-        row[i] += own;
+        row[i] += OWN;
     }
     doubt
 }
 
 fn dot(a: &[f64; KINDS], b: &[f64; KINDS]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
-}
-
-/// Stored numbers are whole: billionths.
-fn to_stored(number: f64) -> i64 {
-    (number * 1e9) as i64
-}
-
-fn from_stored(number: i64) -> f64 {
-    number as f64 / 1e9
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ pub const SIZES: usize = 3;
 const SIZE_FROM: [u64; SIZES - 1] = [256, 4_096];
 
 /// What lies beyond each bound: 25 of a thousand, so that 95 % lie between them.
-pub const TAIL_MILLIONTHS: i64 = 25_000;
+const TAIL_MILLIONTHS: i64 = 25_000;
 /// The widest that a tail adapts to.
 const TAIL_MAX: i64 = 4 * TAIL_MILLIONTHS;
 /// How fast it does: a 128th of the error, as slowly as the histogram forgets.
@@ -96,22 +96,6 @@ impl Bounds {
 
     fn total(&self) -> u32 {
         self.columns.iter().map(|column| u32::from(*column)).sum()
-    }
-
-    pub(super) fn save(&self, numbers: &mut Vec<i64>) {
-        numbers.extend([self.below, self.above]);
-        numbers.extend(self.columns.map(i64::from));
-    }
-
-    pub(super) fn restore(next: &mut impl FnMut() -> Option<i64>) -> Option<Self> {
-        let mut bounds = Self { below: next()?, above: next()?, ..Self::default() };
-        for column in &mut bounds.columns {
-            *column = u16::try_from(next()?).ok()?;
-        }
-        let is_sound =
-            [bounds.below, bounds.above].iter().all(|tail| (0..=TAIL_MAX).contains(tail))
-                && bounds.total() < REQUESTS_MAX * u32::from(ONE);
-        is_sound.then_some(bounds)
     }
 }
 

@@ -170,7 +170,7 @@ impl Facts {
         sum
     }
 
-    /// By kinds, the part of that estimate which real usage corrects: text, framing
+    /// By kinds, the part of that estimate which a calibration corrects: text, framing
     /// and tools. Images, PDFs and opaque content are the rest.
     pub fn kinds(&self) -> Kinds {
         let model = models::class_of(&self.model);
@@ -179,11 +179,6 @@ impl Facts {
         let framing = overhead::framing(u64::from(self.messages), family);
         kinds[OVERHEAD] = framing.estimate + self.tool_prompt(model).estimate;
         kinds
-    }
-
-    /// Whether its usage tells what they were worth: nothing came from elsewhere.
-    pub fn is_all_here(&self) -> bool {
-        !self.open_ended() && self.remote_sources == 0 && self.file_ids == 0 && self.pdfs == 0
     }
 
     /// Whether the provider may add input of its own: server tools, MCP servers, a
