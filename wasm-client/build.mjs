@@ -10,7 +10,9 @@ import { build } from "esbuild";
 const HERE = import.meta.dirname;
 const OUT = path.join(HERE, "../dist/client");
 const WASM = path.join(HERE, "build/client_bg.wasm");
+const CALIBRATE = path.join(HERE, "calibrate/build/calibrate_bg.wasm");
 const HF = path.join(HERE, "hf/build/hf_bg.wasm");
+const MODULES = [WASM, CALIBRATE, HF];
 
 rmSync(OUT, { recursive: true, force: true });
 mkdirSync(OUT, { recursive: true });
@@ -64,7 +66,7 @@ await Promise.all([
 
 const { imports: _, ...manifest } = JSON.parse(readFileSync(path.join(HERE, "package.json"), "utf8"));
 writeFileSync(path.join(OUT, "package.json"), `${JSON.stringify(manifest, null, 2)}\n`);
-for (const module of [WASM, HF]) cpSync(module, path.join(OUT, path.basename(module)));
+for (const module of MODULES) cpSync(module, path.join(OUT, path.basename(module)));
 // `.bin`, which bundlers and Workers take for data. Packed: a server need not.
 for (const [name, { file, gzip }] of Object.entries(JSON.parse(readFileSync(path.join(HERE, "vocabularies/index.json"), "utf8")))) {
   cpSync(path.join(HERE, "vocabularies", file), path.join(OUT, "vocabularies", `${name}.bin`));
@@ -84,7 +86,7 @@ for (const name of ["index", "hf"]) {
 }
 chmodSync(path.join(OUT, "node/cli.js"), 0o755);
 
-for (const module of [WASM, HF]) {
+for (const module of MODULES) {
   const wasm = readFileSync(module);
   console.log(`${path.basename(module)}: ${kib(wasm.length)}, ${kib(gzipSync(wasm, { level: 9 }).length)} gzip, ${kib(brotliCompressSync(wasm).length)} brotli`);
 }

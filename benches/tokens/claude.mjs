@@ -71,7 +71,7 @@ for (const [model, family, at] of /** @type {const} */ ([["claude-sonnet-4-6", "
     });
   }).sort((a, b) => a.turn - b.turn);
   for (const [form, assisted] of /** @type {const} */ ([["features alone", false], ["with o200k", true]])) {
-    const learned = learner();
+    const learned = learner(readFileSync(new URL("../../wasm-client/calibrate/build/calibrate_bg.wasm", import.meta.url)));
     /** @type {Map<string, {before: number[], after: number[], within: number, width: number}>} */
     const table = new Map();
     requests.forEach(({ name, piece, real }, nth) => {

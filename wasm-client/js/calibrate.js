@@ -1,9 +1,11 @@
 // `tollgate calibrate`: asks the provider how many tokens one's own prompts have,
 // which is free, and writes how a model's estimates are to be corrected.
 
-import { Calibrator } from "#glue";
+import { Calibrator, initSync } from "#glue-calibrate";
 import { readFile, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 import { correctedMeasure, isText } from "./calibration.js";
 import { measure } from "./index.js";
 
@@ -48,9 +50,10 @@ export async function calibrate({ model, url, key, out, files, say }) {
   // Learned from the others, tried on these: what is written learns from all.
   const isHeldOut = (/** @type {unknown} */ _, /** @type {number} */ at) => at % HELD_OUT === HELD_OUT - 1;
   const heldOut = samples.filter(isHeldOut);
-  const learned = learnedOf(samples.filter((sample, at) => !isHeldOut(sample, at)));
+  const module = await readFile(join(dirname(fileURLToPath(import.meta.url)), "../calibrate_bg.wasm"));
+  const learned = learnedOf(samples.filter((sample, at) => !isHeldOut(sample, at)), module);
   const [before, after] = [null, learned].map((calibration) => errorsOf(heldOut, calibration));
-  const calibration = learnedOf(samples);
+  const calibration = learnedOf(samples, module);
   const measured = { at: new Date().toISOString().slice(0, 10), prompts: samples.length, held_out: heldOut.length, before, after };
   await writeFile(out, `${JSON.stringify({ model, ...calibration, measured }, null, 2)}\n`);
 
@@ -213,8 +216,13 @@ function jsonOf(text) {
   }
 }
 
-/** Learns a calibration, sample by sample. */
-export function learner() {
+/**
+ * Learns a calibration, sample by sample.
+ *
+ * @param {BufferSource} module what learns
+ */
+export function learner(module) {
+  initSync({ module });
   const calibrator = new Calibrator();
   return {
     learn: (/** @type {readonly number[]} */ kinds, /** @type {number} */ real) => calibrator.learn(Float64Array.from(kinds), real),
@@ -230,10 +238,11 @@ export function learner() {
 
 /**
  * @param {Sample[]} samples
+ * @param {BufferSource} module
  * @returns {Calibration}
  */
-function learnedOf(samples) {
-  const { learn, told, close } = learner();
+function learnedOf(samples, module) {
+  const { learn, told, close } = learner(module);
   for (const { measure, real } of samples) learn(measure.kinds, real);
   const learned = told();
   close();

@@ -8,7 +8,6 @@
 //! comes in windows, so that memory stays bounded for any length; a vocabulary
 //! needs the whole text.
 
-pub mod calibrate;
 mod measure;
 pub mod room;
 pub mod vocabulary;

@@ -16,11 +16,6 @@ export function initSync(options?: { module: BufferSource | WebAssembly.Module }
 
 export function tidy(): void;
 export function vocabulary_of(encoding: string): string | undefined;
-export class Calibrator {
-  learn(kinds: Float64Array, real: number): void;
-  told(): Float64Array;
-  free(): void;
-}
 export class Encoder {
   constructor(encoding: string, bytes: number);
   count(bytes: number): number;

@@ -1,8 +1,7 @@
 //! What keys and short values mean: from text to facts.
 
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
-
 use super::field::Field;
+use super::prefix::Fingerprint;
 use super::reader::{CAPTURE_BYTES_MAX, Reader};
 use super::source::Kind;
 use super::{Invalid, Thinking, ToolChoice};
@@ -44,7 +43,8 @@ impl Reader {
             }
         }
         if top && !field.once() {
-            let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(&self.captured);
+            // Two that look alike are refused, so who makes such harms himself.
+            let hash = Fingerprint::of(&self.captured);
             twice |= self.top_keys.contains(&hash) && !self.overflow;
             self.top_keys.push(hash);
         }

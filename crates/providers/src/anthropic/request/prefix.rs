@@ -15,6 +15,12 @@ pub(super) struct Fingerprint {
 }
 
 impl Fingerprint {
+    pub(super) fn of(text: &[u8]) -> u64 {
+        let mut whole = Self::default();
+        whole.feed(text);
+        whole.value()
+    }
+
     pub(super) fn feed(&mut self, text: &[u8]) {
         let begun = (self.bytes % 8) as usize;
         let missing = if begun == 0 { 0 } else { text.len().min(8 - begun) };

@@ -1,4 +1,5 @@
-//! Learning a calibration, for `tollgate calibrate`: the Gate's own learner.
+//! Learning a calibration, for `tollgate calibrate`: a module of its own, so that what
+//! pages load has nothing of it.
 
 use tokens::calibration::{Calibration, KINDS, Kinds, Learner};
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -22,9 +23,10 @@ impl Calibrator {
     pub fn learn(&mut self, kinds: &[f64], real: f64) {
         let mut of: Kinds = [0; KINDS];
         for (of, kind) in of.iter_mut().zip(kinds) {
-            *of = super::whole(*kind);
+            // Saturates, and takes NaN for 0.
+            *of = *kind as u64;
         }
-        self.learner.learn(&of, super::whole(real));
+        self.learner.learn(&of, real as u64);
     }
 
     /// What was learned: weights, lower and upper bounds, one after the other.
