@@ -8,6 +8,7 @@ import { after, afterEach, before, beforeEach, test } from "node:test";
 import { ask, open, until } from "../e2e/world.mjs";
 import { splitLines } from "../serve/serve.mjs";
 import { launch, noChromium } from "./chromium.mjs";
+import { barriers } from "./visitor.mjs";
 
 const options = { skip: noChromium };
 const SERVER = new URL("../../examples/visitors/server.mjs", import.meta.url).pathname;
@@ -80,6 +81,19 @@ test("the server mints, the page asks, and its stream is shown; the secret stays
   assert.ok((await page.evaluate(() => document.querySelector("output")?.childNodes.length ?? 0)) > 2, "it came in pieces");
   assert.ok(received.length > 2 && !received.join().includes(secret) && !received.join().includes("tg_sk_"), "no secret came to the page");
   assert.match(await page.evaluate(() => document.cookie), /^$/, "the visitor's name is no script's to read");
+});
+
+test("axe-core finds nothing in dark or light, as it opens and answered; the keyboard alone asks", options, async () => {
+  for (const colorScheme of /** @type {const} */ (["light", "dark"])) {
+    await page.emulateMedia({ colorScheme });
+    await page.goto(site);
+    assert.deepEqual(await barriers(page), [], `${colorScheme}, as it opens`);
+    await page.keyboard.press("Tab");
+    await page.keyboard.type("What is a gate?");
+    await page.keyboard.press("Enter");
+    await page.waitForFunction(() => document.querySelector("button:not([disabled])") && (document.querySelector("output")?.textContent?.length ?? 0) > 20);
+    assert.deepEqual(await barriers(page), [], `${colorScheme}, answered`);
+  }
 });
 
 test("a token that has expired is renewed once, and its visitor sees an answer; one that stays refused says why", options, async () => {

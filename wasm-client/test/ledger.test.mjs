@@ -183,6 +183,19 @@ test("the gate's clock need not be ours", () => {
   }
 });
 
+test("a model may have a name that every object knows: it is none of the gate's", () => {
+  const ledger = known([limit("requests", 5)]);
+  const inCode = { ...emptyLedger(), snapshot: fixedLimits({ itpm: 1_000 }, NOW) };
+  for (const model of ["constructor", "__proto__", "toString"]) {
+    const named = ask({ model, class: model, kinds: [100, 0, 0, 0, 0, 0, 0, 0] });
+    for (const [of, rules] of /** @type {const} */ ([[ledger, GATE], [inCode, CODE]])) {
+      assert.equal(verdict(decide(of, named, { ...rules, calibrations: {} }, NOW)), "send", model);
+      take(of, model, named, NOW, { ...rules, calibrations: {} });
+      assert.equal(of.entries.at(-1)?.held.input, 100, model);
+    }
+  }
+});
+
 test("an older snapshot of another tab changes nothing", () => {
   const ledger = known([limit("requests", 5)]);
   assert.equal(learn(ledger, parseLimits(told([limit("requests", 0)]), NOW - 10, NOW - 9), NOW), false);
@@ -281,7 +294,7 @@ test("an entry that another tab tells twice counts once, and a tab that died fre
 
 test("a gate that answers garbage is no snapshot", () => {
   const good = told([limit("requests", 1)]);
-  const garbage = [null, 1, "x", [], {}, { models: {}, limits: {} }, { ...good, models: { m: {} } }, { ...good, models: { m: 7 } }, { ...good, limits: [null] }, { ...good, limits: [{ ...limit("requests", 1), level: "many" }] }, { ...good, limits: [{ ...limit("requests", NaN) }] }];
+  const garbage = [null, 1, "x", [], {}, { models: {}, limits: {} }, { ...good, models: { m: {} } }, { ...good, models: { m: 7 } }, { ...good, models: { m: { max_input_tokens: 0 } } }, { ...good, limits: [null] }, { ...good, limits: [{ ...limit("requests", 1), level: "many" }] }, { ...good, limits: [{ ...limit("requests", NaN) }] }];
   for (const answer of garbage) assert.throws(() => parseLimits(answer, NOW, NOW), TypeError, JSON.stringify(answer));
   const odd = parseLimits({ ...good, next_poll_ms: -7 }, NOW, NOW);
   assert.equal(odd.nextPollMs, 5_000);

@@ -209,6 +209,19 @@ test("options that mean nothing are refused where they are given", () => {
   for (const [options, words] of table) assert.throws(() => guard(options), words);
 });
 
+test("a model that is called as what every object knows is sent like any other", async () => {
+  const guarded = guard({ limits: { rpm: 100 }, fetch: async () => Response.json({}) });
+  for (const model of ["constructor", "__proto__", "toString"]) {
+    const body = `{"model":"${model}","max_tokens":1,"messages":[{"role":"user","content":"Hi"}]}`;
+    assert.equal((await guarded(URL_, { method: "POST", body })).status, 200, model);
+  }
+});
+
+test("where there is no fetch, the guard says what to give it", async (t) => {
+  t.mock.property(globalThis, "fetch", undefined);
+  await assert.rejects(guard({ limits: { rpm: 1 } })(URL_, post()), /^TypeError: guard: there is no fetch here; give one/);
+});
+
 test("a callback that throws changes nothing, and a closed guard lets everything pass", async (t) => {
   const errors = t.mock.method(console, "error", () => {});
   let sent = 0;

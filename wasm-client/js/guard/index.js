@@ -29,7 +29,12 @@ export function guard(options) {
   const { limits, key, maxWait, share = true, onRefuse, onUnchecked } = options;
   const clock = options.now ?? Date.now;
   // As it is at the time of a call: tests and polyfills replace it.
-  const send = options.fetch ?? ((input, init) => globalThis.fetch(input, init));
+  const send =
+    options.fetch ??
+    (async (input, init) => {
+      if (typeof globalThis.fetch !== "function") throw new TypeError("guard: there is no fetch here; give one as guard({ …, fetch })");
+      return globalThis.fetch(input, init);
+    });
   const url = typeof limits === "string" || limits instanceof URL ? absolute(limits) : null;
   const fixed = url ? null : /** @type {import("../../types/index.js").FixedLimits} */ (limits);
   if (!url && (typeof fixed !== "object" || fixed === null)) throw new TypeError("guard: limits must be the address of /v1/limits, or limits");

@@ -138,7 +138,7 @@ export function emptyLedger() {
  */
 export function decide(ledger, ask, rules, now) {
   const { snapshot } = ledger;
-  const window = snapshot?.models[ask.model]?.maxInputTokens ?? ask.window;
+  const window = own(snapshot?.models, ask.model)?.maxInputTokens ?? ask.window;
   if (ask.input && window !== null && ask.input.lower > window) return refuse(tooLong(ask, ask.input.lower, window));
   const bar = ledger.bars.find((bar) => bars(bar, ask, now));
   if (bar) return refuse({ ...bar.said, retryAfterMs: bar.untilMs - now, limit: null });
@@ -188,7 +188,7 @@ export function levelOf(ledger, limit, rules, now) {
  * @param {Partial<Rules>} rules
  */
 function inputOf({ model, input, kinds }, { fixed, calibrations }) {
-  return fixed && input && kinds ? corrected(input, kinds, calibrations?.[undated(model)], false) : input;
+  return fixed && input && kinds ? corrected(input, kinds, own(calibrations, undated(model)), false) : input;
 }
 
 /**
@@ -342,7 +342,7 @@ function limitRefuses(ledger, limit, ask, rules, now) {
  * @returns {Refusal | null}
  */
 function unavailable(snapshot, ask, rules, now) {
-  const account = snapshot.models[ask.model]?.account;
+  const account = own(snapshot.models, ask.model)?.account;
   if (!account || rules.fixed || ask.patienceMs > 0) return null;
   /** @type {Kind | null} */
   let kind = null;
@@ -506,6 +506,17 @@ export function budgetOf(kind) {
 export function nextDay(now) {
   return (Math.floor(now / 86_400_000) + 1) * 86_400_000;
 }
+
+/**
+ * A model's entry. Its name is the caller's own word, and may be one that every object
+ * knows, as `constructor`.
+ *
+ * @template T
+ * @param {Record<string, T> | undefined} entries
+ * @param {string} model
+ * @returns {T | undefined}
+ */
+const own = (entries, model) => (entries && Object.hasOwn(entries, model) ? entries[model] : undefined);
 
 /** @param {Refusal} refusal */
 const refuse = (refusal) => /** @type {Decision} */ ({ kind: "refuse", refusal });

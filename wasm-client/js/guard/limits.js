@@ -36,7 +36,7 @@ export function parseLimits(told, askedMs, heardMs) {
   /** @type {Snapshot["models"]} */
   const models = {};
   for (const [id, model] of Object.entries(told.models).slice(0, MODELS_MAX)) {
-    if (!isObject(model) || !isCount(model.max_input_tokens)) throw new TypeError(`models.${id} is not a model's limits`);
+    if (!isObject(model) || !isCount(model.max_input_tokens) || !model.max_input_tokens) throw new TypeError(`models.${id} is not a model's limits`);
     const { requests, input_tokens: inputTokens, output_tokens: outputTokens } = isObject(model.available) ? model.available : {};
     models[id] = {
       class: typeof model.class === "string" ? model.class : id,
