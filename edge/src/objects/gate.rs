@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use js_sys::Array;
 use limits::admin::AdminReply;
-use limits::message::{Call, Reply, TicketId};
+use limits::message::{Admit, Call, Reply, TicketId};
 use limits::{Answer, Gate, Input, Output, Zone};
 use serde::Serialize;
 use wasm_bindgen::prelude::*;
@@ -95,8 +95,9 @@ impl GateCore {
     /// Answers a poll, or parks it: then `parked_ticket` names it.
     pub fn poll(&mut self, text: &str, now: f64) -> Result<Option<String>, JsError> {
         let call: Call = json::from_str(text)?;
-        let ticket =
-            call.admit.as_ref().map(|admit| (admit.ticket.clone(), slice_ms(admit.patience_ms)));
+        let slice =
+            |admit: &Admit| slice_ms(admit.asked_ms, admit.patience_ms.saturating_add(now as u64));
+        let ticket = call.admit.as_ref().map(|admit| (admit.ticket.clone(), slice(admit)));
         match self.step(Input::Poll(call), now)? {
             Answer::Reply(reply) => Ok(Some(serde_json::to_string(&reply)?)),
             Answer::Parked => {

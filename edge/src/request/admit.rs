@@ -8,20 +8,21 @@ use limits::message::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::Passage;
 use super::auth::{self, Caller};
 use super::delivery;
 use super::errors::Problem;
 use super::estimate::Size;
 use super::parse::{Endpoint, Wishes};
 use super::publishable;
+use super::{Call, Passage};
 use crate::isolate::{self, Isolate};
 use crate::journey::{GateMethod, Step};
 
-/// A parked call's slice: 10 s, or a fortieth of the patience where that is
+/// A parked call's slice: 10 s, or a fortieth of the whole wait where that is
 /// more, as the free plan allows 50 calls a request (Workers limits, 2026-11).
-pub fn slice_ms(patience_ms: Millis) -> Millis {
-    (patience_ms / 40).max(10_000)
+/// Fortieths of what is left would be smaller each time, and a hundred.
+pub fn slice_ms(asked_ms: Millis, deadline_ms: Millis) -> Millis {
+    (deadline_ms.saturating_sub(asked_ms) / 40).max(10_000)
 }
 
 /// Where the asking stands.
@@ -39,7 +40,9 @@ pub struct Admission {
     pub attempt: u32,
     /// When it asked for a lease, too.
     borrows_since: Option<Millis>,
-    /// What the Gate told of the wait.
+    /// Since when it waits at the Gate, where it does.
+    waits_since: Option<Millis>,
+    /// How long it waited there, over all attempts.
     pub waited_ms: Millis,
 }
 
@@ -77,6 +80,7 @@ impl Admission {
             deadline_ms: now + wait_ms,
             attempt: 0,
             borrows_since: None,
+            waits_since: None,
             waited_ms: 0,
         }
     }
@@ -117,7 +121,7 @@ impl Admission {
     /// How long the next call may be parked, at most.
     pub fn parks_ms(&self) -> Millis {
         match self.stage {
-            Stage::Queued => slice_ms(self.deadline_ms - self.asked_ms),
+            Stage::Queued => slice_ms(self.asked_ms, self.deadline_ms),
             _ => 0,
         }
     }
@@ -139,8 +143,11 @@ pub(super) fn message(
         return view_message(tenant, user.as_deref(), false);
     }
     let lend = borrower(passage).map_or(0, |(pool, _)| isolate.borrowed.wanted(tenant, pool, now));
-    if let Some(call) = passage.call.as_mut().filter(|_| lend > 0) {
-        call.admission.borrows_since = Some(now);
+    if let Some(Call { admission, .. }) = &mut passage.call {
+        admission.waits_since.get_or_insert(now);
+        if lend > 0 {
+            admission.borrows_since = Some(now);
+        }
     }
     let admit = admit(passage, now, None);
     let bounds = passage.caller.bounds();
@@ -159,7 +166,6 @@ pub(super) fn borrow(passage: &mut Passage, isolate: &mut Isolate, now: Millis) 
     let ticket = isolate.borrowed.draw(&passage.caller.tenant, pool, &size, now);
     let Some((ticket, call)) = ticket.zip(passage.call.as_mut()) else { return false };
     call.ticket.lent(ticket);
-    call.admission.waited_ms = now.saturating_sub(call.admission.asked_ms);
     passage.step = Step::Send;
     true
 }
@@ -277,7 +283,8 @@ pub(super) fn replied(
     match reply.decision {
         Some(Decision::Granted { waited_ms }) => {
             let admission = &mut passage.call()?.admission;
-            admission.waited_ms = waited_ms.max(now.saturating_sub(admission.asked_ms));
+            let since = admission.waits_since.take().unwrap_or(now);
+            admission.waited_ms += waited_ms.max(now.saturating_sub(since));
             if passage.client_left {
                 let event = passage.call()?.ticket.nothing(now);
                 passage.tell_some(event);
@@ -441,4 +448,23 @@ pub(super) fn patient(passage: &mut Passage, ends_ms: Millis, now: Millis) -> Re
     let wait_ms = passage.wishes.wait_ms(priority);
     passage.call()?.admission.deadline_ms = ends_ms.min(now + wait_ms);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_wait_is_forty_slices_and_a_short_one_few_seconds_each() {
+        for (wait_ms, slices) in [(3_600_000, 40), (600_000, 40), (120_000, 12), (1_000, 1)] {
+            let (mut now, mut calls): (Millis, _) = (7, 0);
+            let deadline_ms: Millis = now + wait_ms;
+            // As the Gate knows it: by what is left of the patience.
+            while let patience_ms @ 1.. = deadline_ms.saturating_sub(now) {
+                now += slice_ms(7, now + patience_ms).min(patience_ms);
+                calls += 1;
+            }
+            assert_eq!(calls, slices, "{wait_ms}");
+        }
+    }
 }

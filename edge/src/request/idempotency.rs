@@ -29,7 +29,8 @@ pub struct Key {
     fingerprint: String,
     /// How long its answer is kept.
     keeps_s: u64,
-    /// When nobody waits for the answer any more.
+    /// When the request came, and when nobody waits for its answer any more.
+    asked_ms: Millis,
     ends_ms: Millis,
     is_mine: bool,
 }
@@ -62,6 +63,7 @@ impl Key {
             reading: digest::of(&says),
             fingerprint: String::new(),
             keeps_s: keeps_s.into(),
+            asked_ms: 0,
             ends_ms: Millis::MAX,
             is_mine: false,
         }))
@@ -72,9 +74,10 @@ impl Key {
         self.reading.update(window);
     }
 
-    /// The body was read.
-    pub fn read(&mut self, ends_ms: Millis) {
+    /// The body was read at `now`.
+    pub fn read(&mut self, ends_ms: Millis, now: Millis) {
         self.fingerprint = digest::hex(std::mem::take(&mut self.reading));
+        self.asked_ms = now;
         self.ends_ms = ends_ms;
     }
 
@@ -86,7 +89,7 @@ impl Key {
     /// Where to claim it, what for, and how long that may be parked: separated by NUL.
     pub fn ask(&self, now: Millis) -> String {
         let left_ms = self.ends_ms.saturating_sub(now);
-        let parks_ms = left_ms.min(admit::slice_ms(left_ms));
+        let parks_ms = left_ms.min(admit::slice_ms(self.asked_ms, self.ends_ms));
         format!("{}\0{}\0{parks_ms}", self.relay, self.fingerprint)
     }
 

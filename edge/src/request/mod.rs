@@ -165,10 +165,10 @@ impl Passage {
             Admission::new(isolate, &self.endpoint, &self.caller, &self.wishes, caches, now);
         let mut ticket = Ticket::new(&self.head.id, &self.caller, &route, &facts, &size);
         ticket.job.clone_from(&self.wishes.job);
-        if let Some(key) = &mut self.key {
-            key.read(self.wishes.ends_ms(route.total_ms, now));
-        }
         let atomic = Atomic::wanted(&self.endpoint, &self.wishes, &route, now);
+        if let Some(key) = &mut self.key {
+            key.read(self.wishes.ends_ms(route.total_ms, now), now);
+        }
         let cache = None;
         self.call = Some(Call { facts, route, size, canonical, cache, admission, ticket, atomic });
         if isolate.policy_of(&self.caller, now).is_some() {
@@ -190,15 +190,10 @@ impl Passage {
     fn next_step(&mut self) -> Result<Step, Problem> {
         let is_open = self.key.as_ref().is_some_and(Key::is_open);
         let Call { admission, ticket, .. } = self.call()?;
+        let waits_for_policy = admission.needs_policy() && !ticket.unasked;
         Ok(match admission.next() {
-            _ if ticket.unasked => {
-                if is_open {
-                    Step::Claim
-                } else {
-                    Step::Send
-                }
-            }
-            _ if is_open && !admission.needs_policy() => Step::Claim,
+            _ if is_open && !waits_for_policy => Step::Claim,
+            _ if ticket.unasked => Step::Send,
             step => step,
         })
     }

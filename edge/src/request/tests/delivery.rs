@@ -105,6 +105,29 @@ fn nothing_is_asked_again_for_a_client_that_left_or_whose_time_is_over() {
 }
 
 #[test]
+fn only_the_wait_at_the_gate_is_told_as_such() {
+    let mut world = World::new();
+    let mut passage = world.asked(&[ATOMIC[0], ("idempotency-key", "k1")], &body(""));
+    let mut now = NOW + 40_000;
+    // Another one with the key ran for so long.
+    passage.claimed(&world.isolate, Claim::Mine, None, now);
+    for wait_ms in [300, 20] {
+        passage.gate_message(&mut world.isolate, "", now);
+        now += wait_ms;
+        let decision = Some(Decision::Granted { waited_ms: 0 });
+        let reply = Reply { v: VERSION, decision, policy: None, lease: None, started_ms: 0 };
+        passage.replied(&mut world.isolate, &serde_json::to_string(&reply).unwrap(), now);
+        passage.upstream(&world.isolate, now);
+        responded(&mut world, &mut passage, "text/event-stream");
+        now += 5_000;
+        if wait_ms == 300 {
+            passage.broke(Close::Broken, now);
+        }
+    }
+    assert_eq!(passage.answer().headers.get("x-tollgate-wait-ms"), Some("320"));
+}
+
+#[test]
 fn a_plain_request_is_neither_held_nor_repeated() {
     let mut world = World::new();
     let mut passage = world.sent(&[("x-tollgate-delivery", "stream")], &body(""));

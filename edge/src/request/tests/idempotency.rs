@@ -97,6 +97,21 @@ fn who_waits_asks_again_until_its_time_is_over() {
 }
 
 #[test]
+fn a_long_wait_is_few_calls() {
+    let mut world = World::new();
+    let headers = [KEY, ("x-stainless-timeout", "3600")];
+    let (passage, _) = ask(&mut world, &headers, &body(""));
+    let left_ms = |now: Millis| passage.claim_ask(now).split('\0').next_back()?.parse().ok();
+    let mut calls = 0;
+    let mut now = NOW;
+    while let Some(parks_ms @ 1..) = left_ms(now) {
+        (calls, now) = (calls + 1, now + parks_ms);
+    }
+    // Workers' free plan: 50 a request, and others are still to come.
+    assert!(now >= NOW + 600_000 && calls <= 40, "{calls} in {} ms", now - NOW);
+}
+
+#[test]
 fn who_waited_in_vain_has_all_its_patience_left() {
     let mut world = World::new();
     let (mut passage, _) = ask(&mut world, &[KEY, ("x-tollgate-max-wait", "5")], &body(""));
