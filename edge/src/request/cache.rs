@@ -7,8 +7,10 @@
 use keys::Kind;
 use limits::message::{Millis, PolicyView};
 use serde::{Deserialize, Serialize};
+use sha2::Digest;
 
 use super::auth::Caller;
+use super::delivery::Atomic;
 use super::errors::Problem;
 use super::parse::{CacheMode, Wishes};
 use super::route::Chosen;
@@ -111,6 +113,7 @@ impl Canonical {
         wishes: &Wishes,
         headers: &Headers,
         route: &Chosen,
+        atomic: Option<Atomic>,
         policy: Option<&PolicyView>,
     ) -> Option<Entry> {
         let mode = wishes.cache.mode;
@@ -127,7 +130,7 @@ impl Canonical {
         // Maps sort their keys: order and blanks of the body do not matter.
         let value: serde_json::Value =
             json::from_str(std::str::from_utf8(&self.body).ok()?).ok()?;
-        let hash = digest::of(&[
+        let mut hash = digest::of(&[
             "1",
             &caller.tenant,
             caller.user.as_deref().unwrap_or(""),
@@ -136,6 +139,10 @@ impl Canonical {
             headers.get("anthropic-beta").unwrap_or(""),
             &value.to_string(),
         ]);
+        // Plain requests keep the keys that they have.
+        if let Some(atomic) = atomic {
+            hash.update(atomic.name());
+        }
         Some(Entry {
             key: digest::hex(hash),
             ttl_s: wishes.cache.ttl_s.unwrap_or(route.cache_ttl_s),

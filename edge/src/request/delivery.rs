@@ -52,6 +52,12 @@ impl Atomic {
         })
     }
 
+    /// Part of the names under which answers are kept: what is whole enough for
+    /// another delivery may be cut for this one.
+    pub fn name(self) -> &'static str {
+        if self.allows_cut { "atomic, or cut" } else { "atomic" }
+    }
+
     /// How long an attempt may take that begins now, and would have `ms`.
     pub fn left_ms(&self, ms: Millis, now: Millis) -> Millis {
         self.ends_ms.saturating_sub(now).clamp(1, ms.max(1))

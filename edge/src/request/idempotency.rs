@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::auth::Caller;
 use super::cache::Meta;
+use super::delivery::Atomic;
 use super::errors::Problem;
 use super::parse::{Endpoint, Wishes};
 use super::{Api, Head, Passage, admit, digest};
@@ -75,8 +76,13 @@ impl Key {
     }
 
     /// The body was read at `now`.
-    pub fn read(&mut self, ends_ms: Millis, now: Millis) {
-        self.fingerprint = digest::hex(std::mem::take(&mut self.reading));
+    pub fn read(&mut self, atomic: Option<Atomic>, ends_ms: Millis, now: Millis) {
+        let said = digest::hex(std::mem::take(&mut self.reading));
+        // A deploy must not take a repeat of an older, plain request for another one.
+        self.fingerprint = match atomic {
+            None => said,
+            Some(atomic) => digest::hex(digest::of(&[&said, atomic.name()])),
+        };
         self.asked_ms = now;
         self.ends_ms = ends_ms;
     }
@@ -132,7 +138,7 @@ pub(super) fn claimed(
             422,
             "invalid_request_error",
             "tollgate_idempotency_mismatch",
-            "idempotency-key: another request had this key before, with another body, query, anthropic-version or anthropic-beta. Use a new key for a new request.",
+            "idempotency-key: another request had this key before, with another body, query, anthropic-version, anthropic-beta or x-tollgate-delivery. Use a new key for a new request.",
         )),
         Claim::Kept => {
             let meta: Option<Meta> = meta.and_then(|meta| json::from_str(&meta).ok());

@@ -167,7 +167,7 @@ impl Passage {
         ticket.job.clone_from(&self.wishes.job);
         let atomic = Atomic::wanted(&self.endpoint, &self.wishes, &route, now);
         if let Some(key) = &mut self.key {
-            key.read(self.wishes.ends_ms(route.total_ms, now), now);
+            key.read(atomic, self.wishes.ends_ms(route.total_ms, now), now);
         }
         let cache = None;
         self.call = Some(Call { facts, route, size, canonical, cache, admission, ticket, atomic });
@@ -233,7 +233,8 @@ impl Passage {
         let policy = isolate.policy(&self.caller.tenant, now);
         let canonical = call.canonical.take();
         call.cache = canonical.and_then(|c| {
-            c.entry(&self.caller, &self.wishes, &self.head.headers, &call.route, policy)
+            let headers = &self.head.headers;
+            c.entry(&self.caller, &self.wishes, headers, &call.route, call.atomic, policy)
         });
         call.admission.look(call.cache.as_ref().is_some_and(|entry| entry.read));
         match self.wishes.cache.mode {

@@ -105,6 +105,28 @@ fn nothing_is_asked_again_for_a_client_that_left_or_whose_time_is_over() {
 }
 
 #[test]
+fn an_answer_that_is_kept_is_not_handed_over_as_whole_where_it_may_be_cut() {
+    let on = |allow_cut: bool| {
+        World::with(serde_json::json!({
+            "TOLLGATE_CACHE": { "enabled": true },
+            "TOLLGATE_ROUTES": { "claude-sonnet-5-5": { "atomic": { "allow_cut": allow_cut } } },
+        }))
+    };
+    let names = |headers: &[(&str, &str)], allow_cut| {
+        let passage = on(allow_cut).asked(headers, &body(""));
+        let keyed = [headers, &[("idempotency-key", "k1")]].concat();
+        let claim = on(allow_cut).asked(&keyed, &body("")).claim_ask(NOW);
+        (passage.cache().unwrap().key.clone(), claim)
+    };
+    let [plain, atomic, cut] = [names(&[], false), names(&ATOMIC, false), names(&ATOMIC, true)];
+    for [one, other] in [[&plain, &atomic], [&plain, &cut], [&atomic, &cut]] {
+        assert_ne!(one.0, other.0, "in the cache");
+        assert_ne!(one.1, other.1, "under an idempotency key");
+    }
+    assert_eq!(plain, names(&[], true), "whose delivery is not atomic");
+}
+
+#[test]
 fn only_the_wait_at_the_gate_is_told_as_such() {
     let mut world = World::new();
     let mut passage = world.asked(&[ATOMIC[0], ("idempotency-key", "k1")], &body(""));

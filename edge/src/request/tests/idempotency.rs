@@ -21,10 +21,13 @@ fn a_key_is_its_tenants_and_end_users_and_a_fingerprint_the_whole_requests() {
     for (what, other) in [
         ("body", of(&[KEY], r#""temperature":1,"#)),
         ("beta", of(&[KEY, ("anthropic-beta", "b")], "")),
+        ("delivery", of(&[KEY, ("x-tollgate-delivery", "atomic")], "")),
     ] {
         assert_eq!(first[0], other[0], "{what}: the same Relay");
         assert_ne!(first[1], other[1], "{what}: another request");
     }
+    let plain = of(&[KEY, ("x-tollgate-delivery", "stream")], "");
+    assert_eq!(first, plain, "the same delivery, by its name");
     for (what, other) in [
         ("key", of(&[("idempotency-key", "k2")], "")),
         ("user", of(&[KEY, ("x-tollgate-user", "ann")], "")),
