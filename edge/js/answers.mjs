@@ -12,8 +12,8 @@ const PIECE_BYTES = 1024 * 1024;
 export class Relay extends DurableObject {
   /** The claim of the request that runs. */
   running = undefined;
-  /** What those wait for who claim meanwhile. */
-  change = undefined;
+  /** Those who claim meanwhile. Each has its own time, and wakes nobody else by it. */
+  waiting = new Set();
 
   /**
    * What the key is to a request: `{ state }`, and `meta` and `body` of a kept answer.
@@ -22,7 +22,7 @@ export class Relay extends DurableObject {
    * waits at its side is the one sign that also those give who were ended.
    */
   async claim(fingerprint, parksMs, owner) {
-    const claim = { fingerprint, isOver: false };
+    const claim = { fingerprint, isOver: false, wake() {} };
     const its = owner.dup();
     const over = () => {
       its[Symbol.dispose]();
@@ -37,7 +37,7 @@ export class Relay extends DurableObject {
       if (state === Claim.Kept) return { state, meta: kept.meta, body: this.body(kept) };
       if (state === Claim.Mine && !claim.isOver) this.running = claim;
       if (state !== Claim.Running || now >= until || claim.isOver) return { state };
-      await this.changed(until - now);
+      await this.changed(claim, until - now);
     }
   }
 
@@ -65,22 +65,22 @@ export class Relay extends DurableObject {
     return bytes;
   }
 
-  /** Resolves when the claim that runs is over, or after `ms`. */
-  async changed(ms) {
-    this.change ??= Promise.withResolvers();
-    const timer = setTimeout(() => this.wake(), ms);
-    await this.change.promise;
+  /** Resolves when the claim that runs is over, or this one is, or after `ms`. */
+  async changed(claim, ms) {
+    const { promise, resolve } = Promise.withResolvers();
+    claim.wake = resolve;
+    this.waiting.add(claim);
+    const timer = setTimeout(resolve, ms);
+    await promise;
     clearTimeout(timer);
-  }
-
-  wake() {
-    this.change?.resolve();
-    this.change = undefined;
+    this.waiting.delete(claim);
   }
 
   over(claim) {
     claim.isOver = true;
-    if (this.running === claim) this.running = undefined;
-    this.wake();
+    claim.wake();
+    if (this.running !== claim) return;
+    this.running = undefined;
+    for (const { wake } of this.waiting) wake();
   }
 }

@@ -3,6 +3,7 @@
 // An entry is the answer's bytes as the provider sent them; how to serve them
 // is KV metadata (and response headers in the Cache API). Keys are made by
 // edge/src/request/cache.rs and hold the tenant and the end user.
+import { complain } from "./core.mjs";
 
 /** KV keeps no value for less (Cloudflare KV limits, 2026-11). */
 const TTL_S_MIN = 60;
@@ -24,7 +25,7 @@ export async function look(env, passage) {
     const { value, metadata } = await env.CACHE.getWithMetadata(key, { type: "arrayBuffer" });
     if (value !== null && metadata?.meta) return [metadata.meta, new Uint8Array(value)];
   } catch (error) {
-    console.error(JSON.stringify({ event: "cache_unreadable", message: String(error?.message ?? error) }));
+    complain("cache_unreadable", error);
   }
   return [undefined, undefined];
 }
@@ -43,7 +44,7 @@ export async function keep(env, passage, bytes) {
       env.CACHE.put(key, bytes, { expirationTtl: ttl, metadata: { meta } }),
     ]);
   } catch (error) {
-    console.error(JSON.stringify({ event: "cache_unwritable", message: String(error?.message ?? error) }));
+    complain("cache_unwritable", error);
   }
 }
 
@@ -68,6 +69,12 @@ export class Copy {
       this.buffer = this.buffer.transfer(Math.min(larger, this.bytesMax));
     }
     new Uint8Array(this.buffer).set(chunk, at);
+  }
+
+  /** It is not wanted any more. */
+  drop() {
+    this.bytesMax = -1;
+    this.buffer = this.buffer.transfer(0);
   }
 
   get whole() {

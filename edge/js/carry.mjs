@@ -4,18 +4,15 @@
 // this file awaits what the step asks for and reports what came of it. The
 // loop lives here and not in Rust so that a re-initialised module leaves no
 // client hanging, and because every await in Rust costs a promise more.
-import { Passage, Close, GateMethod, Step, ready, gatePlace, heard, leases, trapped, debugPanic } from "./core.mjs";
+import { Passage, Close, GateMethod, Step, complain, ready, gatePlace, heard, leases, trapped, debugPanic } from "./core.mjs";
 import { report, take, putBack, flushSoon, watch } from "./reports.mjs";
-import { heldBytes, readBody, WINDOW_BYTES } from "./body.mjs";
+import { HELD_BYTES_MAX, heldBytes, readBody, WINDOW_BYTES } from "./body.mjs";
 import { relay } from "./relay.mjs";
 import { hold, TOO_LARGE } from "./hold.mjs";
 import { look, keep } from "./cache.mjs";
 import { claim, settle } from "./claim.mjs";
-import { together } from "./together.mjs";
+import { GATE_MS, together } from "./together.mjs";
 import { begins, ends, renewAll } from "./running.mjs";
-
-/** The Gate answers at once or not at all: invariant 11. A Relay, too. */
-export const GATE_MS = 2_000;
 
 /** What a step that took too long is rejected with. */
 export const LATE = new Error("late");
@@ -73,7 +70,6 @@ class Walk {
     } catch (error) {
       return this.failed(error);
     } finally {
-      heldBytes(-this.held);
       this.rest ??= this.finish();
     }
   }
@@ -125,8 +121,7 @@ class Walk {
       passage.unread(body);
       return null;
     }
-    this.held = body.byteLength;
-    heldBytes(this.held);
+    this.holds(body.byteLength);
     if (debugPanic && request.headers.has("x-debug-panic")) debugPanic();
     if (debugPanic && request.headers.has("x-debug-restart")) await gateOf(this.env).restart().catch(() => {});
     for (let at = 0; at < body.byteLength; at += WINDOW_BYTES) {
@@ -192,10 +187,12 @@ class Walk {
     if (step === Step.Relay) {
       this.attempting = false;
       this.tell();
+      this.holds(-this.held);
       const { answer, rest } = relay(this, response);
-      this.rest = rest.then(() => this.finish());
+      this.rest = rest.catch(trapped).then(() => this.finish());
       return answer;
     }
+    const before = this.held;
     let bytes;
     try {
       bytes =
@@ -204,6 +201,7 @@ class Walk {
           : await hold(this, response);
     } catch (error) {
       this.upstream.abort();
+      this.holds(before - this.held);
       if (trapped(error)) throw error;
       passage.broke(error === TOO_LARGE ? Close.TooLarge : Close.Broken, Date.now());
       return undefined;
@@ -213,7 +211,7 @@ class Walk {
     }
     if (step === Step.Hold) passage.held(Date.now());
     else passage.whole(new Uint8Array(bytes), Date.now());
-    if (passage.step() !== Step.Answer) return undefined;
+    if (passage.step() !== Step.Answer) return void this.holds(before - this.held);
     if (passage.cacheable()) this.ctx.waitUntil(keep(this.env, passage, bytes));
     const whole = passage.passes_body() ? bytes : passage.answer_body();
     if (this.claimed !== undefined) await settle(this, whole);
@@ -290,9 +288,16 @@ class Walk {
     for (let text; (text = this.passage.take_report()) !== undefined; ) report(text);
   }
 
+  /** Counts bytes that it holds, in or out. Whether there is room for all that is held here. */
+  holds(change) {
+    this.held += change;
+    return heldBytes(change) <= HELD_BYTES_MAX;
+  }
+
   /** Everything is decided. Returns what is left to do, if anything. */
   finish() {
     const { passage, claimed } = this;
+    this.holds(-this.held);
     if (claimed !== undefined) {
       this.claimed = undefined;
       claimed.owner.letGo();
@@ -318,8 +323,9 @@ class Walk {
     try {
       await this.tellGate(`{"v":1,"events":[${reports.join(",")}]}`);
       return true;
-    } catch {
+    } catch (error) {
       putBack(reports);
+      trapped(error);
       return false;
     }
   }
@@ -368,7 +374,7 @@ class Walk {
     trapped(error);
     // Its own id went with the module's memory.
     const id = `tgr_${crypto.randomUUID().replaceAll("-", "")}`;
-    console.error(JSON.stringify({ event: "internal_error", request_id: id, message: String(error?.message ?? error) }));
+    complain("internal_error", error, { request_id: id });
     return new Response(JSON.stringify({ ...INTERNAL, request_id: id }), {
       status: 500,
       headers: {

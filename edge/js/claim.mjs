@@ -1,7 +1,8 @@
 // A walk's idempotency key: claimed at its Relay, and given the answer in the end.
 import { RpcTarget } from "cloudflare:workers";
-import { GATE_MS, objectOf, within } from "./carry.mjs";
-import { Claim, trapped } from "./core.mjs";
+import { objectOf, within } from "./carry.mjs";
+import { Claim, complain, trapped } from "./core.mjs";
+import { GATE_MS } from "./together.mjs";
 
 /**
  * Longest answer that is kept: an isolate's memory is shared, and a call carries 32 MB
@@ -36,7 +37,7 @@ export async function claim(walk) {
     else owner.letGo();
   } catch (error) {
     owner.letGo();
-    console.error(JSON.stringify({ event: "relay_unreachable", message: String(error?.message ?? error) }));
+    complain("relay_unreachable", error);
     passage.unclaimed();
     return undefined;
   }
@@ -56,7 +57,7 @@ export async function settle(walk, bytes) {
       await within(GATE_MS, relay.keep(fingerprint, passage.answer_meta(), bytes, until));
     }
   } catch (error) {
-    if (!trapped(error)) console.error(JSON.stringify({ event: "answer_not_kept", message: String(error?.message ?? error) }));
+    if (!trapped(error)) complain("answer_not_kept", error);
   }
   owner.letGo();
 }

@@ -25,10 +25,15 @@ export function epoch() {
  */
 export function trapped(error) {
   if (!(error instanceof WebAssembly.RuntimeError)) return false;
-  console.error(JSON.stringify({ event: "wasm_trap", message: String(error.message) }));
+  complain("wasm_trap", error);
   glue.__wbg_reset_state();
   instance += 1;
   return true;
+}
+
+/** Logs what failed and is the client's no business, or not all of it. */
+export function complain(event, error, more) {
+  console.error(JSON.stringify({ event, ...more, message: String(error?.message ?? error) }));
 }
 
 /** Hands the isolate its settings and secrets, once per wasm instance. */

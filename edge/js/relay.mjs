@@ -44,7 +44,11 @@ async function meter(walk, branch, pipe, toClient) {
   const copy = bytesMax > 0 ? new Copy(bytesMax) : undefined;
   const see = (bytes) => {
     for (let at = 0; at < bytes.byteLength; at += READ_BYTES) passage.chunk(bytes.subarray(at, at + READ_BYTES));
-    copy?.add(bytes);
+    if (!copy?.whole) return;
+    copy.add(bytes);
+    // Without room the answer is delivered all the same, and not kept.
+    if (!walk.holds(bytes.byteLength)) copy.drop();
+    if (!copy.whole) walk.holds(-walk.held);
   };
   const born = epoch();
   let why = Close.Complete;
@@ -67,7 +71,7 @@ async function meter(walk, branch, pipe, toClient) {
     await cycle(walk, pipe);
   }
   await close(walk, toClient, why, copy);
-  if (copy?.whole && copy.size <= COPY_BYTES_MAX && passage.cacheable()) {
+  if (born === epoch() && copy?.whole && copy.size <= COPY_BYTES_MAX && passage.cacheable()) {
     walk.ctx.waitUntil(keep(env, passage, copy.bytes()));
   }
 }

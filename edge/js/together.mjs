@@ -8,15 +8,12 @@
 // handle_cross_request_promise_resolution, on by default since 2024-10-14).
 // A sender that is ended in between leaves the others to their own time-out.
 
+/** The Gate answers at once or not at all: invariant 11. A Relay, too. */
+export const GATE_MS = 2_000;
 /** Calls under way at once: two, so that one is on its way while one comes back. */
 const CALLS_MAX = 2;
 /** Lines a call: the Gate handles them in one step, so a bound. */
 const LINES_MAX = 64;
-/**
- * As long as the Gate has to answer (carry.mjs, GATE_MS). Who waited longer has
- * given up; a call that is under way longer has lost its request.
- */
-const CALL_MS = 2_000;
 
 let calls = [];
 let waiting = [];
@@ -25,7 +22,8 @@ let waiting = [];
 export async function together(message, send) {
   let others = [];
   if (underWay() >= CALLS_MAX) {
-    const until = Date.now() + CALL_MS;
+    // Who waited longer than the Gate may take has given up.
+    const until = Date.now() + GATE_MS;
     // Not `new Promise`: compiled inline it belongs to no request (V8 as workerd
     // 1.20261117 patches it), and who resolves it would run our request as its own.
     const { promise, resolve } = Promise.withResolvers();
@@ -35,7 +33,8 @@ export async function together(message, send) {
     if (turn.reply !== undefined) return turn.reply;
     others = turn.others;
   }
-  const call = { until: Date.now() + CALL_MS };
+  // One that is under way longer has lost its request.
+  const call = { until: Date.now() + GATE_MS };
   calls.push(call);
   try {
     if (others.length === 0) return await send(message);

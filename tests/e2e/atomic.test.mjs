@@ -2,11 +2,10 @@
 // and each attempt is charged.
 
 import assert from "node:assert/strict";
-import { request } from "node:http";
 import { after, before, beforeEach, describe, test } from "node:test";
 import Anthropic from "@anthropic-ai/sdk";
 import { ANSWER, puppet, SSE } from "./puppet.mjs";
-import { ask, events, MODEL, open, until, VERSION } from "./world.mjs";
+import { ask, events, MODEL, open, until } from "./world.mjs";
 
 const ATOMIC = { "x-tollgate-delivery": "atomic" };
 /** A model whose provider must be quick. */
@@ -39,16 +38,6 @@ describe("before an honest provider", () => {
   after(() => world?.close());
   beforeEach(() => world.upstream.reset());
 
-  /** What today's budgets have lost. */
-  async function recorded() {
-    const { limits } = await world.get(key, "/v1/limits");
-    const used = (/** @type {string} */ kind) => {
-      const { level, capacity } = limits.find((/** @type {any} */ limit) => limit.kind === kind);
-      return capacity - level;
-    };
-    return { requests: used("requests_day"), tokens: used("tokens_day") };
-  }
-
   for (const { what, model = MODEL, streams = [false, true] } of [
     { what: "cut" },
     { what: "cut-mid-event", streams: [true] },
@@ -59,7 +48,7 @@ describe("before an honest provider", () => {
   ]) {
     for (const stream of streams) {
       test(`${what} in ${stream ? "a stream" : "a whole answer"} is asked again, and both attempts are charged`, async () => {
-        const before = await recorded();
+        const before = await world.recorded(key);
         await world.upstream.faults([{ what, after: 3, next: 1 }]);
         const response = await world.post(key, ask("Hello", { model, stream }, "output-tokens=40"), { headers: ATOMIC });
         const text = await response.text();
@@ -77,7 +66,7 @@ describe("before an honest provider", () => {
         assert.equal((await world.upstream.requests()).length, 2);
         const { input_tokens, output_tokens } = await world.stats();
         const after = await until(async () => {
-          const now = await recorded();
+          const now = await world.recorded(key);
           return now.requests - before.requests === 2 ? now : undefined;
         });
         const charged = after.tokens - before.tokens;
@@ -180,23 +169,11 @@ describe("before a puppet", () => {
   });
 
   test("a client that leaves stops the provider, and nothing is asked again", async () => {
-    const url = new URL(world.gateway.url);
-    const client = request({
-      host: url.hostname,
-      port: url.port,
-      method: "POST",
-      path: "/v1/messages",
-      agent: false,
-      headers: { "x-api-key": key, "anthropic-version": VERSION, "content-type": "application/json", ...ATOMIC },
-    });
-    const closed = new Promise((resolve) => client.once("error", resolve));
-    client.end(JSON.stringify(ask("Hello", { stream: true })));
+    const leave = world.leaver(key, ask("Hello", { stream: true }), ATOMIC);
     const exchange = await provider.next();
     exchange.head(200, { "content-type": "text/event-stream" });
     await exchange.write(SSE.start + SSE.open);
-    // By a reset: see stream.test.mjs.
-    client.socket?.resetAndDestroy();
-    await closed;
+    await leave();
     await exchange.left;
     const other = world.post(key, ask("Another"));
     const next = await provider.next();
@@ -221,6 +198,25 @@ describe("before a puppet", () => {
     const { error } = await response.json();
     assert.deepEqual([response.status, error.details.error_code], [502, "tollgate_answer_too_large"]);
     assert.equal(response.headers.get("x-should-retry"), "false");
+  });
+
+  test("what broke is not held any longer", async () => {
+    // With the body, one attempt has room, and two have none.
+    const body = ask("x".repeat(20 * 1024 * 1024), { stream: true });
+    const piece = SSE.text("x".repeat(60_000));
+    const answer = world.post(key, body, { headers: ATOMIC });
+    for (const end of ["", SSE.close + SSE.delta(9) + SSE.stop]) {
+      const exchange = await provider.next();
+      exchange.head(200, { "content-type": "text/event-stream" });
+      await exchange.write(SSE.start + SSE.open);
+      for (let sent = 0; sent < 15 * 1000 * 1000; sent += piece.length) await exchange.write(piece).catch(() => {});
+      await exchange.write(end).catch(() => {});
+      exchange.end();
+    }
+    const response = await answer;
+    const text = await response.text();
+    assert.equal(response.status, 200, text.slice(0, 500));
+    assert.equal(response.headers.get("x-tollgate-attempts"), "2");
   });
 
   test("answers that are held together are bounded together, and leave their room to the next", async () => {

@@ -2,14 +2,13 @@
 // once, also while the first runs, after a crash, and whoever asks.
 
 import assert from "node:assert/strict";
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
-import { request } from "node:http";
+import { cp, mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, beforeEach, describe, test } from "node:test";
 import Anthropic from "@anthropic-ai/sdk";
 import { ANSWER, puppet, SSE } from "./puppet.mjs";
-import { ask, open, until, VERSION } from "./world.mjs";
+import { ask, open, until } from "./world.mjs";
 
 const JSON_TYPE = { "content-type": "application/json" };
 const EVENT_STREAM = { "content-type": "text/event-stream; charset=utf-8" };
@@ -42,18 +41,9 @@ describe("before an honest provider", () => {
   });
   beforeEach(() => world.upstream.reset());
 
-  async function recorded() {
-    const { limits } = await world.get(key, "/v1/limits");
-    const used = (/** @type {string} */ kind) => {
-      const { level, capacity } = limits.find((/** @type {any} */ limit) => limit.kind === kind);
-      return capacity - level;
-    };
-    return { requests: used("requests_day"), tokens: used("tokens_day") };
-  }
-
   for (const stream of [false, true]) {
     test(`a repeated ${stream ? "stream" : "request"} gets the same answer, and is charged once`, async () => {
-      const before = await recorded();
+      const before = await world.recorded(key);
       const headers = fresh();
       const body = ask("Hello", { stream }, "output-tokens=30");
       const first = await world.post(key, body, { headers });
@@ -73,8 +63,8 @@ describe("before an honest provider", () => {
       assert.equal((await world.upstream.requests()).length, 1);
       const { input_tokens, output_tokens } = await world.stats();
       const spent = { requests: before.requests + 1, tokens: before.tokens + input_tokens + output_tokens };
-      await until(async () => (await recorded()).tokens === spent.tokens);
-      assert.deepEqual(await recorded(), spent);
+      await until(async () => (await world.recorded(key)).tokens === spent.tokens);
+      assert.deepEqual(await world.recorded(key), spent);
     });
   }
 
@@ -100,6 +90,8 @@ describe("before an honest provider", () => {
       () => world.post(key, ask("Two"), { headers }),
       () => world.post(key, ask("One"), { headers: { ...headers, "anthropic-version": "2023-06-01" } }),
       () => world.post(key, ask("One"), { path: "/v1/messages?beta=true", headers }),
+      // What was cut is not whole: an answer that one delivery takes is another's refusal.
+      () => world.post(key, ask("One"), { headers: { ...headers, "x-tollgate-delivery": "atomic" } }),
     ]) {
       const refused = await other();
       const { error } = await refused.json();
@@ -220,11 +212,13 @@ describe("before a puppet", () => {
   let key;
   /** @type {string} */
   let state;
+  let parked = 0;
 
   before(async () => {
     state = await mkdtemp(path.join(tmpdir(), "tollgate-idempotency-"));
     provider = await puppet();
-    world = await open({ state, provider: provider.url });
+    const bundle = await telling(path.join(state, "bundle"));
+    world = await open({ state: path.join(state, "state"), bundle, provider: provider.url, log: (line) => line.includes(PARKED) && parked++ });
     key = await world.key();
   });
   after(async () => {
@@ -289,20 +283,10 @@ describe("before a puppet", () => {
     const headers = fresh();
     const first = world.post(key, ask("Hello"), { headers });
     const exchange = await provider.next();
-    const url = new URL(world.gateway.url);
-    const client = request({
-      host: url.hostname,
-      port: url.port,
-      method: "POST",
-      path: "/v1/messages",
-      agent: false,
-      headers: { "x-api-key": key, "anthropic-version": VERSION, ...JSON_TYPE, ...headers },
-    });
-    const closed = new Promise((resolve) => client.once("error", resolve));
-    await new Promise((resolve) => client.end(JSON.stringify(ask("Hello")), () => resolve(undefined)));
-    // By a reset: see stream.test.mjs.
-    client.socket?.resetAndDestroy();
-    await closed;
+    const before = parked;
+    const leave = world.leaver(key, ask("Hello"), headers);
+    await until(async () => parked > before);
+    await leave();
     exchange.head(500, JSON_TYPE);
     await exchange.write('{"type":"error","error":{"type":"api_error","message":"x"}}');
     exchange.end();
@@ -388,6 +372,51 @@ describe("before a puppet", () => {
   });
 });
 
+test("an answer for which there is no room is delivered and not kept", async () => {
+  const provider = await puppet();
+  const world = await open({ provider: provider.url });
+  try {
+    const key = await world.key();
+    /** What a repeat of a stream of 600 kB gets: true where it was kept. */
+    const isKept = async () => {
+      const headers = fresh();
+      const parts = [SSE.start, SSE.open, ...Array(10).fill(SSE.text("x".repeat(60_000))), SSE.close, SSE.delta(9), SSE.stop];
+      const run = async () => {
+        const replayed = new AbortController();
+        const answer = world.post(key, ask("Hello", { stream: true }), { headers });
+        const exchange = await Promise.race([answer.then(() => undefined), provider.next(replayed.signal)]);
+        replayed.abort();
+        exchange?.head(200, EVENT_STREAM);
+        for (const part of parts) await exchange?.write(part);
+        exchange?.end();
+        const response = await answer;
+        assert.ok((await response.text()) === parts.join(""), "it is delivered all the same");
+        return response.headers.get("x-tollgate-replayed") === "true";
+      };
+      assert.equal(await run(), false);
+      return run();
+    };
+    // Two bodies wait for their answers, and leave 200 kB of the isolate's 48 MB.
+    const body = ask("y".repeat(24 * 1024 * 1024 - 100_000));
+    const waiting = [];
+    for (let n = 0; n < 2; n++) {
+      const answer = world.post(key, body);
+      waiting.push({ answer, exchange: await provider.next() });
+    }
+    assert.equal(await isKept(), false);
+    for (const { answer, exchange } of waiting) {
+      exchange.head(200, JSON_TYPE);
+      await exchange.write(JSON.stringify(ANSWER));
+      exchange.end();
+      assert.equal((await answer).status, 200);
+    }
+    assert.equal(await isKept(), true, "there is room again");
+  } finally {
+    await world.close();
+    await provider.close();
+  }
+});
+
 test("an answer is kept for as long as the settings say, then nothing of it is left", async () => {
   const state = await mkdtemp(path.join(tmpdir(), "tollgate-idempotency-"));
   const provider = await puppet();
@@ -429,6 +458,30 @@ test("a gate that keeps no answers refuses the header", async () => {
     await world.close();
   }
 });
+
+const PARKED = "a claim is parked";
+
+/**
+ * The bundle, whose Relay tells when it parks a claim: nobody else could know.
+ *
+ * @param {string} dir
+ */
+async function telling(dir) {
+  await cp(new URL("../../dist/edge", import.meta.url), dir, { recursive: true });
+  await rename(path.join(dir, "entry.js"), path.join(dir, "edge.js"));
+  const entry = `
+    import edge, { Gate, Relay as Silent } from "./edge.js";
+    export { Gate };
+    export default edge;
+    export class Relay extends Silent {
+      changed(...of) {
+        console.log(${JSON.stringify(PARKED)});
+        return super.changed(...of);
+      }
+    }`;
+  await writeFile(path.join(dir, "entry.js"), entry);
+  return dir;
+}
 
 /** @param {string} dir */
 async function contents(dir) {

@@ -1,6 +1,7 @@
 // What a test file needs: an emulator, a gateway before it, keys, clients.
 
 import { randomBytes } from "node:crypto";
+import { request } from "node:http";
 import Anthropic from "@anthropic-ai/sdk";
 import { emulator, EMULATOR_KEY } from "../serve/emulator.mjs";
 import { serve } from "../serve/serve.mjs";
@@ -19,6 +20,8 @@ export const VERSION = "2026-10-21";
  * @property {(key: string, path: string, headers?: Record<string, string>) => Promise<any>} get the answer's JSON
  * @property {(method: string, path: string, body?: unknown, role?: string) => Promise<any>} admin the answer's JSON; throws where it is an error
  * @property {() => Promise<any>} stats totals over the emulator's pools
+ * @property {(key: string) => Promise<{requests: number, tokens: number}>} recorded what the key's budgets of today have lost
+ * @property {(key: string, body: unknown, headers?: Record<string, string>) => () => Promise<void>} leaver asks, and leaves when it is told to
  * @property {() => Promise<void>} restart kills workerd as a crash would and starts it again on the same state
  * @property {() => Promise<void>} close
  *
@@ -104,6 +107,33 @@ export async function open(options = {}) {
       return text ? JSON.parse(text) : undefined;
     },
     stats: async () => sums(await upstream.stats()),
+    recorded: async (key) => {
+      const { limits } = await world.get(key, "/v1/limits");
+      const used = (/** @type {string} */ kind) => {
+        const { level, capacity } = limits.find((/** @type {any} */ limit) => limit.kind === kind);
+        return capacity - level;
+      };
+      return { requests: used("requests_day"), tokens: used("tokens_day") };
+    },
+    leaver: (key, body, headers = {}) => {
+      const { hostname, port } = new URL(gateway.url);
+      const client = request({
+        host: hostname,
+        port,
+        method: "POST",
+        path: "/v1/messages",
+        agent: false,
+        headers: { "x-api-key": key, "anthropic-version": VERSION, "content-type": "application/json", ...headers },
+      });
+      const closed = new Promise((resolve) => client.once("error", resolve));
+      client.end(JSON.stringify(body));
+      return async () => {
+        // By a reset: workerd takes a plain close, before it has written anything,
+        // for a client that sent all and still listens (measured, 2026-11-17).
+        client.socket?.resetAndDestroy();
+        await closed;
+      };
+    },
     restart: async () => {
       const port = Number(new URL(gateway.url).port);
       await gateway.kill9();
