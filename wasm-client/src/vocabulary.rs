@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokens::bpe::{self, Encoding, Keep, Progress, SpecialSet, Specials, Tokenizer, Vocabulary};
 use wasm_bindgen::prelude::wasm_bindgen;
 
-use super::room::{self, with_text};
+use super::room::{self, with_room, with_text};
 
 /// An encoding with its vocabulary.
 #[wasm_bindgen]
@@ -36,7 +36,8 @@ impl Encoder {
 
     /// The text's tokens.
     pub fn count(&mut self, bytes: usize) -> usize {
-        with_text(bytes, |text| self.tokenizer.count(text))
+        // `encodeInto` wrote it.
+        with_room(bytes, |text| self.tokenizer.count_utf8(text))
     }
 
     /// Whether the text has at most so many tokens.

@@ -20,7 +20,7 @@ const COUNT_MASK: u64 = 0xf << COUNT_SHIFT;
 pub(super) struct Cache {
     /// Two to a set: a piece that is one token, and one that is several. Merging is
     /// dear and looking up is not, so that the many words must not push the names
-    /// out.
+    /// out. Where no word is, an older name stands in its place, to be counted alone.
     keys: Vec<[Key; 2]>,
     /// Of each key; several only if they are at most four. Counting does not touch
     /// them.
@@ -56,6 +56,13 @@ impl Cache {
             .then_some((several.high >> COUNT_SHIFT) as usize)
     }
 
+    /// The number of tokens of a piece that stands in the other's place.
+    pub(super) fn spare_count(&self, piece: Short, hash: u64) -> Option<usize> {
+        let [Key { low, high }, _] = self.keys[home(hash)];
+        (low == piece.low && high & !COUNT_MASK == piece.high)
+            .then_some((high >> COUNT_SHIFT) as usize)
+    }
+
     /// The tokens, if the piece is known and has no more than are kept.
     #[inline(always)]
     pub(super) fn tokens(&self, piece: Short, hash: u64) -> Option<&[u32]> {
@@ -72,8 +79,15 @@ impl Cache {
             self.keys[at][0] = Key { low: piece.low, high: piece.high };
             self.one[at] = token;
         } else {
-            let high = piece.high | (tokens.len() as u64) << COUNT_SHIFT;
-            self.keys[at][1] = Key { low: piece.low, high };
+            let key =
+                Key { low: piece.low, high: piece.high | (tokens.len() as u64) << COUNT_SHIFT };
+            let [one, several] = &mut self.keys[at];
+            // Where no word is, two that are several may be counted in turn.
+            let is_word = one.high != 0 && one.high & COUNT_MASK == 0;
+            if !is_word && *several != key {
+                *one = *several;
+            }
+            *several = key;
             // More than are kept are merged again when they are asked for.
             for (kept, token) in self.several[at].iter_mut().zip(tokens) {
                 *kept = *token;
@@ -85,4 +99,32 @@ impl Cache {
 #[inline(always)]
 fn home(hash: u64) -> usize {
     (hash >> (64 - BITS)) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_names_of_one_set_are_both_counted_where_no_word_is() {
+        let piece = |n: u32| Short::new(&n.to_le_bytes()).expect("it is short");
+        let first = piece(0);
+        let mut same = (1..).map(piece).filter(|piece| home(piece.hash()) == home(first.hash()));
+        let (Some(second), Some(word)) = (same.next(), same.next()) else { unreachable!() };
+        let mut cache = Cache::new();
+        let known = |cache: &Cache, piece: Short| {
+            let hash = piece.hash();
+            cache.count(piece, hash).or_else(|| cache.spare_count(piece, hash))
+        };
+        cache.put(first, first.hash(), &[7, 8]);
+        cache.put(first, first.hash(), &[7, 8]);
+        cache.put(second, second.hash(), &[7, 8, 9]);
+        assert_eq!((known(&cache, first), known(&cache, second)), (Some(2), Some(3)));
+        assert_eq!(cache.tokens(first, first.hash()), None);
+        assert_eq!(cache.tokens(second, second.hash()), Some([7, 8, 9].as_slice()));
+        cache.put(word, word.hash(), &[5]);
+        cache.put(first, first.hash(), &[7, 8]);
+        assert_eq!((known(&cache, first), known(&cache, second)), (Some(2), None));
+        assert_eq!(cache.tokens(word, word.hash()), Some([5].as_slice()));
+    }
 }

@@ -297,6 +297,13 @@ pub(super) fn describe(kinds: u8) -> String {
         (OBJECT, "an object"),
         (NULL, "null"),
     ];
-    let names: Vec<_> = NAMES.iter().filter(|(bit, _)| kinds & bit != 0).map(|(_, n)| *n).collect();
-    names.join(" or ")
+    // Not `join`, which is a KiB wherever it is.
+    let mut text = String::new();
+    for (_, name) in NAMES.iter().filter(|(bit, _)| kinds & bit != 0) {
+        if !text.is_empty() {
+            text.push_str(" or ");
+        }
+        text.push_str(name);
+    }
+    text
 }
