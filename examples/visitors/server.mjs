@@ -45,7 +45,7 @@ server.listen(Number(PORT), "127.0.0.1", () => {
 });
 
 /**
- * Ten minutes, and at most 20,000 tokens of this user's day.
+ * For ten minutes and 20,000 tokens, whichever ends first.
  *
  * @param {string} user
  * @returns {Promise<{token: string, expires_ms: number}>}

@@ -189,7 +189,7 @@ test("forged, changed, expired and foreign tokens are refused, and the page can 
   await refused(await post(brief, ask("Hello")), 401, "tollgate_key_expired", /expired/);
 });
 
-test("a visitor token narrows models and the day, and is minted by secret keys only", async () => {
+test("a visitor token narrows models and amounts, and is minted by secret keys only", async () => {
   const { token } = await mint({ user: "narrow", models: ["claude-haiku-*"], tokens: 400 });
   await refused(await post(token, ask("Hello")), 403, "tollgate_model_not_allowed", /^model: /);
   const haiku = { model: "claude-haiku-4-5" };
@@ -218,6 +218,30 @@ test("a visitor token narrows models and the day, and is minted by secret keys o
   const closed = await world.post(await world.key("closed"), { user: "u", ttl_s: 60 }, { path: "/v1/visitors" });
   assert.equal(closed.status, 403, await closed.text());
   await assert.rejects(world.key("closed", { kind: "publishable" }), /publishable/);
+});
+
+test("what a visitor token says holds for its life, and its visitor's next token begins anew", async () => {
+  const look = async (/** @type {string} */ key) => {
+    const response = await fetch(`${world.gateway.url}/v1/limits`, { headers: { "x-api-key": key, origin: ORIGIN } });
+    const { limits } = await response.json();
+    const life = limits.find((/** @type {any} */ limit) => limit.kind === "tokens_life");
+    return life && [life.scope, life.level, life.capacity];
+  };
+  const [first, second] = [await mint({ user: "lives", tokens: 150 }), await mint({ user: "lives", tokens: 150 })];
+  assert.deepEqual(await look(first.token), ["visitor", 150, 150]);
+  const whole = await post(first.token, ask("Hello"));
+  const used = (await whole.json()).usage;
+  assert.equal(whole.status, 200);
+  const spent = await until(async () => {
+    const response = await post(first.token, ask("Hello"));
+    if (response.status !== 200) return response;
+    await response.text();
+  });
+  assert.deepEqual([spent.headers.get("retry-after"), spent.headers.get("x-should-retry")], [null, "false"]);
+  await refused(spent, 429, "tollgate_budget_spent", /^This visitor token has not enough left .*of 150 tokens of its life left \(visitor\)\. Mint another/);
+  assert.deepEqual(await look(second.token), ["visitor", 150, 150], `${used.input_tokens + used.output_tokens} were used by the other`);
+  const next = await post(second.token, ask("Hello"));
+  assert.equal(next.status, 200, await next.text());
 });
 
 test("revoking the minting key ends its tokens at once, the publishable key its page", async () => {

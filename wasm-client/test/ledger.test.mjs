@@ -73,6 +73,8 @@ const BY_A_GATE = [
   ["no place, and it does not wait", [limit("concurrent", 0, { capacity: 4 })], { patienceMs: 0 }, "429 tenant_limit 1s"],
   ["a budget with something left: others may give back", [limit("tokens_day", 10, DAY)], {}, "send"],
   ["a budget with nothing left", [limit("tokens_day", 0, DAY)], {}, "429 budget_spent 3600s"],
+  ["a visitor token that is used up: waiting does not help", [limit("tokens_life", 0, { ...DAY, scope: "visitor" }), limit("tokens_day", 0, DAY)], {}, "429 budget_spent"],
+  ["a request larger than a visitor token", [limit("microusd_life", 19_999, { capacity: 19_999, scope: "visitor" })], {}, "400 larger_than_limit"],
   ["money with nothing left", [limit("microusd_day", -5, { capacity: 1e6 })], {}, "429 budget_spent 3600s"],
   ["the deployment's budget", [limit("requests_day", 0, { scope: "deployment" })], {}, "429 deployment_budget_spent 3600s"],
   ["more than a whole day's budget", [limit("tokens_day", 1_000, { capacity: 1_099 })], {}, "400 larger_than_limit"],

@@ -356,7 +356,7 @@ export interface Refusal {
   input: Bounds | null;
 }
 
-export type LimitKind = "requests" | "input_tokens" | "output_tokens" | "concurrent" | `${"requests" | "tokens" | "microusd"}_${"day" | "week" | "month"}`;
+export type LimitKind = "requests" | "input_tokens" | "output_tokens" | "concurrent" | `${"requests" | "tokens" | "microusd"}_${"day" | "week" | "month" | "life"}`;
 
 /** What a gate told of the caller's limits. */
 export interface LimitsSnapshot {

@@ -124,7 +124,7 @@ function meter({ scope, kind, level, capacity, resets_ms }) {
   bar.setAttribute("aria-label", name);
   bar.textContent = `${amount(kind, left)} of ${amount(kind, capacity)}`;
   line.append(make("span", name), make("strong", amount(kind, left)), bar);
-  const window = /_(day|week|month)$/.test(kind) ? "new in" : "full in";
+  const window = /_(day|week|month)$/.test(kind) ? "new in" : kind.endsWith("_life") ? "ends in" : "full in";
   const when = resets_ms > 0 ? `, ${window} ${seconds(resets_ms)}` : "";
   line.append(make("span", `of ${amount(kind, capacity)}${when}`, "quiet"));
   return line;

@@ -15,6 +15,8 @@ const KINDS = {
   requests_month: "requests this month",
   tokens_month: "tokens this month",
   microusd_month: "dollars this month",
+  tokens_life: "tokens by this token",
+  microusd_life: "dollars by this token",
 };
 /** @type {Record<string, string>} */
 const SCOPES = { tenant: "Tenant", user: "End user", visitor: "Visitor", deployment: "Deployment", account: "Provider account" };

@@ -56,9 +56,10 @@ impl Gate {
             Ok(user) => user,
             Err(retry) => return Some(refused(Reason::UserLimit, Some(retry), None)),
         };
-        if let Some(user) = user {
-            self.bound(user, bounds.unwrap_or_default());
-        }
+        let token = match self.bound(user, bounds) {
+            Ok(token) => token,
+            Err(retry) => return Some(refused(Reason::UserLimit, Some(retry), None)),
+        };
         let job = match self.job_of(tenant, name, &admit) {
             Ok(job) => job,
             Err(reason) => return Some(refused(reason, None, None)),
@@ -68,6 +69,7 @@ impl Gate {
             return self.waits(name, admit.patience_ms, may_park);
         }
         let pool = self.pool(&admit.pool);
+        let need = self.need(&admit, pool);
         let mut asker = Waiter {
             attempt,
             class: class_of(admit.priority),
@@ -78,7 +80,7 @@ impl Gate {
             user,
             line: line_of(user, admit.user.as_deref()),
             pool,
-            need: Need { job, ..self.need(&admit, pool) },
+            need: Need { job, lists: need.lists | token, ..need },
             queued: self.now,
             expected: self.now,
             deadline: self.deadline(admit.patience_ms),
@@ -281,13 +283,14 @@ impl Gate {
                 limit: None,
             }),
             Obstacle::Scope(payer, block) => match block.until {
-                Until::Never => Some(self.refusal(payer, block.kind, Reason::TooLarge, None)),
+                Until::Never => Some(self.refusal(payer, &block, Reason::TooLarge, None)),
+                Until::Over => Some(self.refusal(payer, &block, Reason::BudgetSpent, None)),
                 Until::Opens(span) => {
                     let reason = match payer {
                         ScopeId::Deployment => Reason::DeploymentBudgetSpent,
                         _ => Reason::BudgetSpent,
                     };
-                    Some(self.refusal(payer, block.kind, reason, Some(span)))
+                    Some(self.refusal(payer, &block, reason, Some(span)))
                 }
                 Until::Refill(_) | Until::Release(_) => None,
             },
@@ -298,7 +301,7 @@ impl Gate {
     pub(crate) fn refusal(
         &self,
         payer: ScopeId,
-        kind: &str,
+        &Block { kind, list, .. }: &Block,
         reason: Reason,
         retry_after_ms: Option<Millis>,
     ) -> Refusal {
@@ -308,12 +311,12 @@ impl Gate {
             ScopeId::Deployment => {
                 Some(withheld("deployment", kind, retry_after_ms.unwrap_or_default()))
             }
-            ScopeId::Tenant(index) => view(self.tenants[index].scope.views("tenant", self.now)),
+            ScopeId::Tenant(index) => view(self.tenants[index].scope.views("tenant", 0, self.now)),
             // What all visitors spend is no visitor's business.
             ScopeId::Public(_) => {
                 Some(withheld("publishable", kind, retry_after_ms.unwrap_or_default()))
             }
-            ScopeId::User(index) => view(self.users[index].views(self.now)),
+            ScopeId::User(index) => view(self.users[index].views(list, self.now)),
         };
         Refusal { reason, retry_after_ms, limit }
     }
@@ -364,8 +367,8 @@ impl Gate {
             }
             if longest > wait {
                 wait = longest;
-                let kind = block.map_or(RATES[0], |block| block.kind);
-                refusal = self.refusal(payer, kind, reason, None);
+                let unknown = Block { kind: RATES[0], until: Until::Refill(longest), list: 0 };
+                refusal = self.refusal(payer, &block.unwrap_or(unknown), reason, None);
             }
         }
         refusal.retry_after_ms = Some(wait.max(1));

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use crate::admin::Amounts;
 use crate::amounts::{Three, add, less, signed};
 use crate::message::Millis;
-use crate::policy::Budget;
+use crate::policy::{Budget, LISTS_MAX};
 use crate::settings::Durability;
 use crate::window::{Cycle, DAY_MS, Zone};
 
@@ -55,6 +55,9 @@ pub(crate) struct Left {
     pub(crate) models: Vec<String>,
 }
 
+/// Visitor tokens with bounds that one visitor may use at a time.
+pub(crate) const TOKENS_MAX: usize = 16;
+
 /// Parts of a budget whose reaching is told, in percent.
 const TOLD_PERCENTS: [u8; 2] = [80, 100];
 
@@ -62,7 +65,12 @@ impl Budgets {
     /// Budgets as a saved row left them: number and ceiling of a day (UTC), and the
     /// other books.
     pub(crate) fn restored(day: Option<(u64, Three)>, saved: Vec<SavedBook>, now: Millis) -> Self {
-        let title = Title { cycle: Cycle::Day, zone: String::new(), models: Vec::new() };
+        let title = Title {
+            cycle: Cycle::Day,
+            zone: String::new(),
+            models: Vec::new(),
+            token: String::new(),
+        };
         let mut today = Book::new(title, 0, Arc::default(), now);
         if let Some((day, ceiling)) = day {
             today.restore((day * DAY_MS, (day + 1) * DAY_MS), ceiling, Vec::new(), now);
@@ -74,7 +82,8 @@ impl Budgets {
     /// Brings other budgets in force. What was spent in a window stays, as long as
     /// a budget of the same window, zone and models is there.
     pub(crate) fn configure(&mut self, budgets: &[Budget], known: &Known, now: Millis) {
-        let mut before = std::mem::take(&mut self.books);
+        let (tokens, mut before): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.books).into_iter().partition(Book::is_of_token);
         let mut rules = Vec::new();
         for book in &mut before {
             let taken = std::mem::take(&mut book.rules).into_iter();
@@ -96,6 +105,7 @@ impl Budgets {
             let told = rules.iter().find(same).map_or(0, |(_, rule)| rule.told);
             books[at].rules.push(Rule { told, ..rule });
         }
+        books.extend(tokens);
         books.iter_mut().for_each(|book| book.place(now));
         self.books = books;
     }
@@ -111,12 +121,45 @@ impl Budgets {
         book
     }
 
-    /// What bounds a day (UTC) beside its budgets: a visitor's token, all visitors'
-    /// money.
+    /// What bounds a day (UTC) beside its budgets: all visitors' money.
     pub(crate) fn bound_day(&mut self, limits: [Option<u64>; 3]) {
         let rules = &mut self.books[0].rules;
         rules.retain(|rule| !rule.is_bound);
         rules.push(Rule { limits, is_hard: true, is_bound: true, ..Rule::default() });
+    }
+
+    /// What a visitor token's own bounds are counted by, from its first use to its
+    /// end: the bit that its requests carry. `Err`: as many tokens are in use as may
+    /// be; the span until one of them ends.
+    pub(crate) fn bound_token(
+        &mut self,
+        token: &str,
+        ends: Millis,
+        limits: [Option<u64>; 3],
+        now: Millis,
+    ) -> Result<Lists, Millis> {
+        self.roll(now);
+        let tokens = || self.books.iter().filter(|book| book.is_of_token());
+        if let Some(book) = tokens().find(|book| book.title.token == token) {
+            return Ok(book.list);
+        }
+        let bits = (LISTS_MAX..LISTS_MAX + TOKENS_MAX).map(|bit| 1 << bit);
+        let mut free = bits.filter(|bit| tokens().all(|book| book.list != *bit));
+        let Some(list) = free.next() else {
+            let first = tokens().map(|book| book.window.1).min();
+            return Err(first.unwrap_or_default().saturating_sub(now).max(1_000));
+        };
+        let title = Title {
+            cycle: Cycle::Until(ends),
+            zone: String::new(),
+            models: Vec::new(),
+            token: token.to_owned(),
+        };
+        let mut book = self.opened(title, &Known::default(), now);
+        book.list = list;
+        book.rules.push(Rule { limits, is_hard: true, is_bound: true, ..Rule::default() });
+        self.books.push(book);
+        Ok(list)
     }
 
     /// A time zone's offsets are known now, or for longer.
@@ -129,6 +172,11 @@ impl Budgets {
     /// Begins windows anew whose time has come. Open reservations go over.
     pub(crate) fn roll(&mut self, now: Millis) {
         self.books.iter_mut().for_each(|book| book.roll(now));
+        let reserved = &self.reserved;
+        // A token that has ended asks no more; what it still holds is accounted for.
+        self.books.retain(|book| {
+            !book.is_of_token() || now < book.window.1 || reserved_of(book.list, reserved) != [0; 3]
+        });
     }
 
     /// What does not take `need`, and why: of several, what shuts longest. Call
@@ -139,14 +187,14 @@ impl Budgets {
         lists: Lists,
         is_background: bool,
         now: Millis,
-    ) -> Option<(&'static str, Shut)> {
-        let mut worst: Option<(&'static str, Shut)> = None;
+    ) -> Option<(&'static str, Lists, Shut)> {
+        let mut worst: Option<(&'static str, Lists, Shut)> = None;
         for book in self.books.iter().filter(|book| book.counts(lists)) {
             let Some((kind, shut)) = book.refuses(need, &self.reserved, is_background, now) else {
                 continue;
             };
-            if worst.is_none_or(|(_, other)| shut > other) {
-                worst = Some((book.kinds()[kind], shut));
+            if worst.is_none_or(|(_, _, other)| shut > other) {
+                worst = Some((book.kinds()[kind], book.list, shut));
             }
         }
         worst
@@ -182,9 +230,10 @@ impl Budgets {
         self.reserve(held, lists);
     }
 
-    /// What of one kind is left for any model: the least over all budgets.
-    pub(crate) fn left(&self, kind: usize, now: Millis) -> Option<i64> {
-        let books = self.books.iter().filter(|book| book.list == 0);
+    /// What of one kind is left for any model, by a token where it is one's: the least
+    /// over all budgets.
+    pub(crate) fn left(&self, kind: usize, token: Lists, now: Millis) -> Option<i64> {
+        let books = self.books.iter().filter(|book| book.counts(token));
         books.filter_map(|book| book.left(kind, &self.reserved, now)).min()
     }
 
@@ -258,10 +307,11 @@ impl Budgets {
         [today.spent, reserved_of(0, &self.reserved), today.ceiling].map(Amounts::from)
     }
 
-    /// What is left of the hard budgets: of each kind the least.
-    pub(crate) fn lefts(&self, now: Millis) -> Vec<Left> {
+    /// What is left of the hard budgets: of each kind the least. Of tokens' only the
+    /// one's that looks.
+    pub(crate) fn lefts(&self, token: Lists, now: Millis) -> Vec<Left> {
         let mut lefts = Vec::new();
-        for book in &self.books {
+        for book in self.books.iter().filter(|book| !book.is_of_token() || book.counts(token)) {
             for (kind, name) in book.kinds().into_iter().enumerate() {
                 let limits = book.rules.iter().filter(|rule| rule.is_hard);
                 let limit = limits.filter_map(|rule| rule.limits[kind]).min();

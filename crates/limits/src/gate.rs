@@ -17,7 +17,9 @@ use crate::jobs::{JobInput, JobReply, Jobs};
 use crate::lend::Wish;
 use crate::lengths::Lengths;
 use crate::map::{Map, Name};
-use crate::message::{Call, Decision, Event, Millis, Pool, Reply, TicketId, VERSION, View};
+use crate::message::{
+    Call, Decision, Event, Millis, Pool, Reply, TicketId, VERSION, View, VisitorBounds,
+};
 use crate::mirror::Mirror;
 use crate::policy::{RateLimits, Tenant};
 use crate::queue::Queue;
@@ -61,6 +63,8 @@ pub enum Input {
         user: Option<String>,
         /// Whether the key may see the accounts' own levels.
         account_scope: bool,
+        /// What its visitor token allows.
+        visitor: Option<VisitorBounds>,
     },
     /// A tenant's server asks about its jobs.
     Job {
@@ -299,8 +303,8 @@ impl Gate {
                 self.wake_all();
                 Answer::None
             }
-            Input::View { tenant, user, account_scope } => {
-                Answer::View(self.view(&tenant, user.as_deref(), account_scope))
+            Input::View { tenant, user, account_scope, visitor } => {
+                Answer::View(self.view(&tenant, user.as_deref(), account_scope, visitor))
             }
             Input::Job { tenant, key, input } => {
                 self.active_at = self.now;

@@ -21,7 +21,7 @@ use crate::gate::{Gate, ScopeId};
 use crate::map::{Map, Name};
 use crate::message::{Admit, LimitView, Millis, Priority, Reason, Refusal};
 use crate::policy::is_name;
-use crate::scope::{Block, Until};
+use crate::scope::Until;
 use crate::ticket::{Hold, Ticket};
 
 /// Jobs that one tenant may hold at once, about 300 bytes each.
@@ -314,8 +314,8 @@ impl Gate {
             let now = self.now;
             self.scope_mut(payer).refill(now);
             let shut = self.scope(payer).shut_for(more, EVERY_LIST, is_background, now);
-            let Some(Block { kind, until }) = shut else { continue };
-            let (reason, span) = match (until, payer) {
+            let Some(block) = shut else { continue };
+            let (reason, span) = match (block.until, payer) {
                 (Until::Never, _) => (Reason::TooLarge, None),
                 (Until::Opens(span), ScopeId::Deployment) => {
                     (Reason::DeploymentBudgetSpent, Some(span))
@@ -326,7 +326,7 @@ impl Gate {
                 }
                 (_, _) => (Reason::BudgetSpent, Some(self.frees_in(payer, more))),
             };
-            return Some(self.refusal(payer, kind, reason, span));
+            return Some(self.refusal(payer, &block, reason, span));
         }
         None
     }

@@ -138,10 +138,16 @@ pub struct Call {
     pub visitor: Option<VisitorBounds>,
 }
 
-/// The most that a visitor may use in a day (UTC) by its token, beside its
+/// The most that may be used by a visitor token in its whole life, beside its
 /// tenant's own budgets; none: no bound of the token's.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VisitorBounds {
+    /// Its id.
+    #[serde(default)]
+    pub token: String,
+    /// When it ends.
+    #[serde(default)]
+    pub ends_ms: Millis,
     /// Tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<Tokens>,
@@ -420,7 +426,8 @@ pub struct LimitView {
     /// together), `deployment`, `job`.
     pub scope: String,
     /// `requests`, `input_tokens`, `output_tokens`, `concurrent`; of budgets
-    /// `requests_…`, `tokens_…`, `microusd_…` with `day`, `week` or `month`.
+    /// `requests_…`, `tokens_…`, `microusd_…` with `day`, `week` or `month`, or
+    /// `life`: of the visitor token that asks.
     pub kind: String,
     /// What is left.
     pub level: i64,

@@ -66,6 +66,8 @@ pub(crate) struct Block {
     /// As in [`LimitView::kind`].
     pub(crate) kind: &'static str,
     pub(crate) until: Until,
+    /// The list that a budget is of.
+    pub(crate) list: Lists,
 }
 
 /// When a blocked limit opens.
@@ -77,6 +79,8 @@ pub(crate) enum Until {
     Release(Millis),
     /// After this span, when more of a budget opens.
     Opens(Millis),
+    /// Never again: what a visitor token may use is used.
+    Over,
     /// Never: the request is larger than the limit.
     Never,
 }
@@ -188,14 +192,14 @@ impl Scope {
             return Some(block);
         }
         if self.concurrent.is_some_and(|most| self.open >= most) {
-            return Some(Block { kind: CONCURRENT, until: Until::Release(Millis::MAX) });
+            return Some(Block { kind: CONCURRENT, until: Until::Release(Millis::MAX), list: 0 });
         }
         let rates = need.rates();
         let mut longest: Option<Block> = None;
         for (i, bucket) in self.buckets.iter().enumerate() {
             let Some(bucket) = bucket else { continue };
             if i == 1 && need.input > bucket.capacity() {
-                return Some(Block { kind: RATES[i], until: Until::Never });
+                return Some(Block { kind: RATES[i], until: Until::Never, list: 0 });
             }
             let wait = bucket.wait_ms(rates[i].min(bucket.capacity()), self.owed_of(i));
             let longer = match longest {
@@ -203,7 +207,7 @@ impl Scope {
                 _ => wait > 0,
             };
             if longer {
-                longest = Some(Block { kind: RATES[i], until: Until::Refill(wait) });
+                longest = Some(Block { kind: RATES[i], until: Until::Refill(wait), list: 0 });
             }
         }
         longest
@@ -217,13 +221,14 @@ impl Scope {
         is_background: bool,
         now: Millis,
     ) -> Option<Block> {
-        let (kind, shut) = self.budgets.refuses(amounts, lists, is_background, now)?;
+        let (kind, list, shut) = self.budgets.refuses(amounts, lists, is_background, now)?;
         let until = match shut {
             Shut::TooLarge => Until::Never,
             Shut::Spent(span) => Until::Opens(span),
+            Shut::Over => Until::Over,
             Shut::Held(span) => Until::Release(span),
         };
-        Some(Block { kind, until })
+        Some(Block { kind, until, list })
     }
 
     /// Reserves `need` in every limit, as `hold` says; `generated` is what one that runs
@@ -363,9 +368,9 @@ impl Scope {
         self.concurrent
     }
 
-    /// What new requests could use now: requests, input, output, over buckets,
-    /// concurrency and budgets; none: no limit.
-    pub(crate) fn available(&self, now: Millis) -> [Option<i64>; 3] {
+    /// What new requests could use now, by a visitor's token where it is one's:
+    /// requests, input, output, over buckets, concurrency and budgets; none: no limit.
+    pub(crate) fn available(&self, token: Lists, now: Millis) -> [Option<i64>; 3] {
         let least = |limits: [Option<i64>; 3]| limits.into_iter().flatten().min();
         std::array::from_fn(|kind| {
             let bucket = self.buckets[kind].as_ref();
@@ -373,15 +378,15 @@ impl Scope {
             match kind {
                 0 => {
                     let slots = self.concurrent.map(|most| signed(most) - signed(self.open));
-                    least([level, slots, self.budgets.left(0, now)])
+                    least([level, slots, self.budgets.left(0, token, now)])
                 }
-                _ => least([level, self.budgets.left(1, now), None]),
+                _ => least([level, self.budgets.left(1, token, now), None]),
             }
         })
     }
 
-    /// Its limits, as their owner may see them.
-    pub(crate) fn views(&self, scope: &str, now: Millis) -> Vec<LimitView> {
+    /// Its limits, as their owner may see them; of visitor tokens' the one's named.
+    pub(crate) fn views(&self, scope: &str, token: Lists, now: Millis) -> Vec<LimitView> {
         let view = |kind: &str, level, capacity, per_minute: u64, resets_ms| LimitView {
             scope: scope.to_owned(),
             kind: kind.to_owned(),
@@ -403,7 +408,7 @@ impl Scope {
         if let Some(most) = self.concurrent {
             views.push(view(CONCURRENT, signed(most) - signed(self.open), most, 0, 0));
         }
-        for left in self.budgets.lefts(now) {
+        for left in self.budgets.lefts(token, now) {
             let Left { kind, level, limit, held, ends_in, models } = left;
             views.push(LimitView { held, models, ..view(kind, level, limit, 0, ends_in) });
         }

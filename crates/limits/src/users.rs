@@ -1,11 +1,13 @@
 //! End users of tenants that limit them, visitors of their pages among them: made
 //! when met, forgotten when idle.
 
+use crate::budgets::Lists;
 use crate::gate::{Gate, TenantState, USERS_MAX, UserState};
 use crate::message::{EndUser, LimitView, Millis, VisitorBounds};
 use crate::policy::{Tenant, Users};
 use crate::scope::{Saved, Scope};
 use crate::store::take;
+use crate::window::DAY_MS;
 
 /// The longest id that stands in a row's key as it is: keys have at most 512
 /// bytes, and it may take three bytes each to write.
@@ -91,13 +93,17 @@ impl Gate {
         self.fresh(tenant, user, saved.as_ref())
     }
 
-    /// A visitor's day holds no more than its token says. The token that asks
-    /// decides: its user may hold another, and the tenant may have changed its mind.
-    pub(crate) fn bound(&mut self, user: usize, bounds: VisitorBounds) {
+    /// A visitor token holds no more than it says, whatever else its user holds: the
+    /// bit of its requests. `Err`: too many of the user's are in use; the span until
+    /// one ends.
+    pub(crate) fn bound(
+        &mut self,
+        user: Option<usize>,
+        bounds: Option<VisitorBounds>,
+    ) -> Result<Lists, Millis> {
+        let (Some(user), Some(bounds)) = (user, bounds) else { return Ok(0) };
         let state = &mut self.users[user];
-        if state.is_public {
-            state.scope.budgets.bound_day([None, bounds.tokens, bounds.microusd]);
-        }
+        if state.is_public { bounds.hold(&mut state.scope, self.now) } else { Ok(0) }
     }
 
     fn fresh(&self, tenant: usize, user: &str, saved: Option<&Saved>) -> Option<Scope> {
@@ -149,8 +155,18 @@ impl Gate {
 
 impl UserState {
     /// Its limits, as it may see them.
-    pub(crate) fn views(&self, now: Millis) -> Vec<LimitView> {
-        self.scope.views(if self.is_public { "visitor" } else { "user" }, now)
+    pub(crate) fn views(&self, token: Lists, now: Millis) -> Vec<LimitView> {
+        self.scope.views(if self.is_public { "visitor" } else { "user" }, token, now)
+    }
+}
+
+impl VisitorBounds {
+    /// As [`Gate::bound`], of one scope.
+    pub(crate) fn hold(&self, scope: &mut Scope, now: Millis) -> Result<Lists, Millis> {
+        // An isolate of an earlier version does not say which token it is.
+        let ends = if self.ends_ms > 0 { self.ends_ms } else { now + DAY_MS };
+        let limits = [None, self.tokens, self.microusd];
+        scope.budgets.bound_token(&self.token, ends, limits, now)
     }
 }
 

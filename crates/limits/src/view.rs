@@ -1,9 +1,12 @@
 //! What a caller may still use: the answer to `/v1/limits`.
 
+use crate::budgets::Lists;
 use crate::gate::{Gate, ScopeId};
-use crate::message::{AccountLimits, Available, EndUser, LimitView, Millis, VERSION, View};
+use crate::message::{
+    AccountLimits, Available, EndUser, LimitView, Millis, VERSION, View, VisitorBounds,
+};
 use crate::mirror::Mirror;
-use crate::scope::{Need, RATES};
+use crate::scope::{Need, RATES, Scope};
 
 /// What is available where nothing limits yet: the largest integer that
 /// JavaScript keeps exact.
@@ -12,7 +15,13 @@ const UNKNOWN: i64 = 9_007_199_254_740_991;
 impl Gate {
     /// One caller's view. It sees its own limits; of the accounts only what it
     /// could use of each pool now, over all limits (invariant 7).
-    pub(crate) fn view(&mut self, tenant: &str, user: Option<&str>, account_scope: bool) -> View {
+    pub(crate) fn view(
+        &mut self,
+        tenant: &str,
+        user: Option<&str>,
+        account_scope: bool,
+        visitor: Option<VisitorBounds>,
+    ) -> View {
         let now = self.now;
         let tenant = self.tenant_index.get(tenant).copied();
         let known = tenant.filter(|index| self.tenants[*index].policy.is_some());
@@ -29,24 +38,33 @@ impl Gate {
             let user = self.user(index, user).unwrap_or(None);
             // A visitor sees what is its own, not what its tenant has left.
             let is_public = name.is_some_and(|user| EndUser::of(user).is_public());
+            let kind = if is_public { "visitor" } else { "user" };
             for payer in self.payers(index, user) {
                 let scope = self.scope_mut(payer);
                 scope.refill(now);
-                narrow(&mut own, scope.available(now));
                 match payer {
-                    ScopeId::Tenant(_) if !is_public => limits.extend(scope.views("tenant", now)),
-                    ScopeId::User(user) => limits.extend(self.users[user].views(now)),
-                    _ => {}
+                    ScopeId::User(_) => {
+                        // Nor is a token met by a look.
+                        let mut scope = scope.clone();
+                        let token = held(&visitor, &mut scope, now);
+                        narrow(&mut own, scope.available(token, now));
+                        limits.extend(scope.views(kind, token, now));
+                    }
+                    _ => narrow(&mut own, scope.available(0, now)),
+                }
+                if let (ScopeId::Tenant(index), false) = (payer, is_public) {
+                    limits.extend(self.tenants[index].scope.views("tenant", 0, now));
                 }
             }
-            if let Some(scope) = unmet {
-                narrow(&mut own, scope.available(now));
-                limits.extend(scope.views(if is_public { "visitor" } else { "user" }, now));
+            if let Some(mut scope) = unmet {
+                let token = held(&visitor, &mut scope, now);
+                narrow(&mut own, scope.available(token, now));
+                limits.extend(scope.views(kind, token, now));
                 if is_public {
                     // Of an unmet visitor no index tells that all of them pay.
                     let public = self.scope_mut(ScopeId::Public(index));
                     public.refill(now);
-                    narrow(&mut own, public.available(now));
+                    narrow(&mut own, public.available(0, now));
                 }
             }
         }
@@ -104,6 +122,11 @@ impl Mirror {
         };
         (0..3).filter_map(view).collect()
     }
+}
+
+/// The bit of the token that looks; none where it may not be used now.
+fn held(visitor: &Option<VisitorBounds>, scope: &mut Scope, now: Millis) -> Lists {
+    visitor.as_ref().and_then(|bounds| bounds.hold(scope, now).ok()).unwrap_or_default()
 }
 
 /// What is available over all limits is the least of what each leaves.

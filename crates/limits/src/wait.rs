@@ -121,7 +121,7 @@ impl Gate {
             Obstacle::Scope(payer, block) => {
                 let until = match block.until {
                     Until::Refill(span) | Until::Release(span) => now.saturating_add(span.max(1)),
-                    Until::Opens(_) | Until::Never => now,
+                    Until::Opens(_) | Until::Over | Until::Never => now,
                 };
                 // What holds visitors up does not hold their tenant's servers up.
                 let is_whole = !matches!(payer, ScopeId::User(_) | ScopeId::Public(_));

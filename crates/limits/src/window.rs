@@ -66,6 +66,8 @@ pub(crate) enum Cycle {
     Month,
     /// A month that moves along, by days.
     Moving,
+    /// Never: until this moment, a visitor token's end.
+    Until(Millis),
 }
 
 impl Cycle {
@@ -79,6 +81,7 @@ impl Cycle {
             }
             Self::Month => month(day),
             Self::Moving => (day + 1 - MOVING_DAYS, day + 1),
+            Self::Until(_) => (day, day + 1),
         }
     }
 }
@@ -97,6 +100,9 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn of(at: Millis, cycle: Cycle, pace: Pace, zone: &Zone) -> Self {
+        if let Cycle::Until(end) = cycle {
+            return Self { window: (0, end), step: (0, end), shares: (0, 1, 1) };
+        }
         let day = zone.day(at);
         let (first, next) = cycle.days(day);
         let instant = |day: i64| zone.instant(day * DAY);

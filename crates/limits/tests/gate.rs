@@ -157,7 +157,12 @@ fn end_users_have_limits_of_their_own() {
     assert!(is_granted(&shell.admit(ask("t2", "v"))), "another user");
     assert!(is_granted(&shell.admit(admit("t3", "a"))), "no user");
     let view = match shell
-        .step(Input::View { tenant: "a".into(), user: Some("u".into()), account_scope: false })
+        .step(Input::View {
+            tenant: "a".into(),
+            user: Some("u".into()),
+            account_scope: false,
+            visitor: None,
+        })
         .reply
     {
         Answer::View(view) => view,
@@ -198,7 +203,7 @@ fn a_look_at_limits_remembers_no_user() {
     let mut shell = Shell::new(wide(), tenants);
     for n in 0..=50_000 {
         let user = Some(format!("u{n}"));
-        let look = Input::View { tenant: "a".into(), user, account_scope: false };
+        let look = Input::View { tenant: "a".into(), user, account_scope: false, visitor: None };
         let Answer::View(view) = shell.step(look).reply else { panic!("a view") };
         let seen: Vec<_> = view
             .limits

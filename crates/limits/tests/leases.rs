@@ -37,7 +37,7 @@ fn open(shell: &mut Shell) -> (u64, u64) {
 }
 
 fn available(shell: &mut Shell) -> [u64; 3] {
-    let input = Input::View { tenant: "t".into(), user: None, account_scope: false };
+    let input = Input::View { tenant: "t".into(), user: None, account_scope: false, visitor: None };
     match shell.step(input).reply {
         Answer::View(view) => {
             let free = &view.available[0];

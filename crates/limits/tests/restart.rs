@@ -172,7 +172,12 @@ fn a_tenant_s_output_limit_loses_a_chunk() {
         serde_json::from_str(&format!(r#"{{"tenants":{tenants}}}"#)).expect("sound");
     shell.admin(AdminInput::Apply { tenants: file, prune: false, dry_run: false });
     let level = |shell: &mut Shell| {
-        let input = limits::Input::View { tenant: "t".into(), user: None, account_scope: false };
+        let input = limits::Input::View {
+            tenant: "t".into(),
+            user: None,
+            account_scope: false,
+            visitor: None,
+        };
         let limits::Answer::View(view) = shell.step(input).reply else { panic!("a view") };
         view.limits.iter().find(|limit| limit.kind == "output_tokens").expect("set").level
     };

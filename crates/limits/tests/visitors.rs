@@ -24,7 +24,12 @@ fn by(ticket: &str, user: EndUser<'_>) -> Admit {
 }
 
 fn view(shell: &mut Shell, user: EndUser<'_>) -> View {
-    let look = Input::View { tenant: "a".into(), user: Some(user.text()), account_scope: false };
+    let look = Input::View {
+        tenant: "a".into(),
+        user: Some(user.text()),
+        account_scope: false,
+        visitor: None,
+    };
     match shell.step(look).reply {
         Answer::View(view) => view,
         other => panic!("{other:?}"),
@@ -105,25 +110,113 @@ fn what_visitors_hold_does_not_hold_servers_up() {
     assert!(is_granted(&shell.admit(Admit { patience_ms: 0, ..admit("s0", "a") })));
 }
 
+/// A visitor's admit by the token that allows so much.
+fn ask(shell: &mut Shell, ticket: &str, visitor: Option<VisitorBounds>) -> Decision {
+    let admit = by(ticket, EndUser::Visitor("ann"));
+    let call = Call { v: VERSION, admit: Some(admit), visitor, ..Call::default() };
+    match shell.step(Input::Call(call)).reply {
+        Answer::Reply(reply) => reply.decision.unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn token(id: &str, ends_ms: u64, tokens: Option<u64>, microusd: Option<u64>) -> VisitorBounds {
+    VisitorBounds { token: id.into(), ends_ms, tokens, microusd }
+}
+
 #[test]
-fn a_visitor_token_tightens_its_visitors_day() {
+fn a_visitor_token_tightens_what_its_visitor_may_use() {
     let mut shell = Shell::new(wide(), TENANT);
-    let mut ask = |ticket: &str, visitor: Option<VisitorBounds>| {
-        let admit = by(ticket, EndUser::Visitor("ann"));
-        let call = Call { v: VERSION, admit: Some(admit), visitor, ..Call::default() };
-        match shell.step(Input::Call(call)).reply {
-            Answer::Reply(reply) => reply.decision.unwrap(),
+    let ends = shell.now + 600_000;
+    let tokens = |id: &str, tokens| Some(token(id, ends, Some(tokens), None));
+    let usd = |microusd| Some(token("c", ends, None, Some(microusd)));
+    let ask = |shell: &mut Shell, ticket: &str, bounds| ask(shell, ticket, bounds);
+    assert_eq!(reason(&ask(&mut shell, "t0", tokens("a", 1_999))), "TooLarge", "2,000 at most");
+    assert_eq!(reason(&ask(&mut shell, "t1", usd(9_999))), "TooLarge");
+    assert!(is_granted(&ask(&mut shell, "t2", tokens("b", 2_001))));
+    assert_eq!(reason(&ask(&mut shell, "t3", tokens("b", 2_001))), "UserLimit", "held");
+    assert!(is_granted(&ask(&mut shell, "t4", tokens("d", 2_000))), "another token's is its own");
+    assert_eq!(reason(&ask(&mut shell, "t5", tokens("e", u64::MAX))), "UserLimit", "two a minute");
+    shell.now += 60_000;
+    assert!(is_granted(&ask(&mut shell, "t6", None)), "the tenant's own budget is larger");
+    assert!(is_granted(&ask(&mut shell, "t7", None)));
+    shell.now += 60_000;
+    assert_eq!(reason(&ask(&mut shell, "t8", tokens("f", u64::MAX))), "UserLimit", "and holds");
+}
+
+#[test]
+fn a_visitor_token_is_bounded_over_its_life_whatever_day_it_is() {
+    let mut shell = Shell::new(wide(), &TENANT.replace(r#""tokens":9000"#, r#""tokens":900000"#));
+    // Ten minutes before midnight (UTC); the token lives for twenty.
+    shell.now = (shell.now / 86_400_000 + 1) * 86_400_000 - 600_000;
+    let late = token("late", shell.now + 1_200_000, Some(2_500), None);
+    let spend = |shell: &mut Shell, ticket: &str, bounds: &VisitorBounds| {
+        let decision = ask(shell, ticket, Some(bounds.clone()));
+        if is_granted(&decision) {
+            shell.event(settled(ticket, "a"));
+        }
+        decision
+    };
+    assert!(is_granted(&spend(&mut shell, "t0", &late)));
+    let level = |shell: &mut Shell, bounds: &VisitorBounds| {
+        let look = Input::View {
+            tenant: "a".into(),
+            user: Some(EndUser::Visitor("ann").text()),
+            account_scope: false,
+            visitor: Some(bounds.clone()),
+        };
+        match shell.step(look).reply {
+            Answer::View(view) => {
+                let life = view.limits.into_iter().find(|limit| limit.kind == "tokens_life");
+                life.map(|limit| (limit.level, limit.capacity))
+            }
             other => panic!("{other:?}"),
         }
     };
-    let tokens = |tokens| Some(VisitorBounds { tokens: Some(tokens), microusd: None });
-    let usd = |microusd| Some(VisitorBounds { tokens: None, microusd: Some(microusd) });
-    assert_eq!(reason(&ask("t0", tokens(1_999))), "TooLarge", "2,000 at most are needed");
-    assert_eq!(reason(&ask("t1", usd(9_999))), "TooLarge");
-    assert!(is_granted(&ask("t2", tokens(2_000))));
-    assert_eq!(reason(&ask("t3", tokens(2_001))), "UserLimit", "held");
-    assert!(is_granted(&ask("t4", None)), "the tenant's own budget is larger");
-    assert_eq!(reason(&ask("t5", tokens(u64::MAX))), "UserLimit", "and holds all the same");
+    assert_eq!(level(&mut shell, &late), Some((1_400, 2_500)));
+    shell.now += 900_000;
+    let Decision::Refused(refusal) = spend(&mut shell, "t1", &late) else {
+        panic!("after midnight it is the same token")
+    };
+    assert_eq!(format!("{:?}", refusal.reason), "BudgetSpent");
+    assert_eq!(refusal.retry_after_ms, None, "it never opens");
+    let limit = refusal.limit.unwrap();
+    assert_eq!((limit.scope.as_str(), limit.kind.as_str()), ("visitor", "tokens_life"));
+    // A restart forgets nothing of it, and another token knows nothing of it.
+    shell.restart();
+    assert_eq!(reason(&spend(&mut shell, "t2", &late)), "BudgetSpent");
+    let next = token("next", shell.now + 600_000, Some(2_500), None);
+    assert_eq!(level(&mut shell, &next), Some((2_500, 2_500)), "a look takes nothing");
+    // What the visitor may ask a minute is full again.
+    shell.now += 60_000;
+    assert!(is_granted(&spend(&mut shell, "t3", &next)));
+    // A change of the tenant's table does not give it back either.
+    let wider = TENANT.replace(r#""tokens":9000"#, r#""tokens":9000000"#);
+    let tenants = serde_json::from_str(&format!(r#"{{"tenants":{wider}}}"#)).unwrap();
+    shell.admin(AdminInput::Apply { tenants, prune: false, dry_run: false });
+    shell.now += 60_000;
+    assert_eq!(reason(&spend(&mut shell, "t4", &next)), "BudgetSpent");
+}
+
+#[test]
+fn a_visitors_tokens_are_bounded_in_number() {
+    let many = TENANT.replace(r#""rpm":2"#, r#""rpm":200"#).replace("9000", "9000000");
+    let mut shell = Shell::new(wide(), &many.replace(r#""0.05""#, "1000"));
+    for n in 0..16_u64 {
+        let ends = shell.now + 60_000 + n;
+        let decision = ask(
+            &mut shell,
+            &format!("t{n}"),
+            Some(token(&format!("k{n}"), ends, Some(5_000), None)),
+        );
+        assert!(is_granted(&decision), "{n}");
+        shell.event(settled(&format!("t{n}"), "a"));
+    }
+    let one_more = Some(token("more", shell.now + 600_000, Some(5_000), None));
+    let Decision::Refused(refusal) = ask(&mut shell, "u0", one_more.clone()) else { panic!() };
+    assert_eq!(refusal.retry_after_ms, Some(60_000), "when the first of them ends");
+    shell.now += 60_000;
+    assert!(is_granted(&ask(&mut shell, "u1", one_more)));
 }
 
 #[test]

@@ -2,7 +2,9 @@
 //! at most a second old.
 
 use ::keys::Kind;
-use limits::message::{AccountLimits, LimitView, Millis, Pool, PublishableView, View};
+use limits::message::{
+    AccountLimits, LimitView, Millis, Pool, PublishableView, View, VisitorBounds,
+};
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
@@ -26,6 +28,8 @@ pub(super) struct Caller {
     account_scope: bool,
     key: String,
     is_public: bool,
+    /// What its visitor token allows in all.
+    bounds: Option<VisitorBounds>,
     /// A visitor token's models; empty: all.
     models: Vec<String>,
 }
@@ -35,25 +39,37 @@ pub(super) fn caller(isolate: &Isolate, headers: &Headers, now: Millis) -> Resul
     let caller = auth::caller(isolate, headers, &wishes, now)?;
     debug_assert!(caller.claims.kind != Kind::Admin, "auth::caller refuses admins");
     let (key, is_public) = (caller.key().to_owned(), caller.is_public());
+    let bounds = caller.bounds();
     Ok(Caller {
         tenant: caller.tenant,
         user: caller.user,
         account_scope: caller.claims.scope_account,
         key,
         is_public,
+        bounds,
         models: caller.claims.models,
     })
 }
 
 impl Caller {
     pub(super) fn message(&self) -> String {
-        view_message(&self.tenant, self.user.as_deref(), self.account_scope)
+        let bounds = self.bounds.as_ref();
+        view_message(&self.tenant, self.user.as_deref(), self.account_scope, bounds)
+    }
+
+    /// Whom a view is of: a user's tokens see each its own.
+    fn viewer(&self) -> Option<String> {
+        let user = self.user.as_deref()?;
+        Some(match &self.bounds {
+            Some(bounds) => format!("{user} {}", bounds.token),
+            None => user.to_owned(),
+        })
     }
 
     /// The answer from the isolate's memory, where that is fresh.
     pub(super) fn remembered(&self, isolate: &Isolate, head: &Head, now: Millis) -> Option<Answer> {
         let (view, at) =
-            isolate.view(&self.tenant, self.user.as_deref(), self.account_scope, now)?;
+            isolate.view(&self.tenant, self.viewer().as_deref(), self.account_scope, now)?;
         self.tell(isolate, head, view, *at).ok()
     }
 
@@ -68,7 +84,7 @@ impl Caller {
         let view: View = json::from_str(text).map_err(|_| super::gate_unreachable())?;
         isolate.learn_view(
             &self.tenant,
-            self.user.as_deref(),
+            self.viewer().as_deref(),
             self.account_scope,
             view.clone(),
             now,

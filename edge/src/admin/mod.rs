@@ -255,7 +255,7 @@ impl Journey for Errand {
         match &mut self.task {
             Task::Limits(caller) => caller.message(),
             Task::Visitors(caller) => {
-                crate::request::admit::view_message(&caller.tenant, None, false)
+                crate::request::admit::view_message(&caller.tenant, None, false, None)
             }
             Task::Jobs(errand) => errand.message(&self.body).unwrap_or_else(|problem| {
                 self.fill(Err(problem));
@@ -290,7 +290,7 @@ impl Journey for Errand {
             }
             Task::Ready { viewer: Some(id) } => ask(id, AdminInput::State, None),
             Task::Ready { viewer: None } | Task::Answered => {
-                crate::request::admit::view_message("", None, false)
+                crate::request::admit::view_message("", None, false, None)
             }
         }
     }

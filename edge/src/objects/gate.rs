@@ -138,8 +138,8 @@ impl GateCore {
 
     /// What one caller may still use.
     pub fn view(&mut self, text: &str, now: f64) -> Result<String, JsError> {
-        let ViewAsk { tenant, user, account_scope } = json::from_str(text)?;
-        match self.step(Input::View { tenant, user, account_scope }, now)? {
+        let ViewAsk { tenant, user, account_scope, visitor } = json::from_str(text)?;
+        match self.step(Input::View { tenant, user, account_scope, visitor }, now)? {
             Answer::View(view) => Ok(serde_json::to_string(&view)?),
             _ => Err(JsError::new("a view was not answered")),
         }

@@ -140,7 +140,7 @@ pub(super) fn message(
 ) -> String {
     let Caller { tenant, user, .. } = &passage.caller;
     if passage.call.as_ref().is_none_or(|call| call.admission.stage == Stage::Policy) {
-        return view_message(tenant, user.as_deref(), false);
+        return view_message(tenant, user.as_deref(), false, None);
     }
     let lend = borrower(passage).map_or(0, |(pool, _)| isolate.borrowed.wanted(tenant, pool, now));
     if let Some(Call { admission, .. }) = &mut passage.call {
@@ -238,9 +238,15 @@ pub(super) fn wrap(
 }
 
 /// Asks for what one caller may see.
-pub fn view_message(tenant: &str, user: Option<&str>, account_scope: bool) -> String {
-    let ask = ViewAsk { tenant: tenant.to_owned(), user: user.map(str::to_owned), account_scope };
-    // Strings and a bool: serialisation cannot fail.
+pub fn view_message(
+    tenant: &str,
+    user: Option<&str>,
+    account_scope: bool,
+    visitor: Option<&VisitorBounds>,
+) -> String {
+    let (tenant, user) = (tenant.to_owned(), user.map(str::to_owned));
+    let ask = ViewAsk { tenant, user, account_scope, visitor: visitor.cloned() };
+    // Plain data: serialisation cannot fail.
     serde_json::to_string(&ask).unwrap_or_default()
 }
 
@@ -255,6 +261,9 @@ pub struct ViewAsk {
     /// Whether the caller may see the accounts' levels.
     #[serde(default)]
     pub account_scope: bool,
+    /// What its visitor token allows.
+    #[serde(default)]
+    pub visitor: Option<VisitorBounds>,
 }
 
 /// The Gate replied.

@@ -31,10 +31,15 @@ impl Caller {
         matches!(self.claims.kind, Kind::Publishable | Kind::Visitor)
     }
 
-    /// What its token says that its day holds, where it does.
+    /// What its token says that may be used by it, where it does.
     pub fn bounds(&self) -> Option<VisitorBounds> {
         let Claims { tokens, microusd, .. } = self.claims;
-        (tokens.is_some() || microusd.is_some()).then_some(VisitorBounds { tokens, microusd })
+        (tokens.is_some() || microusd.is_some()).then(|| VisitorBounds {
+            token: self.claims.id.clone(),
+            ends_ms: self.claims.expires_ms.unwrap_or_default(),
+            tokens,
+            microusd,
+        })
     }
 }
 

@@ -123,6 +123,10 @@ impl Problem {
             ),
             Reason::TenantLimit => rate("tollgate_tenant_limit", format!("This tenant's own rate limit is reached: {what}.")),
             Reason::UserLimit => rate("tollgate_user_limit", format!("This end user's own rate limit is reached: {what}.")),
+            Reason::BudgetSpent if limit.is_some_and(|limit| limit.kind.ends_with("_life")) => rate(
+                "tollgate_budget_spent",
+                format!("This visitor token has not enough left for the most that this request can use: {what}. Mint another with POST /v1/visitors, or lower max_tokens."),
+            ),
             Reason::BudgetSpent => rate("tollgate_budget_spent", format!("The budget is spent: {what}.")),
             Reason::DeploymentBudgetSpent => rate(
                 "tollgate_deployment_budget_spent",
@@ -188,18 +192,25 @@ impl Problem {
     }
 }
 
-/// A bucket holds a minute, a budget its window; a month counts as 30 days.
+/// A bucket holds a minute, a budget its window, a visitor token its life; a month
+/// counts as 30 days.
 fn window_s(limit: &LimitView) -> u64 {
     match limit.kind.rsplit_once('_') {
         Some((_, "day")) => 86_400,
         Some((_, "week")) => 7 * 86_400,
         Some((_, "month")) => 30 * 86_400,
+        // The rest of it: when it began is not told.
+        Some((_, "life")) => limit.resets_ms.div_ceil(1000),
         _ => 60,
     }
 }
 
 fn kind_words(kind: &str) -> String {
-    if kind == "concurrent" { "concurrent requests".into() } else { kind.replace('_', " ") }
+    match kind.strip_suffix("_life") {
+        Some(kind) => format!("{kind} of its life"),
+        None if kind == "concurrent" => "concurrent requests".into(),
+        None => kind.replace('_', " "),
+    }
 }
 
 fn described(limit: &LimitView) -> String {

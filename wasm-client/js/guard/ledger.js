@@ -26,7 +26,7 @@ import { limitsUnknown, reached, spent, tooLarge, tooLong } from "./reasons.js";
  * @property {string} [class] of models, where it is for one alone
  *
  * @typedef {"requests" | "input_tokens" | "output_tokens" | "concurrent" | BudgetKind} Kind
- * @typedef {`${"requests" | "tokens" | "microusd"}_${"day" | "week" | "month"}`} BudgetKind
+ * @typedef {`${"requests" | "tokens" | "microusd"}_${"day" | "week" | "month" | "life"}`} BudgetKind
  *
  * @typedef {object} ModelLimits
  * @property {string} class
@@ -483,8 +483,8 @@ export function fold(ledger, rules, now) {
   prune(ledger, now);
 }
 
-/** The kinds of budgets. */
-export const BUDGETS = /** @type {BudgetKind[]} */ (["day", "week", "month"].flatMap((window) => ["requests", "tokens", "microusd"].map((of) => `${of}_${window}`)));
+/** The kinds of budgets; `life`: a visitor token's, which never begins anew. */
+export const BUDGETS = /** @type {BudgetKind[]} */ (["day", "week", "month", "life"].flatMap((window) => ["requests", "tokens", "microusd"].map((of) => `${of}_${window}`)));
 
 /**
  * What a budget counts, whatever its window; null: no budget.
@@ -493,7 +493,7 @@ export const BUDGETS = /** @type {BudgetKind[]} */ (["day", "week", "month"].fla
  * @returns {"requests budget" | "tokens budget" | "microusd budget" | null}
  */
 export function budgetOf(kind) {
-  const [, of] = /^(requests|tokens|microusd)_(?:day|week|month)$/.exec(kind) ?? [];
+  const [, of] = /^(requests|tokens|microusd)_(?:day|week|month|life)$/.exec(kind) ?? [];
   return of ? /** @type {"tokens budget"} */ (`${of} budget`) : null;
 }
 

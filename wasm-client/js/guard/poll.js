@@ -33,12 +33,14 @@ export function poller(url, headers, fetch, clock) {
   let asking;
   let failures = 0;
   let notBeforeMs = 0;
+  // A failure for want of a network says nothing of the gate: back online it is asked.
+  let wasOffline = false;
   /** @type {unknown} */
   let lastError;
 
   const ask = async () => {
     const askedMs = clock();
-    if (askedMs < notBeforeMs) throw lastError;
+    if (askedMs < notBeforeMs && !(wasOffline && isOnline())) throw lastError;
     try {
       const response = await fetch(url, {
         headers: { ...headers, ...(tag && { "if-none-match": tag }) },
@@ -60,6 +62,7 @@ export function poller(url, headers, fetch, clock) {
       failures = notBeforeMs = 0;
       return snapshot;
     } catch (error) {
+      wasOffline = !isOnline();
       const [least, most] = BACKOFF_MS;
       notBeforeMs = clock() + Math.min(most, least * 2 ** failures);
       failures = Math.min(failures + 1, 10);
@@ -67,4 +70,9 @@ export function poller(url, headers, fetch, clock) {
     }
   };
   return () => (asking ??= ask().finally(() => (asking = undefined)));
+}
+
+/** Node and Workers do not say. */
+function isOnline() {
+  return globalThis.navigator?.onLine !== false;
 }

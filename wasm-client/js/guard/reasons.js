@@ -60,8 +60,10 @@ export function reached(limit, level, waitMs) {
  */
 export function spent(limit, level, waitMs) {
   const code = limit.scope === "deployment" ? "tollgate_deployment_budget_spent" : limit.scope === "code" ? "tollgate_guard_limit" : "tollgate_budget_spent";
-  const message = `The budget is spent: ${Math.max(0, Math.floor(level))} of ${limit.capacity} ${words(limit.kind)} left (${scopeOf(limit)}). It begins anew in ${span(waitMs)}.`;
-  return { status: 429, type: "rate_limit_error", code, message, retryAfterMs: waitMs, limit: seen(limit, level) };
+  const isOver = limit.kind.endsWith("_life");
+  const then = isOver ? "This visitor token is used up: ask your server for another." : `It begins anew in ${span(waitMs)}.`;
+  const message = `The budget is spent: ${Math.max(0, Math.floor(level))} of ${limit.capacity} ${words(limit.kind)} left (${scopeOf(limit)}). ${then}`;
+  return { status: 429, type: "rate_limit_error", code, message, retryAfterMs: isOver ? null : waitMs, limit: seen(limit, level) };
 }
 
 /**
@@ -76,7 +78,7 @@ function seen({ scope, kind, capacity }, level) {
 const scopeOf = (limit) => (limit.scope === "code" ? "set in this app" : limit.scope);
 
 /** @param {Kind} kind */
-const words = (kind) => kind.replace("microusd_", "micro-dollars_").replace(/_(day|week|month)$/, " a $1").replaceAll("_", " ");
+const words = (kind) => kind.replace("microusd_", "micro-dollars_").replace(/_(day|week|month)$/, " a $1").replace("_life", " of its life").replaceAll("_", " ");
 
 /** @param {number} ms */
 function span(ms) {

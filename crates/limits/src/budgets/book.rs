@@ -18,6 +18,8 @@ pub(super) struct Title {
     /// Empty: UTC.
     pub(super) zone: String,
     pub(super) models: Vec<String>,
+    /// The id of the visitor token that it is for; empty: none.
+    pub(super) token: String,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,7 +30,7 @@ pub(super) struct Rule {
     pub(super) place: Option<Place>,
     /// The percent of it whose reaching was told last in this window.
     pub(super) told: u8,
-    /// No budget of its own: see [`Budgets::bound_day`].
+    /// No budget of its own: see [`Budgets::bound_day`], [`Budgets::bound_token`].
     pub(super) is_bound: bool,
 }
 
@@ -64,6 +66,8 @@ pub(crate) enum Shut {
     Held(Millis),
     /// Spent: it opens after this span.
     Spent(Millis),
+    /// Spent: it never opens.
+    Over,
     /// More than the whole budget.
     TooLarge,
 }
@@ -72,10 +76,11 @@ pub(crate) enum Shut {
 const STEPS_MAX: usize = 62 * 24;
 
 /// Names of kinds, by cycle.
-const KINDS: [[&str; 3]; 3] = [
+const KINDS: [[&str; 3]; 4] = [
     ["requests_day", "tokens_day", "microusd_day"],
     ["requests_week", "tokens_week", "microusd_week"],
     ["requests_month", "tokens_month", "microusd_month"],
+    ["requests_life", "tokens_life", "microusd_life"],
 ];
 impl Rule {
     pub(super) fn of(budget: &Budget) -> Self {
@@ -138,6 +143,7 @@ impl Book {
             Cycle::Day => KINDS[0],
             Cycle::Week(_) => KINDS[1],
             Cycle::Month | Cycle::Moving => KINDS[2],
+            Cycle::Until(_) => KINDS[3],
         }
     }
 
@@ -151,12 +157,17 @@ impl Book {
         self.place(now);
     }
 
+    pub(super) fn is_of_token(&self) -> bool {
+        matches!(self.title.cycle, Cycle::Until(_))
+    }
+
     pub(super) fn counts(&self, lists: Lists) -> bool {
         self.list == 0 || self.list & lists != 0
     }
 
     pub(super) fn roll(&mut self, now: Millis) {
-        if now >= self.window.1 {
+        let is_once = self.is_of_token();
+        if now >= self.window.1 && !is_once {
             let next = Place::of(now, self.title.cycle, Pace::Off, &self.zone).window;
             let over = std::mem::replace(&mut self.window, next);
             let spent = std::mem::take(&mut self.spent);
@@ -229,12 +240,15 @@ impl Book {
             return None;
         }
         let (spent, used) = (self.spent_in_window(), self.used(reserved));
+        let is_once = self.is_of_token();
         for rule in self.rules.iter().filter(|rule| rule.is_hard) {
             for kind in 0..3 {
                 let Some(limit) = rule.limits[kind] else { continue };
                 let open = rule.open(kind, now, is_background).unwrap_or(limit);
                 let shut = if need[kind] > limit {
                     Shut::TooLarge
+                } else if spent[kind].saturating_add(need[kind]) > open && is_once {
+                    Shut::Over
                 } else if spent[kind].saturating_add(need[kind]) > open {
                     Shut::Spent(self.opens_in(rule, kind, limit, need[kind], is_background, now))
                 } else if used[kind].saturating_add(need[kind]) > open {
@@ -320,7 +334,8 @@ impl Title {
             (Window::Month, _) => Cycle::Month,
         };
         let zone = budget.zone.as_deref().filter(|zone| *zone != "UTC").unwrap_or_default();
-        Self { cycle, zone: zone.to_owned(), models: budget.models.clone() }
+        let models = budget.models.clone();
+        Self { cycle, zone: zone.to_owned(), models, token: String::new() }
     }
 
     /// What a row knows it by.
@@ -330,6 +345,7 @@ impl Title {
             Cycle::Week(first) => format!("week{first}"),
             Cycle::Month => "month".to_owned(),
             Cycle::Moving => "moving".to_owned(),
+            Cycle::Until(_) => return format!("token {}", self.token),
         };
         format!("{cycle} {} {}", self.zone, self.models.join(","))
     }

@@ -8,8 +8,9 @@ use crate::message::Millis;
 use crate::policy::{Budget, LISTS_MAX, allows};
 use crate::window::Zone;
 
-/// Which lists of models a request's model is on, by the Gate's numbers for them.
-pub(crate) type Lists = u64;
+/// Which lists of models a request's model is on, by the Gate's numbers for them;
+/// above [`LISTS_MAX`], which of its visitor's tokens it was asked with.
+pub(crate) type Lists = u128;
 
 /// What the Gate knows beside a budget's own words.
 #[derive(Clone, Debug, Default)]

@@ -20,7 +20,18 @@ fn known(json: &str) -> Known {
 }
 
 fn tokens(budgets: &Budgets, tokens: u64, now: Millis) -> Option<(&'static str, Shut)> {
-    budgets.refuses(&[1, tokens, 0], 0, false, now)
+    shut(budgets, tokens, 0, false, now)
+}
+
+fn shut(
+    budgets: &Budgets,
+    tokens: u64,
+    lists: Lists,
+    is_background: bool,
+    now: Millis,
+) -> Option<(&'static str, Shut)> {
+    let refused = budgets.refuses(&[1, tokens, 0], lists, is_background, now);
+    refused.map(|(kind, _, shut)| (kind, shut))
 }
 
 fn spend(budgets: &mut Budgets, tokens: u64, now: Millis) {
@@ -44,9 +55,9 @@ fn a_budget_tells_spent_from_held_from_too_large() {
     assert_eq!(tokens(&day, 50, MONDAY), None);
     assert_eq!(tokens(&day, 51, MONDAY), Some(("tokens_day", Shut::Spent(DAY_MS))));
     day.roll(MONDAY + DAY_MS - 1);
-    assert_eq!(day.left(1, MONDAY + DAY_MS - 1), Some(50));
+    assert_eq!(day.left(1, 0, MONDAY + DAY_MS - 1), Some(50));
     day.roll(MONDAY + DAY_MS);
-    assert_eq!(day.left(1, MONDAY + DAY_MS), Some(100));
+    assert_eq!(day.left(1, 0, MONDAY + DAY_MS), Some(100));
 }
 
 #[test]
@@ -58,14 +69,14 @@ fn of_several_what_shuts_longest_is_told() {
     let tuesday = MONDAY + DAY_MS;
     spend(&mut three, 60, tuesday);
     assert_eq!(tokens(&three, 1, tuesday), Some(("tokens_week", Shut::Spent(6 * DAY_MS))));
-    let lefts = three.lefts(tuesday);
+    let lefts = three.lefts(0, tuesday);
     let told = lefts.iter().map(|left| (left.kind, left.level, left.ends_in / DAY_MS));
     let told: Vec<_> = told.collect();
     assert_eq!(told, [("tokens_day", 40, 1), ("tokens_week", 0, 6), ("requests_month", 7, 7)]);
     // A new week, not a new month.
     three.roll(MONDAY + 7 * DAY_MS);
     assert_eq!(
-        (three.left(1, MONDAY + 7 * DAY_MS), three.left(0, MONDAY + 7 * DAY_MS)),
+        (three.left(1, 0, MONDAY + 7 * DAY_MS), three.left(0, 0, MONDAY + 7 * DAY_MS)),
         (Some(100), Some(7))
     );
 }
@@ -84,14 +95,14 @@ fn a_paced_week_keeps_each_day_its_share_and_background_its_hours() {
     // Of Tuesday's share background work finds a half at noon.
     let noon = MONDAY + DAY_MS * 3 / 2;
     week.roll(noon);
-    let background = |tokens| week.refuses(&[1, tokens, 0], 0, true, noon);
+    let background = |tokens| shut(&week, tokens, 0, true, noon);
     assert_eq!(background(50), None);
     assert_eq!(background(52), Some(("tokens_week", Shut::Spent(DAY_MS / 24))));
     assert_eq!(tokens(&week, 100, noon), None);
     // What was left on Tuesday is open on Wednesday.
     let wednesday = MONDAY + 2 * DAY_MS;
     week.roll(wednesday);
-    assert_eq!(week.left(1, wednesday), Some(200));
+    assert_eq!(week.left(1, 0, wednesday), Some(200));
 }
 
 #[test]
@@ -102,7 +113,7 @@ fn a_month_that_moves_along_forgets_a_day_after_thirty() {
     spend(&mut month, 30, MONDAY + 10 * DAY_MS);
     let now = MONDAY + 12 * DAY_MS;
     month.roll(now);
-    assert_eq!(month.left(1, now), Some(10));
+    assert_eq!(month.left(1, 0, now), Some(10));
     assert_eq!(tokens(&month, 70, now), Some(("tokens_month", Shut::Spent(18 * DAY_MS))));
     assert_eq!(tokens(&month, 71, now), Some(("tokens_month", Shut::Spent(28 * DAY_MS))));
     // A restart keeps every day.
@@ -111,11 +122,11 @@ fn a_month_that_moves_along_forgets_a_day_after_thirty() {
     let (day, books) = month.row();
     let mut again = Budgets::restored(Some(day), books, now);
     again.configure(&of(json), &known(json), now);
-    assert_eq!(again.left(1, now), Some(10));
+    assert_eq!(again.left(1, 0, now), Some(10));
     for (budgets, days, left) in [(&mut month, 29, 10), (&mut again, 30, 70)] {
         let at = MONDAY + days * DAY_MS;
         budgets.roll(at);
-        assert_eq!(budgets.left(1, at), Some(left), "{days}");
+        assert_eq!(budgets.left(1, 0, at), Some(left), "{days}");
     }
 }
 
@@ -126,7 +137,7 @@ fn other_amounts_keep_what_is_spent_and_another_window_counts_anew() {
     spend(&mut week, 60, MONDAY);
     let larger = r#"[{"window":"week","tokens":200},{"window":"month","tokens":150}]"#;
     week.configure(&of(larger), &known(larger), MONDAY);
-    let lefts: Vec<_> = week.lefts(MONDAY).iter().map(|left| (left.kind, left.level)).collect();
+    let lefts: Vec<_> = week.lefts(0, MONDAY).iter().map(|left| (left.kind, left.level)).collect();
     assert_eq!(lefts, [("tokens_week", 140), ("tokens_month", 150)]);
 }
 
@@ -139,17 +150,14 @@ fn a_budget_of_models_counts_only_them() {
     assert_eq!((opus_on, haiku_on), (1, 0));
     opus.reserve(&[1, 70, 0], haiku_on);
     opus.reserve(&[1, 70, 0], opus_on);
-    assert_eq!(opus.refuses(&[1, 31, 0], haiku_on, false, MONDAY), None);
-    assert_eq!(
-        opus.refuses(&[1, 31, 0], opus_on, false, MONDAY),
-        Some(("tokens_day", Shut::Held(DAY_MS)))
-    );
+    assert_eq!(shut(&opus, 31, haiku_on, false, MONDAY), None);
+    assert_eq!(shut(&opus, 31, opus_on, false, MONDAY), Some(("tokens_day", Shut::Held(DAY_MS))));
     opus.settle(&[1, 70, 0], &[1, 70, 0], haiku_on);
     opus.settle(&[1, 70, 0], &[1, 10, 0], opus_on);
-    assert_eq!(opus.refuses(&[1, 90, 0], opus_on, false, MONDAY), None);
+    assert_eq!(shut(&opus, 90, opus_on, false, MONDAY), None);
     // It says nothing of other models.
-    assert_eq!((opus.left(1, MONDAY), opus.has_lists()), (None, true));
-    assert_eq!(opus.lefts(MONDAY)[0].models, ["claude-opus-*"]);
+    assert_eq!((opus.left(1, 0, MONDAY), opus.has_lists()), (None, true));
+    assert_eq!(opus.lefts(0, MONDAY)[0].models, ["claude-opus-*"]);
 }
 
 #[test]
@@ -169,7 +177,7 @@ fn what_is_reached_is_told_once_a_window_and_soft_budgets_refuse_nothing() {
     let soft = r#"[{"window":"day","tokens":100,"hard":false}]"#;
     both.configure(&of(soft), &known(soft), MONDAY + DAY_MS);
     assert_eq!(tokens(&both, 1_000, MONDAY + DAY_MS), None);
-    assert!(both.lefts(MONDAY + DAY_MS).is_empty() && both.reached().is_empty());
+    assert!(both.lefts(0, MONDAY + DAY_MS).is_empty() && both.reached().is_empty());
 }
 
 #[test]
@@ -211,7 +219,7 @@ fn a_restart_counts_the_ceiling_as_spent_within_its_window() {
         again.configure(&of(json), &Known::default(), now);
         again.rezone("Europe/Berlin", &known.zones["Europe/Berlin"].0, now);
         again.roll(now);
-        assert_eq!(again.left(1, now), Some(left), "{now}");
+        assert_eq!(again.left(1, 0, now), Some(left), "{now}");
     }
 }
 
@@ -221,7 +229,7 @@ fn a_budget_that_was_made_before_its_zone_was_known_begins_by_it() {
     let auckland = Arc::new(Zone::new(vec![(0, 13 * 3_600_000)]));
     let mut week = budgets(json, MONDAY - 1);
     week.rezone("Pacific/Auckland", &auckland, MONDAY - 1);
-    let ends_in = |week: &Budgets, now| week.lefts(now)[0].ends_in;
+    let ends_in = |week: &Budgets, now| week.lefts(0, now)[0].ends_in;
     assert_eq!(ends_in(&week, MONDAY - 1), 7 * DAY_MS - 13 * 3_600_000 + 1);
     // What was counted keeps its window.
     spend(&mut week, 40, MONDAY);
@@ -229,7 +237,7 @@ fn a_budget_that_was_made_before_its_zone_was_known_begins_by_it() {
     let later = Arc::new(Zone::new(vec![(0, 12 * 3_600_000)]));
     week.rezone("Pacific/Auckland", &later, MONDAY);
     assert_eq!(
-        (ends_in(&week, MONDAY), week.left(1, MONDAY)),
+        (ends_in(&week, MONDAY), week.left(1, 0, MONDAY)),
         (7 * DAY_MS - 13 * 3_600_000, Some(60))
     );
 }

@@ -216,7 +216,12 @@ fn play(steps: Vec<Happens>) -> Result<(), TestCaseError> {
             }
             Happens::View { tenant } => {
                 let tenant = format!("t{tenant}");
-                let input = Input::View { tenant, user: Some("u".into()), account_scope: true };
+                let input = Input::View {
+                    tenant,
+                    user: Some("u".into()),
+                    account_scope: true,
+                    visitor: None,
+                };
                 prop_assert!(matches!(shell.step(input).reply, Answer::View(_)));
             }
         }

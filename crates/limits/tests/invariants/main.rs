@@ -17,8 +17,12 @@ use limits::{Answer, Input};
 
 /// A tenant's own limits, as it and its end user see them.
 fn limits_of(shell: &mut common::Shell, tenant: &str, user: Option<&str>) -> Vec<LimitView> {
-    let input =
-        Input::View { tenant: tenant.into(), user: user.map(str::to_owned), account_scope: false };
+    let input = Input::View {
+        tenant: tenant.into(),
+        user: user.map(str::to_owned),
+        account_scope: false,
+        visitor: None,
+    };
     match shell.step(input).reply {
         Answer::View(view) => {
             assert!(view.account_limits.is_empty());
