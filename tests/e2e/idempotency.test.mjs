@@ -299,6 +299,27 @@ describe("before a puppet", () => {
     await nothingElse();
   });
 
+  test("who waits in vain is told so by its own time, and wakes nobody else", async () => {
+    const headers = fresh();
+    const first = world.post(key, ask("Hello"), { headers });
+    const exchange = await provider.next();
+    const before = parked;
+    const impatient = { ...headers, "x-stainless-timeout": "1" };
+    const others = Array.from({ length: 30 }, () => world.post(key, ask("Hello"), { headers: impatient }));
+    for (const other of others) {
+      const response = await other;
+      const { error } = await response.json();
+      assert.deepEqual([response.status, error.details.error_code], [409, "tollgate_idempotency_running"]);
+    }
+    await until(async () => parked - before >= others.length);
+    // Once each, and once more where a timer was a moment early.
+    assert.ok(parked - before <= 2 * others.length, `${parked - before} times parked`);
+    await whole(exchange);
+    const response = await first;
+    assert.equal(response.status, 200, await response.text());
+    await nothingElse();
+  });
+
   test("an SDK that gave up on the first gets its answer by the second, and the provider is asked once", async () => {
     let calls = 0;
     const counting = (/** @type {any} */ url, /** @type {any} */ init) => (calls++, fetch(url, init));
