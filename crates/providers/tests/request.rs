@@ -31,6 +31,23 @@ fn content(blocks: &str) -> String {
     )
 }
 
+/// Three pages, base64.
+const PDF: &str = "JVBERi0xLjQKMyAwIG9iago8PCAvVHlwZSAvUGFnZSAvUGFyZW50IDIgMCBSID4+CmVuZG9iago0IDAgb2JqCjw8IC9UeXBlIC9QYWdlIC9QYXJlbnQgMiAwIFIgPj4KZW5kb2JqCjUgMCBvYmoKPDwgL1R5cGUgL1BhZ2UgL1BhcmVudCAyIDAgUiA+PgplbmRvYmoKMiAwIG9iago8PCAvVHlwZSAvUGFnZXMgL0NvdW50IDMgPj4KZW5kb2JqCiUlRU9G";
+
+#[test]
+fn a_pdf_is_estimated_by_its_pages_and_one_that_hides_them_by_its_size() {
+    let long = "A".repeat(200_000);
+    for (data, pages) in [(PDF, 3), (&long, 3), ("JVBERi0x", 1), ("!", 1)] {
+        let block = format!(
+            r#"{{"type":"document","source":{{"type":"base64","media_type":"application/pdf","data":"{data}"}}}}"#
+        );
+        let facts = facts(&content(&block));
+        assert_eq!((facts.pdfs, facts.pdf_pages), (1, pages), "{}", &data[..8.min(data.len())]);
+        let around = facts.input().estimate - 2_330 * pages;
+        assert!(around < 50, "{around}");
+    }
+}
+
 fn refusal(body: &str) -> Invalid {
     scan(body.as_bytes(), 1 << 16).expect_err(body)
 }
@@ -49,7 +66,7 @@ fn a_request_with_everything_tells_its_facts() {
         (facts.images, facts.images_sent, facts.image_sizes.as_slice()),
         (2, 1, [(2, 3)].as_slice())
     );
-    assert_eq!((facts.documents, facts.pdfs, facts.pdf_bytes), (3, 1, 15));
+    assert_eq!((facts.documents, facts.pdfs, facts.pdf_pages), (3, 1, 1));
     assert_eq!(facts.remote_sources, 2);
     assert_eq!(facts.messages, 3);
     assert!(facts.system && facts.user_id && facts.open_ended());

@@ -39,14 +39,19 @@ pub fn opaque(bytes: u64) -> Estimate {
     Estimate { lower: 0, estimate: bytes / OPAQUE_BYTES, upper: bytes }
 }
 
-/// PDFs, of this many bytes in all; their pages are not known.
-pub fn pdf(count: u64, bytes: u64, family: Family) -> Estimate {
+/// The pages of a document of this many bytes that does not tell them.
+pub fn pages(bytes: u64) -> u64 {
+    (bytes / PAGE_BYTES).max(1)
+}
+
+/// PDFs, with about this many pages in all.
+pub fn pdf(count: u64, pages: u64, family: Family) -> Estimate {
     let page = match family {
         Family::UpTo46 => PAGE_UPTO46,
         Family::From47 => PAGE_FROM47,
     };
     let most = PAGES_MAX.saturating_mul(count);
-    let pages = (bytes / PAGE_BYTES).max(count).min(most);
+    let pages = pages.max(count).min(most);
     Estimate {
         lower: page.lower.saturating_mul(count),
         estimate: page.estimate.saturating_mul(pages),
@@ -92,8 +97,8 @@ mod tests {
                 assert!(lower <= estimate && estimate <= upper, "{w} x {h}");
             }
         }
-        for (count, bytes) in [(0, 0), (1, 0), (1, 1 << 40), (3, 10)] {
-            let Estimate { lower, estimate, upper } = pdf(count, bytes, Family::From47);
+        for (count, pages) in [(0, 0), (1, 0), (1, 1 << 40), (3, 10)] {
+            let Estimate { lower, estimate, upper } = pdf(count, pages, Family::From47);
             assert!(lower <= estimate && estimate <= upper);
         }
     }

@@ -67,8 +67,8 @@ pub struct Facts {
     pub documents: u32,
     /// PDFs sent along.
     pub pdfs: u32,
-    /// Their bytes, base64 decoded.
-    pub pdf_bytes: u64,
+    /// Their pages, as far as they tell.
+    pub pdf_pages: u64,
     /// Images and documents by address or file: their content is not known.
     pub remote_sources: u32,
     /// Bytes of opaque content (signatures, encrypted results).
@@ -160,7 +160,7 @@ impl Facts {
             + overhead::framing(u64::from(self.messages), family)
             + self.pictures(family)
             + self.tool_prompt(model)
-            + overhead::pdf(u64::from(self.pdfs), self.pdf_bytes, family);
+            + overhead::pdf(u64::from(self.pdfs), self.pdf_pages, family);
         let window = model.map_or(models::CONTEXT_TOKENS_MAX, |model| model.context_tokens);
         if self.open_ended() || self.pdfs > 0 || self.remote_documents() > 0 {
             sum.upper = sum.upper.max(window);

@@ -11,6 +11,7 @@ mod facts;
 mod field;
 #[cfg(feature = "parts")]
 mod parts;
+mod pdf;
 mod prefix;
 mod reader;
 mod source;

@@ -83,7 +83,7 @@ impl Facts {
             (
                 Part::Documents,
                 self.pdfs > 0,
-                overhead::pdf(u64::from(self.pdfs), self.pdf_bytes, family),
+                overhead::pdf(u64::from(self.pdfs), self.pdf_pages, family),
             ),
             (Part::Opaque, self.opaque_bytes > 0, overhead::opaque(self.opaque_bytes)),
             (Part::Other, text.other.bytes > 0, self.other()),

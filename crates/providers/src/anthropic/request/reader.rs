@@ -226,9 +226,9 @@ impl Reader {
                     facts.image_sizes.push(size);
                 }
             }
-            Sent::Document(bytes) => {
+            Sent::Document(pages) => {
                 facts.pdfs = facts.pdfs.saturating_add(1);
-                facts.pdf_bytes = facts.pdf_bytes.saturating_add(bytes);
+                facts.pdf_pages = facts.pdf_pages.saturating_add(pages);
             }
             Sent::Text(features) => facts.text.messages += features,
             Sent::Remote => facts.remote_sources = facts.remote_sources.saturating_add(1),

@@ -1,14 +1,16 @@
 //! One `source` of a block: an image, a PDF or a plain text sent along, or a
-//! reference. Base64 is decoded as far as the image's size needs, never kept.
+//! reference. Base64 is decoded as far as an image's size or a PDF's pages need, never kept.
 
-use tokens::{FeatureScanner, Features};
+use tokens::{FeatureScanner, Features, overhead};
+
+use super::pdf::Pages;
 
 /// What a source turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sent {
     /// An image, and its size in pixels where its head tells.
     Image(Option<(u32, u32)>),
-    /// Another document, bytes decoded.
+    /// Another document: its pages.
     Document(u64),
     /// Text, to be counted as such.
     Text(Features),
@@ -73,7 +75,9 @@ impl Source {
                 if self.image.unwrap_or(self.head.looks_like_image()) {
                     Sent::Image(size)
                 } else {
-                    Sent::Document(self.digits / 4 * 3 + self.digits % 4 * 3 / 4)
+                    let bytes = self.digits / 4 * 3 + self.digits % 4 * 3 / 4;
+                    let pages = self.head.pages.count(bytes);
+                    Sent::Document(pages.unwrap_or_else(|| overhead::pages(bytes)))
                 }
             }
             Kind::Remote => Sent::Remote,
@@ -85,7 +89,7 @@ impl Source {
     }
 }
 
-/// The head of a base64 string: enough for an image's size.
+/// The head of a base64 string: enough for an image's size, or a PDF's pages.
 ///
 /// Formats: PNG (W3C 2003, IHDR), GIF89a (logical screen), RFC 9649 (WebP:
 /// VP8, VP8L, VP8X), ITU-T T.81 (JPEG: the first SOF segment, behind segments
@@ -99,6 +103,7 @@ struct Head {
     length: usize,
     jpeg: Jpeg,
     jpeg_bytes: u32,
+    pages: Pages,
     stopped: bool,
 }
 
@@ -145,7 +150,9 @@ impl Head {
                 self.jpeg.feed(byte);
             }
         }
-        let full = if jpeg {
+        let full = if self.bytes.starts_with(b"%PDF") {
+            !self.pages.feed(byte)
+        } else if jpeg {
             self.jpeg_bytes == JPEG_BYTES_MAX || self.jpeg == Jpeg::Ended
         } else {
             self.length == self.bytes.len()
