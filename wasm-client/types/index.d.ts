@@ -29,8 +29,8 @@ export function initSync(module: BufferSource | WebAssembly.Module): void;
 export function load(vocabulary: VocabularyName | OpenAiModel, options?: LoadOptions): Promise<VocabularyCounter>;
 /**
  * A counter for a Claude model, e.g. `await load("claude-sonnet-5-5")`: by estimate,
- * as no vocabulary is published. Made once for each name; everything after it is
- * synchronous.
+ * as no vocabulary is published. Made once for each name, but for those with a
+ * calibration, which are not kept; everything after it is synchronous.
  *
  * Rejects with `unknown_model`, which lists those that are known.
  */
