@@ -56,8 +56,8 @@ const Base = /** @type {typeof HTMLElement} */ (globalThis.HTMLElement ?? class 
 export class TollgateMeter extends Base {
   static observedAttributes = ["for", "model", "max", "label"];
 
-  /** @type {HTMLElement | null} */
-  #field = null;
+  /** Where its field stands. @type {Document | ShadowRoot | null} */
+  #root = null;
   /** @type {Record<string, unknown>} */
   #request = {};
   /** @type {import("../types/index.js").ClaudeCounter | null} */
@@ -93,31 +93,36 @@ export class TollgateMeter extends Base {
   }
 
   connectedCallback() {
-    // The field may stand below, and not be there yet.
-    if (this.ownerDocument.readyState === "loading") this.ownerDocument.addEventListener("DOMContentLoaded", this.#attach, { once: true });
-    else this.#attach();
+    // Given before the tag was known, it hides the accessor.
+    if (Object.hasOwn(this, "request")) {
+      const { request } = this;
+      delete (/** @type {any} */ (this).request);
+      this.request = request;
+    }
+    // Not at the field: it may not be there yet, or another may take its place.
+    const root = this.getRootNode();
+    this.#root = "getElementById" in root ? /** @type {Document | ShadowRoot} */ (root) : null;
+    this.#root?.addEventListener("input", this.#typed, true);
+    if (this.ownerDocument.readyState === "loading") this.ownerDocument.addEventListener("DOMContentLoaded", this.#soon, { once: true });
+    this.#soon();
   }
 
   disconnectedCallback() {
-    this.#field?.removeEventListener("input", this.#soon);
-    this.#field = null;
+    this.#root?.removeEventListener("input", this.#typed, true);
+    this.#root = null;
     cancelAnimationFrame(this.#frame);
     this.#frame = 0;
   }
 
   /** @param {string} name */
   attributeChangedCallback(name) {
-    if (!this.isConnected) return;
     if (name === "model") this.#counter = null;
-    this.#attach();
+    this.#soon();
   }
 
-  #attach = () => {
-    this.#field?.removeEventListener("input", this.#soon);
+  #typed = (/** @type {Event} */ event) => {
     const id = this.getAttribute("for");
-    this.#field = id ? /** @type {Document | ShadowRoot} */ (this.getRootNode()).getElementById(id) : null;
-    this.#field?.addEventListener("input", this.#soon);
-    this.#soon();
+    if (id && event.target instanceof Element && event.target.closest(`#${CSS.escape(id)}`)) this.#soon();
   };
 
   // Once a frame, however fast keys are pressed.
@@ -144,7 +149,8 @@ export class TollgateMeter extends Base {
       if (model !== this.#model) return;
       if (counter.exact) throw new TollgateError("unknown_model", `${model} has no prices here: the meter is for Claude models.`);
       this.#counter = counter;
-      const text = /** @type {any} */ (this.#field)?.value ?? this.#field?.textContent ?? "";
+      const field = this.#root?.getElementById(this.getAttribute("for") ?? "");
+      const text = /** @type {any} */ (field)?.value ?? field?.textContent ?? "";
       const earlier = Array.isArray(this.#request.messages) ? this.#request.messages : [];
       const measure = counter.measure({ ...this.#request, messages: [...earlier, { role: "user", content: text }] });
       this.#show(measure, Number(this.getAttribute("max")) || counter.model.max_input_tokens);
@@ -162,7 +168,7 @@ export class TollgateMeter extends Base {
     const { estimate, upper, lower } = measure;
     const permille = Math.floor((estimate * 1000) / most);
     const [, name, says] = LEVELS.find(([from]) => permille >= from) ?? LEVELS[LEVELS.length - 1];
-    const number = new Intl.NumberFormat(this.ownerDocument.documentElement.lang || undefined);
+    const number = numbersOf(this.ownerDocument.documentElement.lang);
     const dollars = `$${(measure.cost.input_microusd / 1e6).toFixed(measure.cost.input_microusd < 1e6 ? 4 : 2)}`;
     count.textContent = `${measure.exact ? "" : "≈ "}${number.format(estimate)} of ${number.format(most)} tokens`;
     bound.textContent = measure.exact ? "" : `${number.format(lower)} to ${number.format(upper)}`;
@@ -208,6 +214,16 @@ export class TollgateMeter extends Base {
     element.append(...children.map((/** @type {any} */ child) => this.#made(child)));
     this.#parts[attributes.class] = element;
     return element;
+  }
+}
+
+/** @param {string} language */
+function numbersOf(language) {
+  try {
+    return new Intl.NumberFormat(language || undefined);
+  } catch {
+    // As some pages write it, e.g. en_US.
+    return new Intl.NumberFormat();
   }
 }
 

@@ -303,6 +303,35 @@ test("the meter: count, bounds and cost as it is typed, and its level in colour,
   assert.deepEqual(complaints, []);
 });
 
+test("the meter in an app: its field comes later and is replaced, its request is given before the tag is known", options, async () => {
+  const page = await tab();
+  const told = await page.evaluate(async () => {
+    document.documentElement.lang = "en_US";
+    const meter = /** @type {any} */ (document.createElement("late-meter"));
+    meter.setAttribute("for", "late");
+    meter.request = { system: "You are brief. ".repeat(20) };
+    document.body.append(meter);
+    const measured = () => new Promise((resolve) => meter.addEventListener("tollgate-measure", (/** @type {any} */ event) => resolve(event.detail.estimate), { once: true }));
+    const first = measured();
+    const { TollgateMeter } = await import(/** @type {any} */ ("tollgate/element"));
+    customElements.define("late-meter", class extends TollgateMeter {});
+    const told = [await first];
+    for (const words of [100, 200]) {
+      document.getElementById("late")?.remove();
+      const field = Object.assign(document.createElement("textarea"), { id: "late", value: "word ".repeat(words) });
+      document.body.append(field);
+      const next = measured();
+      field.addEventListener("input", (event) => event.stopPropagation());
+      field.dispatchEvent(new Event("input", { bubbles: true }));
+      told.push(await next);
+    }
+    return told;
+  });
+  assert.ok(told[0] > 80, "its system prompt counts");
+  assert.ok(told[1] > told[0] + 90 && told[2] > told[1] + 90, String(told));
+  assert.deepEqual(complaints, []);
+});
+
 test("an expired token: the gate says so, in its words, whether the guard is open or closed", options, async () => {
   const page = await tab();
   const { token } = await (await world.post(await world.key("pages"), { user: "late", ttl_s: 1 }, { path: "/v1/visitors" })).json();
