@@ -8,6 +8,7 @@ import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import path from "node:path";
 import { after, before, test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { launch, noChromium } from "../../tests/browser/chromium.mjs";
 import { puppet } from "../../tests/e2e/puppet.mjs";
@@ -297,6 +298,29 @@ test("Vercel's edge runtime: counts, guards and reads a tokenizer, with modules 
     const response = await runtime.dispatchFetch("https://app.example.com/");
     const [claude] = expected.split(" ").map(Number);
     assert.deepEqual(await response.json(), { statuses: [200, 429], claude, missing: "bad_vocabulary", words: 3 });
+  } finally {
+    await app.remove();
+  }
+});
+
+test("the SDKs' own types fit: their requests are measured, their clients take the guard", { skip: !APPS && options.skip }, async () => {
+  const app = await project(APPS);
+  try {
+    const anthropic = fileURLToPath(import.meta.resolve("@anthropic-ai/sdk"));
+    const file = await app.write("sdks.mts", `import Anthropic from ${JSON.stringify(anthropic)}; import OpenAI from "openai";
+    import { guard, load, type MessagesRequest } from "tollgate"; import { loadInWorker } from "tollgate/worker";
+    const fetch = guard({ limits: { rpm: 5 } });
+    const [claude, gpt] = await Promise.all([load("claude-sonnet-5-5"), load("gpt-5")]);
+    const message: Anthropic.MessageCreateParams = { model: "claude-sonnet-5-5", max_tokens: 9, messages: [{ role: "user", content: "Hi" }] };
+    const [chat, response]: [OpenAI.ChatCompletionCreateParams, OpenAI.Responses.ResponseCreateParams] = [{ model: "gpt-5", messages: [{ role: "user", content: "Hi" }] }, { model: "gpt-5", input: "Hi" }];
+    const request: MessagesRequest = message;
+    claude.measure({ messages: [], a_field_of_the_future: true });
+    // @ts-expect-error: no messages
+    claude.measure({ system: "Be kind.", a_field_of_the_future: true });
+    export const told = [claude.measure(message), gpt.measure(chat), gpt.measure(response), await (await loadInWorker("claude-sonnet-5-5")).measure(message)];
+    export const clients = [new Anthropic({ fetch }), new OpenAI({ fetch }), request];`);
+    const checked = await app.run("tsc", ["--noEmit", "--strict", "--skipLibCheck", "--module", "nodenext", "--target", "es2024", "--types", "", file]);
+    assert.equal(checked.code, 0, checked.out);
   } finally {
     await app.remove();
   }

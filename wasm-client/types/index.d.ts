@@ -156,14 +156,19 @@ export interface VocabularyCounter extends Counter {
   document(text?: string): TokenDocument;
 }
 
-/** What `chat.completions.create` or `responses.create` takes, as far as it is measured; other fields pass. */
-export interface OpenAiRequest {
+/**
+ * What `chat.completions.create` or `responses.create` takes: the SDK's own types, too. What
+ * is not measured passes.
+ */
+export type OpenAiRequest = OpenAiFields | (OpenAiFields & { [field: string]: unknown });
+
+/** The fields that are measured. */
+export interface OpenAiFields {
   model?: string;
   messages?: readonly unknown[];
   input?: string | readonly unknown[];
   instructions?: string | null;
   tools?: readonly unknown[];
-  [field: string]: unknown;
 }
 
 export interface OpenAiMeasure extends Bounds {
@@ -200,8 +205,11 @@ export interface TokenDocument {
   close(): void;
 }
 
-/** What `messages.create` takes, as far as it is measured; other fields pass. */
-export interface MessagesRequest {
+/** What `messages.create` takes: the SDK's own types, too. What is not measured passes. */
+export type MessagesRequest = MessagesFields | (MessagesFields & { [field: string]: unknown });
+
+/** The fields that are measured. */
+export interface MessagesFields {
   model?: ModelId;
   messages: readonly unknown[];
   system?: string | readonly unknown[];
@@ -209,7 +217,6 @@ export interface MessagesRequest {
   tool_choice?: unknown;
   thinking?: unknown;
   max_tokens?: number;
-  [field: string]: unknown;
 }
 
 /** A request's size, and what is known of it. */
