@@ -192,6 +192,34 @@ test("two tabs never take the same last place: of ten at once, three go", option
   assert.equal(await arrived(), 3);
 });
 
+test("a tab that hangs while it asks for all is not waited for", options, async () => {
+  const key = await world.key("free");
+  const [hangs, other] = [await tab(), await tab()];
+  for (const page of [hangs, other]) await client(page, key);
+  await hangs.route("**/v1/limits", () => {});
+  const stuck = hangs.evaluate(async () => {
+    void /** @type {any} */ (window).send("Hello");
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    for (const until = Date.now() + 12_000; Date.now() < until; );
+  });
+  await other.waitForTimeout(1_000);
+  const began = Date.now();
+  assert.equal((await send(other, "Hello")).status, 200);
+  assert.ok(Date.now() - began < 9_000, `${Date.now() - began} ms`);
+  assert.deepEqual((await heard(other)).unchecked, []);
+  await stuck;
+});
+
+test("a module that does not come is not waited for: the request goes, uncounted", options, async () => {
+  await context.route("**/client_bg.wasm", () => {});
+  const page = await tab();
+  await client(page, await world.key("free"));
+  const began = Date.now();
+  assert.equal((await send(page, "Hello")).status, 200);
+  assert.ok(Date.now() - began < 6_000, `${Date.now() - began} ms`);
+  assert.deepEqual((await heard(page)).unchecked, ["not_measured"]);
+});
+
 test("what one tab sent counts in the others, also after the one that decided was closed", options, async () => {
   const key = await world.key("free");
   const first = await tab();

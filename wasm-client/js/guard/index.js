@@ -20,6 +20,8 @@ import { watched } from "./usage.js";
 /** Callers remembered: a server that guards for many users forgets the idlest. */
 const BOOKS_MAX = 256;
 const STALE_MS = 30_000;
+/** A module that is not there by then is not waited for: as long as a gate gives its own. */
+const MODULE_MS = 2_000;
 
 /**
  * @param {GuardOptions} options
@@ -88,7 +90,7 @@ export function guard(options) {
     const call = callOf(input, requestInit);
     if (!call || stopped) return send(input, requestInit);
     call.signal?.throwIfAborted();
-    const measured = isReady() || (await until(init(options.wasm), call.signal).then(() => true, failed(call.signal)));
+    const measured = isReady() || (await until(atMost(MODULE_MS, init(options.wasm)), call.signal).then(isReady, failed(call.signal)));
     const ask = await until(askOf(call, clock(), maxWait ?? null, measured, tokenizers), call.signal);
     const tells = url && maxWait !== undefined && !isForPages(keyOf(call.headers));
     const sent = tells ? withMaxWait(call.headers, requestInit, maxWait) : requestInit;
@@ -197,6 +199,18 @@ function failed(signal) {
     signal?.throwIfAborted();
     return false;
   };
+}
+
+/**
+ * @param {number} ms
+ * @param {Promise<void>} promise
+ * @returns {Promise<void>}
+ */
+function atMost(ms, promise) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, ms);
+    promise.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
 }
 
 /**

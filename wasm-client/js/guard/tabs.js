@@ -7,7 +7,7 @@
 
 /** @typedef {import("./ledger.js").Ledger} Ledger */
 
-/** A message crosses in about a millisecond; a tab that takes so long hangs. As long as a gate gives its own. */
+/** A message crosses in about a millisecond, and a gate is given so long: a tab that takes longer hangs. */
 const ANSWER_MS = 2_000;
 
 /**
@@ -98,7 +98,18 @@ export function join(name, member) {
       });
     },
     tell: (news) => post({ kind: "news", news }),
-    oneAtATime: (act) => /** @type {any} */ (locks.request(`${name}:asks`, act)),
+    oneAtATime(act) {
+      const wait = AbortSignal.timeout(ANSWER_MS);
+      let begun = false;
+      const once = () => {
+        begun = true;
+        return act();
+      };
+      return /** @type {any} */ (locks.request(`${name}:asks`, { signal: wait }, once)).catch((/** @type {unknown} */ error) => {
+        if (begun) throw error;
+        return once();
+      });
+    },
     close() {
       leave();
       end.abort();
