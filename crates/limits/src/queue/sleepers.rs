@@ -74,7 +74,8 @@ impl Sleepers {
     pub(super) fn of_tenant(&mut self, tenant: Index) -> Vec<Sleeper> {
         let its = self.all.iter().filter(|(_, sleeper)| sleeper.tenant == tenant);
         // Whoever has slept longest first, whatever the map's order.
-        let numbers: BTreeSet<u64> = its.map(|(number, _)| *number).collect();
+        let mut numbers: Vec<u64> = its.map(|(number, _)| *number).collect();
+        numbers.sort_unstable();
         numbers.into_iter().filter_map(|number| self.remove(number)).collect()
     }
 }
