@@ -191,6 +191,9 @@ fn pool() -> Pool {
     Pool { account: "acct".into(), class: "sonnet".into(), speed: "standard".into() }
 }
 
+/// A prompt of a page.
+const KINDS: [u64; 8] = [700, 40, 150, 60, 0, 0, 0, 50];
+
 /// An admit, with the settlement of another request.
 fn call(n: usize, patience_ms: u64, settles: Option<usize>) -> Call {
     Call {
@@ -207,6 +210,7 @@ fn call(n: usize, patience_ms: u64, settles: Option<usize>) -> Call {
             model: "claude-sonnet-5-5".into(),
             priority: Priority::Normal,
             input_tokens: 1_000,
+            kinds: KINDS,
             max_tokens: 4_096,
             microusd_max: 80_000,
             patience_ms,
@@ -233,6 +237,7 @@ fn settled(n: usize) -> Event {
         model: "claude-sonnet-5-5".into(),
         max_tokens: 4_096,
         input_estimate: 1_000,
+        kinds: KINDS,
         cached: None,
         used: Used::Tokens {
             input: 1_050,

@@ -157,7 +157,8 @@ impl Gate {
     /// What a request needs, by what was learned.
     fn need(&self, admit: &Admit, pool: usize) -> Need {
         let (tenant, model) = (&admit.tenant, &admit.model);
-        let input_total = self.lengths.input(model, admit.input_tokens);
+        let estimate = admit.input_tokens;
+        let input_total = self.calibrations.input(model, &admit.kinds, estimate);
         let reads = match admit.attempt {
             0 => self.reads.expected(tenant, model, admit.cached, self.now),
             // The provider refused it: perhaps because less was read than was thought.
@@ -165,14 +166,19 @@ impl Gate {
         };
         let input = match reads {
             0 => input_total,
-            reads => self.lengths.input(model, admit.input_tokens.saturating_sub(reads)).max(1),
+            // The part of it that is not read.
+            reads => {
+                let unread = u128::from(input_total) * u128::from(estimate.saturating_sub(reads));
+                // Not above `input_total`.
+                ((unread / u128::from(estimate.max(1))) as u64).max(1)
+            }
         };
         let output = self.lengths.output(tenant, model, admit.max_tokens);
         let running = &self.pools[pool].mirror.running;
         let output = running.unbiased(output, self.now).min(admit.max_tokens.max(1));
         Need {
             input,
-            input_max: input_total.max(admit.input_tokens),
+            input_max: input_total.max(estimate),
             output,
             output_max: admit.max_tokens,
             microusd_max: admit.microusd_max,
@@ -197,7 +203,7 @@ impl Gate {
         if attempt == 0 {
             state.mirror.arrived(class, &need, self.now);
         }
-        if let Some(kind) = state.mirror.too_large(estimate, need.output_max) {
+        if let Some(kind) = state.mirror.too_large(estimate.min(need.input), need.output_max) {
             let limit = withheld("account", kind, 0);
             return Some(refused(Reason::TooLarge, None, Some(limit)));
         }

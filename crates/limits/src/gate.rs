@@ -12,6 +12,7 @@ use std::sync::Arc;
 use crate::admin::{AdminInput, AdminReply, Key};
 use crate::amounts::Three;
 use crate::budgets::{Known, Reached};
+use crate::calibrations::Calibrations;
 use crate::crowd::Crowd;
 use crate::jobs::{JobInput, JobReply, Jobs};
 use crate::lend::Wish;
@@ -150,7 +151,9 @@ pub struct Gate {
     pub(crate) stopped: BTreeMap<String, Millis>,
     pub(crate) jobs: Jobs,
     pub(crate) lengths: Lengths,
-    pub(crate) lengths_at: Millis,
+    pub(crate) calibrations: Calibrations,
+    /// When what was learned was last written.
+    pub(crate) learned_at: Millis,
     pub(crate) reads: Reads,
     pub(crate) tickets: Tickets,
     pub(crate) over: Over,
@@ -269,7 +272,8 @@ impl Gate {
             stopped: BTreeMap::new(),
             jobs: Jobs::default(),
             lengths: Lengths::default(),
-            lengths_at: 0,
+            calibrations: Calibrations::default(),
+            learned_at: 0,
             reads: Reads::default(),
             tickets: Tickets::default(),
             over: Over::default(),

@@ -1,5 +1,4 @@
-//! What was learned of requests: output lengths by kind, and how far the
-//! Worker's input estimates are off, by model.
+//! What was learned of requests' output: lengths by kind.
 //!
 //! A kind is (tenant, model, band of `max_tokens`); a new one borrows the mean
 //! of (model, band), then of the band. Kinds are hashes: a collision blends two
@@ -60,43 +59,13 @@ impl Lengths {
         mean.clamp(1, max_tokens.max(1))
     }
 
-    /// The input that `estimate` will turn out to be: the learned ratio, a
-    /// little above its mean so that the input bucket is not overrun.
-    pub(crate) fn input(&self, model: &str, estimate: Tokens) -> Tokens {
-        let Some(ratio) = self.coarse.get(&key(&["ratio", model])) else { return estimate };
-        let spread = self.coarse.get(&key(&["spread", model])).map_or(0, |mean| mean.milli);
-        // Between a quarter and four times: beyond, the estimate is broken and
-        // a bound keeps one odd request from blocking all others.
-        let ratio = ratio.milli.saturating_add(spread / 2).clamp(250_000, 4_000_000);
-        let tokens = u128::from(estimate) * u128::from(ratio) / 1_000_000;
-        u64::try_from(tokens).unwrap_or(u64::MAX)
-    }
-
     /// Learns from a settled request with the provider's own figures.
-    pub(crate) fn learn(
-        &mut self,
-        tenant: &str,
-        model: &str,
-        max_tokens: Tokens,
-        output: Tokens,
-        input: Option<(Tokens, Tokens)>,
-    ) {
+    pub(crate) fn learn(&mut self, tenant: &str, model: &str, max_tokens: Tokens, output: Tokens) {
         let [fine, coarse, band] = kinds(tenant, model, max_tokens);
         let milli = output.min(max_tokens.max(1)).saturating_mul(1_000);
         insert(&mut self.fine, fine).learn(milli);
         insert(&mut self.coarse, coarse).learn(milli);
         insert(&mut self.coarse, band).learn(milli);
-        if let Some((estimate, real)) = input.filter(|(estimate, real)| *estimate > 0 && *real > 0)
-        {
-            // In thousandths of a permille, so that the mean does not stick.
-            let ratio =
-                (u128::from(real) * 1_000_000 / u128::from(estimate)).min(16_000_000) as u64;
-            let mean = insert(&mut self.coarse, key(&["ratio", model]));
-            let off = mean.milli.abs_diff(ratio);
-            let first = mean.samples == 0;
-            mean.learn(ratio);
-            insert(&mut self.coarse, key(&["spread", model])).learn(if first { 0 } else { off });
-        }
         self.unsaved = self.unsaved.saturating_add(1);
     }
 
@@ -167,39 +136,24 @@ mod tests {
         assert_eq!(lengths.output("a", "m", 4_096), PRIOR);
         assert_eq!(lengths.output("a", "m", 100), 100);
         for _ in 0..TRUSTED {
-            lengths.learn("a", "m", 4_096, 300, None);
+            lengths.learn("a", "m", 4_096, 300);
         }
         assert_eq!(lengths.output("a", "m", 4_096), 300);
         assert_eq!(lengths.output("b", "m", 4_096), 300, "same model");
         assert_eq!(lengths.output("b", "other", 5_000), 300, "same band");
         assert_eq!(lengths.output("a", "m", 64_000), PRIOR, "another band");
         for _ in 0..TRUSTED {
-            lengths.learn("b", "m", 4_096, 50, None);
+            lengths.learn("b", "m", 4_096, 50);
         }
         assert_eq!(lengths.output("b", "m", 4_096), 50);
         assert_eq!(lengths.output("a", "m", 4_096), 300, "a tenant's own lengths stay its own");
     }
 
     #[test]
-    fn input_estimates_follow_the_real_ratio_from_above() {
-        let mut lengths = Lengths::default();
-        assert_eq!(lengths.input("m", 1_000), 1_000);
-        for real in [1_280, 1_320].repeat(50) {
-            lengths.learn("a", "m", 100, 1, Some((1_000, real)));
-        }
-        let corrected = lengths.input("m", 1_000);
-        assert!((1_300..=1_340).contains(&corrected), "{corrected}");
-        for _ in 0..100 {
-            lengths.learn("a", "m", 100, 1, Some((1, u64::MAX)));
-        }
-        assert_eq!(lengths.input("m", 1_000), 4_000, "bounded");
-    }
-
-    #[test]
     fn memory_is_bounded_and_the_saved_part_comes_back() {
         let mut lengths = Lengths::default();
         for n in 0..(KINDS_MAX + 10) {
-            lengths.learn(&n.to_string(), "m", 1_000, 200, None);
+            lengths.learn(&n.to_string(), "m", 1_000, 200);
         }
         assert!(lengths.fine.len() <= KINDS_MAX);
         let row = lengths.save().expect("changed");

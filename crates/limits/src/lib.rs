@@ -12,6 +12,7 @@ mod amounts;
 pub mod borrow;
 mod bucket;
 mod budgets;
+mod calibrations;
 mod crowd;
 mod demand;
 mod gate;

@@ -6,6 +6,7 @@
 //! buffer, which costs time and a fifth of the Worker's size.
 
 use serde::{Deserialize, Serialize};
+use tokens::calibration::{Kinds, SIZES};
 
 /// The version that this build writes. It reads this one and the one before.
 pub const VERSION: u32 = 1;
@@ -76,6 +77,9 @@ pub struct Admit {
     pub priority: Priority,
     /// Estimated input tokens that count towards the provider's input bucket.
     pub input_tokens: Tokens,
+    /// The part of them that is corrected by what the model's real counts taught.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub kinds: Kinds,
     /// The request's own limit on its output.
     pub max_tokens: Tokens,
     /// The most that the request can cost: the input's upper bound at its
@@ -242,8 +246,12 @@ pub struct Settle {
     pub model: String,
     /// The request's own limit on its output.
     pub max_tokens: Tokens,
-    /// What it was estimated at: the difference to the usage is learned.
+    /// What its input was estimated at.
     pub input_estimate: Tokens,
+    /// As in its [`Admit`], where the request had nothing else: how far they are off
+    /// is learned.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub kinds: Kinds,
     /// As in its [`Admit`]: how much of it was read is learned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cached: Option<CachedPrompt>,
@@ -521,6 +529,22 @@ pub struct View {
     pub available: Vec<Available>,
     /// Expected waits by priority: critical, normal, background.
     pub queue_ms: [Millis; 3],
+    /// What was learned of models' estimates.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calibrations: Vec<ModelCalibration>,
+}
+
+/// How a model's estimates are to be corrected: a [`tokens::calibration::Calibration`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelCalibration {
+    /// Its id, without a date.
+    pub model: String,
+    /// Thousandths of a token for each estimated one, by kind of text.
+    pub weights: Kinds,
+    /// The lower bound by size, in thousandths of the corrected estimate; 0: none.
+    pub lower: [u64; SIZES],
+    /// The upper bound, likewise.
+    pub upper: [u64; SIZES],
 }
 
 /// One pool's buckets, for those who may see them.

@@ -133,6 +133,7 @@ mod tests {
             model: "m".into(),
             max_tokens: 100,
             input_estimate: 8_000,
+            kinds: [0; 8],
             cached: Some(prompt),
             used: Used::Tokens {
                 input,

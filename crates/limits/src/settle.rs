@@ -126,9 +126,9 @@ impl Gate {
     /// Lengths and estimates are learned from the provider's own figures only.
     fn learn(&mut self, settle: &Settle) {
         if let Used::Tokens { input_total, output, estimated: false, .. } = settle.used {
-            let input = Some((settle.input_estimate, input_total));
             let (tenant, model) = (&settle.tenant, &settle.model);
-            self.lengths.learn(tenant, model, settle.max_tokens, output, input);
+            self.lengths.learn(tenant, model, settle.max_tokens, output);
+            self.calibrations.learn(model, &settle.kinds, input_total, self.now);
             self.reads.learn(settle, self.now);
         }
     }

@@ -2,7 +2,8 @@
 //! back (invariant 8).
 //!
 //! `tenant/NAME`, `key/ID`, `account/NAME`, `job/TENANT/ID` are written when they change;
-//! `scope/…` and `pool/…` when spend passes their marks; `learned` rarely.
+//! `scope/…` and `pool/…` when spend passes their marks; `learned` and
+//! `calibration/MODEL` rarely.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +14,7 @@ use crate::policy::{RateLimits, Tenant};
 use crate::scope::{Saved, Scope};
 
 const LEARNED: &str = "learned";
+const CALIBRATION: &str = "calibration";
 const VERSION: &str = "version";
 const SCOPE: &str = "scope/";
 const DEPLOYMENT: &str = "scope/deployment";
@@ -46,6 +48,7 @@ impl Gate {
                 self.hold_restored_by_deployment();
             }
             LEARNED => self.lengths.restore(value),
+            CALIBRATION => self.calibrations.restore(name, value),
             VERSION => self.version = self.version.max(value.parse().unwrap_or(0)),
             _ => {
                 self.saved.insert(key.to_owned(), value.to_owned());
@@ -165,10 +168,17 @@ impl Gate {
             }
         }
         self.step.touched = touched;
-        let due = self.lengths_at.saturating_add(self.settings.durability.learned_every_ms);
-        if let Some(row) = (self.now >= due).then(|| self.lengths.save()).flatten() {
-            self.lengths_at = self.now;
-            self.write(LEARNED.to_owned(), Some(row));
+        self.flush_learned();
+    }
+
+    fn flush_learned(&mut self) {
+        let due = self.learned_at.saturating_add(self.settings.durability.learned_every_ms);
+        let Some(row) = (self.now >= due).then(|| self.lengths.save()).flatten() else { return };
+        self.learned_at = self.now;
+        self.write(LEARNED.to_owned(), Some(row));
+        while let Some((model, row)) = self.calibrations.save() {
+            let key = format!("{CALIBRATION}/{model}");
+            self.write(key, row);
         }
     }
 

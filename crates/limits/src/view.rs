@@ -98,7 +98,8 @@ impl Gate {
             }
         }
         let policy = self.policy_view(tenant);
-        View { v: VERSION, policy, limits, account_limits, available, queue_ms }
+        let calibrations = if known.is_some() { self.calibrations.told() } else { Vec::new() };
+        View { v: VERSION, policy, limits, account_limits, available, queue_ms, calibrations }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The models and the tiers' limits, from data/models.toml, data/tiers.toml and
 //! data/tools.toml.
 
-use tokens::{Estimate, Family};
+use tokens::{Estimate, Family, undated};
 
 include!(concat!(env!("OUT_DIR"), "/models.rs"));
 
@@ -70,14 +70,6 @@ pub fn all() -> &'static [ModelInfo] {
 pub fn class_of(model: &str) -> Option<&'static ModelInfo> {
     let id = undated(model);
     MODELS.iter().find(|info| info.id == id)
-}
-
-/// `claude-haiku-4-5` of `claude-haiku-4-5-20251001`: the model is the same.
-pub(crate) fn undated(model: &str) -> &str {
-    match model.rsplit_once('-') {
-        Some((id, date)) if date.len() == 8 && date.bytes().all(|b| b.is_ascii_digit()) => id,
-        _ => model,
-    }
 }
 
 /// The class that a model's requests are pooled by: an unknown model is its own.

@@ -3,7 +3,8 @@
 //! Rates are micro-dollars per million tokens, that is picodollars a token: sums
 //! are whole picodollars, rounded up once at the end. From data/prices.toml.
 
-use crate::models::undated;
+use tokens::undated;
+
 use crate::{Iteration, IterationKind, ServiceTier, Speed, Usage};
 
 include!(concat!(env!("OUT_DIR"), "/prices.rs"));

@@ -7,9 +7,9 @@
 //! ([`bounds`]). It starts at the prior, which `data/estimate.toml` states, and moves
 //! as far as it has reason to.
 //!
-//! Pure state, no clock. `tollgate calibrate` of the npm package learns by it, and the
-//! package alone applies what was learned (wasm-client/js/calibration.js): the Gate
-//! counts by the prior.
+//! Pure state, no clock. The Gate learns by it from usage, for each model (`limits`),
+//! and `tollgate calibrate` of the npm package from the provider's counts. In browsers
+//! wasm-client/js/calibration.js applies what either told.
 
 mod bounds;
 
@@ -71,6 +71,12 @@ const FORGETS: f64 = 1.0 / 16_384.0;
 const ODD: f64 = 3.0;
 /// Weights, and whole requests, beyond a quarter and four times are broken ones.
 const WEIGHT_MAX: f64 = 4.0;
+/// Of the mean distance between estimate and truth, which a 64th of each request's
+/// makes.
+const OFF_WEIGHT: i64 = 64;
+
+/// Stored numbers are whole: billionths.
+const STORED: f64 = 1e9;
 
 /// Learns a [`Calibration`].
 #[derive(Clone, Debug)]
@@ -78,6 +84,9 @@ pub struct Learner {
     weights: [f64; KINDS],
     covariance: [[f64; KINDS]; KINDS],
     bounds: [Bounds; SIZES],
+    /// Mean distance between estimate and truth, in millionths of the estimate.
+    off: i64,
+    samples: i64,
     told: Calibration,
 }
 
@@ -87,6 +96,8 @@ impl Default for Learner {
             weights: [1.0; KINDS],
             covariance: first_doubt(),
             bounds: Default::default(),
+            off: 0,
+            samples: 0,
             told: Calibration::default(),
         }
     }
@@ -96,6 +107,11 @@ impl Learner {
     /// What was learned so far.
     pub fn told(&self) -> Calibration {
         self.told
+    }
+
+    /// How far estimates are off in the mean, in thousandths of the estimate.
+    pub fn off_permille(&self) -> u64 {
+        (self.off / 1_000) as u64
     }
 
     /// A request was estimated by these kinds, and `real` tokens were counted.
@@ -108,7 +124,10 @@ impl Learner {
         let size = bounds::size(estimate);
         self.bounds[size].learn(estimate, real, self.told.lower[size], self.told.upper[size]);
         let ratio = real as f64 / total as f64;
+        self.samples = self.samples.saturating_add(1);
         if (1.0 / WEIGHT_MAX..=WEIGHT_MAX).contains(&ratio) {
+            let apart = real.abs_diff(estimate).min(estimate) as f64 / estimate as f64;
+            self.off += ((apart * 1e6) as i64 - self.off) / self.samples.min(OFF_WEIGHT);
             self.correct(kinds, total as f64, ratio);
         }
         self.tell();
@@ -130,10 +149,9 @@ impl Learner {
         let rounding = NOISE_TOKENS / total;
         let variance = dot(&toward, &parts) + NOISE + rounding * rounding;
         let odd = ODD * variance.sqrt();
-        // Not `clamp`: what it may panic with takes all that writes floats along, 20 KiB.
-        let error = (ratio - dot(&self.weights, &parts)).max(-odd).min(odd);
+        let error = within(ratio - dot(&self.weights, &parts), -odd, odd);
         for (weight, toward) in self.weights.iter_mut().zip(toward) {
-            *weight = (*weight + toward * error / variance).clamp(1.0 / WEIGHT_MAX, WEIGHT_MAX);
+            *weight = within(*weight + toward * error / variance, 1.0 / WEIGHT_MAX, WEIGHT_MAX);
         }
         let doubt = first_doubt();
         for (i, row) in self.covariance.iter_mut().enumerate() {
@@ -143,6 +161,39 @@ impl Learner {
             }
         }
     }
+
+    /// Its state, to be stored.
+    pub fn save(&self) -> Vec<i64> {
+        let learned = self.weights.iter().chain(self.covariance.as_flattened());
+        let mut numbers = vec![self.samples, self.off];
+        numbers.extend(learned.map(|number| (number * STORED) as i64));
+        self.bounds.iter().for_each(|bounds| bounds.save(&mut numbers));
+        numbers
+    }
+
+    /// From what [`Self::save`] gave; none where it is not that.
+    pub fn restore(numbers: &[i64]) -> Option<Self> {
+        let mut next = numbers.iter();
+        let (samples, off) = ((*next.next()?).max(0), (*next.next()?).clamp(0, 1_000_000));
+        let mut learner = Self { samples, off, ..Self::default() };
+        let learned = learner.weights.iter_mut().chain(learner.covariance.as_flattened_mut());
+        for number in learned {
+            *number = *next.next()? as f64 / STORED;
+        }
+        for weight in &mut learner.weights {
+            *weight = within(*weight, 1.0 / WEIGHT_MAX, WEIGHT_MAX);
+        }
+        for bounds in &mut learner.bounds {
+            *bounds = Bounds::restore(&mut next)?;
+        }
+        learner.tell();
+        next.next().is_none().then_some(learner)
+    }
+}
+
+/// Not `clamp`: what that may panic with takes all that writes floats along, 20 KiB.
+fn within(number: f64, least: f64, most: f64) -> f64 {
+    number.max(least).min(most)
 }
 
 fn first_doubt() -> [[f64; KINDS]; KINDS] {
@@ -153,7 +204,10 @@ fn first_doubt() -> [[f64; KINDS]; KINDS] {
     doubt
 }
 
-fn dot(a: &[f64; KINDS], b: &[f64; KINDS]) -> f64 {
+/// A call, for otherwise each of its loops is unrolled, which is much code for what
+/// happens ten times a second.
+#[inline(never)]
+fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 

@@ -30,6 +30,14 @@ pub enum Family {
     From47,
 }
 
+/// `claude-haiku-4-5` of `claude-haiku-4-5-20251001`: its tokenizer is the same.
+pub fn undated(model: &str) -> &str {
+    match model.rsplit_once('-') {
+        Some((id, date)) if date.len() == 8 && date.bytes().all(|b| b.is_ascii_digit()) => id,
+        _ => model,
+    }
+}
+
 /// Tokens, with bounds: `lower <= estimate <= upper`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Estimate {

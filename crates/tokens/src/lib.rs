@@ -3,8 +3,8 @@
 //!
 //! Two ways: the vocabulary-free estimate from features of the text, which holds
 //! no text, called by `providers` (a request's facts, a stream's progress) and
-//! through it by the Worker's hot path, and corrected in the npm package by what real
-//! counts taught (`calibration`); and `bpe`, behind the feature `vocabulary`,
+//! through it by the Worker's hot path, and corrected by what real counts taught
+//! (`calibration`), in `limits` and in the npm package; and `bpe`, behind the feature `vocabulary`,
 //! the exact count by a vocabulary, called by the npm package.
 #![forbid(unsafe_code)]
 
@@ -15,5 +15,5 @@ mod estimate;
 mod features;
 pub mod overhead;
 
-pub use estimate::{Estimate, Family, estimate, kinds};
+pub use estimate::{Estimate, Family, estimate, kinds, undated};
 pub use features::{FeatureScanner, Features};

@@ -167,6 +167,17 @@ struct Model<'a> {
     /// What the caller could use now, over all limits; none while the gate has
     /// not yet learned the pool's limits.
     available: Option<Amounts>,
+    /// What the provider's counts taught of its estimates.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    calibration: Option<Calibration<'a>>,
+}
+
+/// As the npm package applies it (wasm-client/js/calibration.js).
+#[derive(Serialize)]
+struct Calibration<'a> {
+    weights: &'a [u64],
+    lower: &'a [u64],
+    upper: &'a [u64],
 }
 
 #[derive(Serialize)]
@@ -190,7 +201,7 @@ fn by_id<S: Serializer>(models: &[(&str, Model<'_>)], to: S) -> Result<S::Ok, S:
 /// The models that this caller may use.
 fn models<'a>(
     isolate: &'a Isolate,
-    view: &View,
+    view: &'a View,
     table: Option<&PublishableView>,
     token: &[String],
 ) -> Vec<(&'a str, Model<'a>)> {
@@ -211,10 +222,14 @@ fn models<'a>(
                 input_tokens: a.input_tokens,
                 output_tokens: a.output_tokens,
             });
-            (
-                model.id,
-                Model { class: model.class, max_input_tokens: model.context_tokens, available },
-            )
+            let learned = view.calibrations.iter().find(|learned| learned.model == model.id);
+            let calibration = learned.map(|learned| Calibration {
+                weights: &learned.weights,
+                lower: &learned.lower,
+                upper: &learned.upper,
+            });
+            let (class, max_input_tokens) = (model.class, model.context_tokens);
+            (model.id, Model { class, max_input_tokens, available, calibration })
         })
         .collect()
 }

@@ -198,6 +198,7 @@ pub(super) fn admit(passage: &Passage, now: Millis, running: Option<Progress>) -
         model: call.ticket.model.clone(),
         priority,
         input_tokens: call.size.input_tokens,
+        kinds: call.size.kinds,
         max_tokens: call.size.max_tokens,
         microusd_max: call.size.microusd_max,
         patience_ms: call.admission.patience_ms(now),

@@ -2,6 +2,7 @@
 
 use limits::message::{CachedPrompt, MicroUsd, Millis, Tokens};
 use providers::anthropic::request::{Api, Facts};
+use tokens::calibration::Kinds;
 
 use super::errors::Problem;
 use super::parse::Endpoint;
@@ -9,9 +10,13 @@ use super::parse::Endpoint;
 /// A request's size.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Size {
-    /// Best guess of its input, for rate limits; the Gate corrects it by what
-    /// it learned of the model.
+    /// Best guess of its input, for rate limits.
     pub input_tokens: Tokens,
+    /// The part of it that the Gate corrects by what it learned of the model.
+    pub kinds: Kinds,
+    /// Whether the provider's count will tell what those kinds were worth: the request
+    /// has nothing else, and nothing is added to it.
+    pub teaches: bool,
     /// Upper bound of its input, for settling what is unknown.
     pub input_upper: Tokens,
     /// Its own limit on the output.
@@ -43,8 +48,11 @@ pub fn size(endpoint: &Endpoint, facts: &Facts, now: Millis) -> Result<Size, Pro
         // Counting is free and limited by requests alone (facts: docs of 2026-09).
         return Ok(Size { input_upper: input.upper, ..Size::default() });
     }
+    let kinds = facts.kinds();
     Ok(Size {
         input_tokens: input.estimate,
+        kinds,
+        teaches: !facts.open_ended() && kinds.iter().sum::<Tokens>() == input.estimate,
         input_upper: input.upper,
         max_tokens: facts.max_tokens,
         microusd_max: facts.cost_most(now).microusd,

@@ -154,6 +154,7 @@ impl Ticket {
             model: self.model.clone(),
             max_tokens: self.size.max_tokens,
             input_estimate: self.size.input_tokens,
+            kinds: if self.size.teaches { self.size.kinds } else { Default::default() },
             cached: self.size.cached,
             used,
             unasked: self.unasked,

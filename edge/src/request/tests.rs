@@ -138,6 +138,7 @@ impl World {
             account_limits: Vec::new(),
             available: Vec::new(),
             queue_ms: [0; 3],
+            calibrations: Vec::new(),
         }
     }
 }

@@ -97,6 +97,23 @@ impl Bounds {
     fn total(&self) -> u32 {
         self.columns.iter().map(|column| u32::from(*column)).sum()
     }
+
+    pub(super) fn save(&self, numbers: &mut Vec<i64>) {
+        numbers.extend([self.below, self.above]);
+        numbers.extend(self.columns.map(i64::from));
+    }
+
+    pub(super) fn restore(numbers: &mut std::slice::Iter<'_, i64>) -> Option<Self> {
+        let mut next = || numbers.next().copied();
+        let mut bounds = Self { below: next()?, above: next()?, ..Self::default() };
+        for column in &mut bounds.columns {
+            *column = u16::try_from(next()?).ok()?;
+        }
+        let is_sound =
+            [bounds.below, bounds.above].iter().all(|tail| (0..=TAIL_MAX).contains(tail))
+                && bounds.total() < REQUESTS_MAX * u32::from(ONE);
+        is_sound.then_some(bounds)
+    }
 }
 
 fn adapt(tail: &mut i64, missed: bool) {

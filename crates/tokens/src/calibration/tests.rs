@@ -150,6 +150,32 @@ fn bounds_recover_when_the_tokenizer_changes() {
 }
 
 #[test]
+fn what_is_stored_comes_back_and_what_is_not_that_is_refused() {
+    let mut chance = Chance(7);
+    let mut learner = Learner::default();
+    for _ in 0..300 {
+        let kinds = chance.kinds();
+        let real = real(&kinds, &OLD, 0.03, &mut chance);
+        learner.learn(&kinds, real);
+    }
+    let saved = learner.save();
+    let mut again = Learner::restore(&saved).expect("it was saved");
+    assert_eq!((again.told(), again.off_permille()), (learner.told(), learner.off_permille()));
+    assert!((15..45).contains(&again.off_permille()), "{}", again.off_permille());
+    for _ in 0..50 {
+        let kinds = chance.kinds();
+        learner.learn(&kinds, 1_234);
+        again.learn(&kinds, 1_234);
+    }
+    let (one, other) = (learner.told().weights, again.told().weights);
+    let apart = one.iter().zip(other).all(|(one, other)| one.abs_diff(other) <= 1);
+    assert!(apart, "{one:?} {other:?}");
+    assert!(Learner::restore(&saved[1..]).is_none());
+    assert!(Learner::restore(&[saved.as_slice(), &[0]].concat()).is_none());
+    assert!(Learner::restore(&vec![i64::MIN; saved.len()]).is_none());
+}
+
+#[test]
 fn broken_usage_moves_no_weight() {
     let mut learner = Learner::default();
     let kinds = [1_000, 0, 0, 0, 0, 0, 0, 10];
@@ -170,5 +196,7 @@ proptest! {
         let Calibration { weights, lower, upper } = learner.told();
         prop_assert!(lower.iter().zip(upper).all(|(lower, upper)| upper == 0 || *lower <= upper));
         prop_assert!(weights.iter().all(|weight| (250..=4_000).contains(weight)));
+        let again = Learner::restore(&learner.save()).expect("it was saved");
+        prop_assert_eq!(again.told(), learner.told());
     }
 }
