@@ -1,6 +1,6 @@
 // What real counts taught of an estimate, applied. It is learned by
-// crates/tokens/src/calibration.rs, whose whole numbers these are; the gate counts
-// without it.
+// crates/tokens/src/calibration.rs, in a gate or by `tollgate calibrate`; the same whole
+// numbers make the same of an estimate here and there.
 
 /**
  * @typedef {import("../types/index.js").Bounds} Bounds

@@ -81,9 +81,9 @@ test("the guard corrects for limits given in code, and for a gate's counts as th
   const ask = { model: MODEL, class: MODEL, input: { lower: 40, estimate: 100, upper: 400 }, kinds: [100, 0, 0, 0, 0, 0, 0, 0], maxTokens: 10, microusdMax: 0, window: null, patienceMs: 0 };
   const double = { weights: Array(8).fill(2_000), lower: [950, 950, 950], upper: [1_040, 1_040, 1_040] };
   const rules = { whenUnknown: /** @type {const} */ ("open"), staleMs: 30_000, calibrations: { [MODEL]: double } };
-  const decided = (/** @type {boolean} */ fixed, /** @type {any} */ limits) => {
+  const decided = (/** @type {boolean} */ fixed, /** @type {any} */ limits, models = {}) => {
     const ledger = emptyLedger();
-    learn(ledger, fixed ? fixedLimits(limits, NOW) : parseLimits({ models: {}, limits }, NOW, NOW), NOW);
+    learn(ledger, fixed ? fixedLimits(limits, NOW) : parseLimits({ models, limits }, NOW, NOW), NOW);
     const { kind } = decide(ledger, ask, { ...rules, fixed }, NOW);
     take(ledger, "a", ask, NOW, { ...rules, fixed });
     return [kind, ledger.entries[0].held.input];
@@ -91,8 +91,11 @@ test("the guard corrects for limits given in code, and for a gate's counts as th
   assert.deepEqual(decided(true, { itpm: 150 }), ["refuse", 200]);
   assert.deepEqual(decided(true, { itpm: 200 }), ["send", 200]);
   const gate = (/** @type {string} */ kind, /** @type {number} */ capacity) => [{ scope: "tenant", kind, level: capacity, capacity, per_minute: kind === "input_tokens" ? capacity : 0, resets_ms: 3_600_000 }];
-  assert.deepEqual(decided(false, gate("input_tokens", 150)), ["send", 100]);
+  assert.deepEqual(decided(false, gate("input_tokens", 150)), ["send", 100], "the app's own is not the gate's");
   assert.deepEqual(decided(false, gate("tokens_day", 150)), ["send", 100]);
+  const told = { [MODEL]: { max_input_tokens: 1_000, calibration: { weights: Array(8).fill(3_000) } } };
+  assert.deepEqual(decided(false, gate("input_tokens", 150), told), ["send", 300], "held as the gate holds it, refused by the wide bound");
+  for (const calibration of [null, {}, { weights: "x" }, { weights: [1] }]) assert.deepEqual(decided(false, gate("input_tokens", 150), { [MODEL]: { ...told[MODEL], calibration } }), ["send", 100]);
 });
 
 /** Prompts of several kinds, each unlike the others. @param {number} n */

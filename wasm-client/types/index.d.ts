@@ -93,7 +93,7 @@ export interface LoadOptions {
   calibration?: CalibrationOption;
 }
 
-/** How a model's estimates are corrected: learned by `tollgate calibrate`. In thousandths. */
+/** How a model's estimates are corrected: learned by `tollgate calibrate`, or by a gate from its usage ({@link LimitsSnapshot}). In thousandths. */
 export interface Calibration {
   /** For each estimated token: of Latin words, digits, punctuation, blanks, other alphabets, ideographs, signs and emoji, framing and tools. */
   readonly weights: readonly number[];
@@ -303,7 +303,7 @@ export interface GuardOptions {
   tokenizers?: Record<string, { count(text: string): number }>;
   /**
    * Calibrations by model: what `tollgate calibrate` wrote. Limits given in code are kept by
-   * them; a gate's are not, since it counts by its own estimate.
+   * them; a gate's by what it learned itself and tells with its limits.
    */
   calibrations?: Record<string, CalibrationOption>;
   /** Whether tabs of one origin act as one caller. Default true. */
@@ -369,7 +369,7 @@ export type LimitKind = "requests" | "input_tokens" | "output_tokens" | "concurr
 export interface LimitsSnapshot {
   /** When it came. */
   atMs: number;
-  models: Record<string, { class: string; maxInputTokens: number; available: { requests: number; inputTokens: number; outputTokens: number } | null }>;
+  models: Record<string, { class: string; maxInputTokens: number; available: { requests: number; inputTokens: number; outputTokens: number } | null; calibration?: Calibration }>;
   limits: { scope: string; kind: LimitKind; level: number; capacity: number; perMinute: number; endsMs: number }[];
 }
 

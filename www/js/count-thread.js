@@ -1,7 +1,7 @@
 // The page's web worker: counts what is typed and cuts it into tokens, so that the
 // page itself only draws. counting.js talks to it.
 
-import { load, measure, models } from "/vendor/tollgate/browser/index.js";
+import { load, models } from "/vendor/tollgate/browser/index.js";
 import { Blocks } from "./blocks.js";
 
 /** Claude's vocabulary is not published: what is drawn for it is OpenAI's newest. */
@@ -19,14 +19,15 @@ let document_;
 
 addEventListener("message", async ({ data }) => {
   if (data.kind === "draw") return draw(data.id);
-  const { n, choice, text, request } = data;
+  const { n, choice, calibration, text, request } = data;
   if ("image" in data) image = data.image;
   try {
     const exact = choice.startsWith("claude-") ? undefined : choice;
     if (exact) await vocabulary(exact, n);
     else {
-      await load("claude-sonnet-5-5");
-      post({ n, kind: "measure", measure: measure({ ...filled(request, text), model: choice }), models: models() });
+      // A gate may have models that the package does not know.
+      const claude = await load("claude-sonnet-5-5", { calibration });
+      post({ n, kind: "measure", measure: claude.measure({ ...filled(request, text), model: choice }), models: models() });
       await vocabulary(DRAWN_FOR_CLAUDE, n);
     }
     const tokens = document_.set(text);

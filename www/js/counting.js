@@ -4,6 +4,7 @@
 /**
  * @typedef {object} Draft what is to be counted
  * @property {string} choice a Claude model, or one of OpenAI's vocabularies
+ * @property {unknown} calibration what the gate learned of that model's estimates, where it told
  * @property {string} text the prompt: its tokens are drawn
  * @property {string | undefined} image base64
  * @property {object} request the rest, with the image and the last text of its last message left empty

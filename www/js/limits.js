@@ -46,6 +46,11 @@ export class Limits {
     this.refresh();
   }
 
+  /** What the gate learned of a model's estimates. @param {string} model */
+  calibration(model) {
+    return this.#told?.models?.[model]?.calibration;
+  }
+
   /** Asks now, if there is a key and somebody looks. */
   refresh() {
     clearTimeout(this.#timer);

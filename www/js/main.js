@@ -110,7 +110,7 @@ form.addEventListener("submit", async (event) => {
 
 function count() {
   the("figures").setAttribute("aria-busy", "true");
-  counting.count(() => ({ choice: model.value, text: prompt.value, image: imageData(), request: request("", "") }));
+  counting.count(() => ({ choice: model.value, calibration: limits.calibration(model.value), text: prompt.value, image: imageData(), request: request("", "") }));
 }
 
 /** Whether the model is one that can also be asked. */

@@ -32,6 +32,7 @@ import { limitsUnknown, reached, spent, tooLarge, tooLong } from "./reasons.js";
  * @property {string} class
  * @property {number} maxInputTokens
  * @property {{requests: number, inputTokens: number, outputTokens: number} | null} available
+ * @property {import("../calibration.js").Calibration} [calibration] how its estimates are corrected
  * @property {{requests: number | null, inputTokens: number | null}} account the same, where the account leaves less than the caller's own limits
  *
  * @typedef {object} Snapshot what `/v1/limits` told
@@ -91,7 +92,7 @@ import { limitsUnknown, reached, spent, tooLarge, tooLong } from "./reasons.js";
  * @property {"open" | "closed"} whenUnknown
  * @property {number} staleMs older than this, a snapshot decides nothing
  * @property {boolean} fixed whether the limits were given in code: no gate, no queue
- * @property {Record<string, import("../calibration.js").Calibration>} [calibrations] of models
+ * @property {Record<string, import("../calibration.js").Calibration>} [calibrations] of models, for limits given in code
  *
  * @typedef {object} Ledger
  * @property {Snapshot | null} snapshot
@@ -145,7 +146,7 @@ export function decide(ledger, ask, rules, now) {
   if (!snapshot) return unknown("no_snapshot", rules);
   const age = now - snapshot.heardMs;
   if (!rules.fixed && age > rules.staleMs) return unknown("stale", rules);
-  const refusal = refusalOf(ledger, snapshot, { ...ask, input: inputOf(ask, rules) }, rules, now);
+  const refusal = refusalOf(ledger, snapshot, { ...ask, input: inputOf(snapshot, ask, rules) }, rules, now);
   if (!refusal) return { kind: "send", unchecked: null };
   const settled = rules.fixed || age <= AVAILABLE_MS_MAX;
   return settled ? refuse(refusal) : { kind: "refresh", refusal };
@@ -181,14 +182,18 @@ export function levelOf(ledger, limit, rules, now) {
 }
 
 /**
- * A request's input as limits are kept by it: corrected where they were given in code.
- * A gate counts by its own estimate, and what it lets pass must not be refused here.
+ * A request's input as limits are kept by it: corrected by what the gate learned, for
+ * limits given in code by what the app gave. By the wide bounds in any case: what a gate
+ * lets pass must not be refused here.
  *
+ * @param {Snapshot | null} snapshot
  * @param {Ask} ask
  * @param {Partial<Rules>} rules
  */
-function inputOf({ model, input, kinds }, { fixed, calibrations }) {
-  return fixed && input && kinds ? corrected(input, kinds, own(calibrations, undated(model)), false) : input;
+function inputOf(snapshot, { model, input, kinds }, { fixed, calibrations }) {
+  const id = undated(model);
+  const calibration = fixed ? own(calibrations, id) : own(snapshot?.models, id)?.calibration;
+  return input && kinds ? corrected(input, kinds, calibration, false) : input;
 }
 
 /**
@@ -201,7 +206,7 @@ function inputOf({ model, input, kinds }, { fixed, calibrations }) {
  * @param {Partial<Rules>} [rules]
  */
 export function take(ledger, id, ask, now, rules = {}) {
-  const input = inputOf(ask, rules)?.estimate ?? 0;
+  const input = inputOf(ledger.snapshot, ask, rules)?.estimate ?? 0;
   const held = { input, output: 0, tokens: input + ask.maxTokens, microusd: ask.microusdMax };
   // Later than all that was told before it, though the clock shows the same millisecond.
   const toldMs = Math.max(ledger.snapshot?.takenMs ?? 0, ...limitsOf(ledger).map((limit) => limit.atMs));

@@ -1,6 +1,7 @@
 // What a gate or a provider says of its limits, parsed once: /v1/limits, the
 // headers of responses, and limits given in code.
 
+import { calibrationOf } from "../calibration.js";
 import { BUDGETS, budgetOf, nextDay } from "./ledger.js";
 
 /**
@@ -37,10 +38,12 @@ export function parseLimits(told, askedMs, heardMs) {
   const models = {};
   for (const [id, model] of Object.entries(told.models).slice(0, MODELS_MAX)) {
     if (!isObject(model) || !isCount(model.max_input_tokens) || !model.max_input_tokens) throw new TypeError(`models.${id} is not a model's limits`);
+    const calibration = calibrationOf(model.calibration);
     const { requests, input_tokens: inputTokens, output_tokens: outputTokens } = isObject(model.available) ? model.available : {};
     models[id] = {
       class: typeof model.class === "string" ? model.class : id,
       maxInputTokens: model.max_input_tokens,
+      ...(calibration && { calibration }),
       available: [requests, inputTokens, outputTokens].every(isCount) ? { requests, inputTokens, outputTokens } : null,
       account: { requests: requests < ownRequests ? requests : null, inputTokens: inputTokens < ownInput ? inputTokens : null },
     };
