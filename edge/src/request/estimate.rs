@@ -15,7 +15,7 @@ pub struct Size {
     /// The part of it that the Gate corrects by what it learned of the model.
     pub kinds: Kinds,
     /// Whether the provider's count will tell what those kinds were worth: the request
-    /// has nothing else, and nothing is added to it.
+    /// has nothing else, nothing is added to it, and no other model may answer.
     pub teaches: bool,
     /// Upper bound of its input, for settling what is unknown.
     pub input_upper: Tokens,
@@ -52,7 +52,10 @@ pub fn size(endpoint: &Endpoint, facts: &Facts, now: Millis) -> Result<Size, Pro
     Ok(Size {
         input_tokens: input.estimate,
         kinds,
-        teaches: !facts.open_ended() && kinds.iter().sum::<Tokens>() == input.estimate,
+        teaches: kinds.iter().sum::<Tokens>() == input.estimate
+            && !facts.open_ended()
+            && !facts.fallbacks_default
+            && facts.other_models.is_empty(),
         input_upper: input.upper,
         max_tokens: facts.max_tokens,
         microusd_max: facts.cost_most(now).microusd,

@@ -209,6 +209,39 @@ fn a_request_is_admitted_sent_answered_and_settled_once() {
 }
 
 #[test]
+fn only_a_count_of_nothing_but_its_text_teaches() {
+    let search = r#""tools":[{"type":"web_search_20250305","name":"web_search"}],"#;
+    let mcp = r#""mcp_servers":[{"type":"url","url":"https://example.com","name":"m"}],"#;
+    let fallback = r#""fallbacks":[{"model":"claude-haiku-4-5"}],"#;
+    let tool = r#""tools":[{"name":"t","input_schema":{"type":"object"}}],"#;
+    let system = r#""system":"Be brief.","#;
+    let image = r#"{"type":"image","source":{"type":"url","url":"https://example.com/a.png"}}"#;
+    let with_image = body("").replace(r#""Wie geht es dir?""#, &format!("[{image}]"));
+    for (request, teaches) in [
+        (body(""), true),
+        (body(system), true),
+        (body(tool), true),
+        (body(search), false),
+        (body(mcp), false),
+        (body(fallback), false),
+        (with_image, false),
+    ] {
+        let mut world = World::new();
+        let mut passage = world.sent(&[], &request);
+        let json = headers(&[("content-type", "application/json")]);
+        passage.response(&mut world.isolate, 200, json, NOW);
+        passage.whole(ANSWER.as_bytes(), NOW);
+        let told = events(&mut passage);
+        let settle = told.iter().find_map(|event| match event {
+            Event::Settled(settle) => Some(settle),
+            _ => None,
+        });
+        let kinds: u64 = settle.expect("it ended").kinds.iter().sum();
+        assert_eq!(kinds > 0, teaches, "{request}");
+    }
+}
+
+#[test]
 fn headers_go_up_by_allow_list_with_the_providers_key_only() {
     let mut world = World::new();
     let mut passage = world.asked(
