@@ -1,11 +1,14 @@
-// How far Claude's estimates are off, by kind of text, before and after usage was
-// learned from: `node benches/tokens/claude.mjs`, after scripts/build-client.
+// How far Claude's estimates are off, by kind of text and family of models, before and
+// after usage was learned from, and how often the bounds hold, also where the tokenizer
+// or the texts change: `node benches/tokens/claude.mjs`, after scripts/build-client.
+// docs/counting.md has what it prints.
 //
 // Nobody outside can count as Claude does, so these are no errors against Claude: the
 // truth here is OpenAI's count times what was published as the ratio of Claude's to it
 // for that class (crates/tokens/data/estimate.toml names the sources), on texts of the
-// packages that package-lock.json pins. What Claude really counted for known texts is
-// in crates/tokens/data/measured.toml; its test prints the errors against that.
+// packages that package-lock.json pins. An estimate by OpenAI's vocabulary cannot be judged
+// by that, for it would be the truth but for a factor: crates/tokens/tests/measured.rs does,
+// by what Claude really counted for known texts.
 //
 // Requests of all classes come in turn; each is estimated before it is learned from.
 
@@ -23,6 +26,7 @@ const REQUESTS = 120;
 const CHARS = [1_000, 6_000];
 /** Requests learned from before any counts. */
 const WARM = 200;
+const DRIFT_SEEDS = 10;
 
 const locale = (/** @type {string} */ name) => {
   /** @type {string[]} */
@@ -59,43 +63,80 @@ const CLASSES = [
 
 await init();
 const o200k = await load("o200k_base", { vocabulary: readFileSync(new URL("../../dist/client/vocabularies/o200k_base.bin", import.meta.url)) });
-for (const [model, family, at] of /** @type {const} */ ([["claude-sonnet-4-6", "up to 4.6", 1], ["claude-sonnet-5-5", "from 4.7", 2]])) {
-  const next = random(46);
-  const requests = CLASSES.flatMap(([name, ...rest]) => {
-    const text = /** @type {string} */ (rest[2]);
+const module = readFileSync(new URL("../../wasm-client/calibrate/build/calibrate_bg.wasm", import.meta.url));
+
+/** @typedef {{name: string, kinds: readonly number[], prior: import("../../wasm-client/types/index.js").Bounds, reals: [number, number], turn: number}} Request what is counted is by the older family, and by the newer */
+
+/** @param {string} model @param {number} seed @returns {Request[]} */
+function requestsOf(model, seed) {
+  const next = random(seed);
+  return CLASSES.flatMap(([name, ...rest]) => {
+    const [older, newer, text] = /** @type {[number, number, string]} */ (/** @type {unknown} */ (rest));
     return Array.from({ length: REQUESTS }, () => {
       const length = CHARS[0] + next() * (CHARS[1] - CHARS[0]);
       const start = Math.floor(next() * Math.max(1, text.length - length));
       const piece = text.slice(start, start + length).toWellFormed();
-      return { name, piece, real: Math.round(o200k.count(piece) * /** @type {number} */ (rest[at - 1])), turn: next() };
+      const tokens = o200k.count(piece);
+      const { kinds, ...prior } = estimateText(piece, model);
+      // No tokenizer of bytes makes more of it.
+      const most = Buffer.byteLength(piece);
+      return { name, kinds, prior, reals: /** @type {[number, number]} */ ([older, newer].map((ratio) => Math.min(most, Math.round(tokens * ratio)))), turn: next() };
     });
   }).sort((a, b) => a.turn - b.turn);
-  for (const [form, assisted] of /** @type {const} */ ([["features alone", false], ["with o200k", true]])) {
-    const learned = learner(readFileSync(new URL("../../wasm-client/calibrate/build/calibrate_bg.wasm", import.meta.url)));
-    /** @type {Map<string, {before: number[], after: number[], within: number, width: number}>} */
-    const table = new Map();
-    requests.forEach(({ name, piece, real }, nth) => {
-      const { kinds: own, ...prior } = estimateText(piece, model);
-      // The same kinds, of as many tokens as OpenAI's vocabulary makes of it.
-      const share = assisted ? (o200k.count(piece) * (family === "from 4.7" ? 1.52 : 1.17)) / prior.estimate : 1;
-      const kinds = own.map((kind) => Math.round(kind * share));
-      const estimate = kinds.reduce((sum, kind) => sum + kind, 0);
-      const after = corrected({ ...prior, estimate }, kinds, calibrationOf(learned.told()));
-      learned.learn(kinds, real);
-      if (nth < WARM) return;
-      const row = table.get(name) ?? { before: [], after: [], within: 0, width: 0 };
-      table.set(name, row);
-      row.before.push(estimate / real - 1);
-      row.after.push(after.estimate / real - 1);
-      row.within += Number(after.lower <= real && real <= after.upper);
-      row.width += (after.upper - after.lower) / after.estimate;
-    });
-    console.log(`\n${family}, ${form}`);
-    console.log(`| class | bias, p50, p95 before | after | within the bounds | their width |\n|---|---|---|---|---|`);
-    const rows = [...table].sort(([a], [b]) => CLASSES.findIndex(([name]) => name === a) - CLASSES.findIndex(([name]) => name === b));
-    const all = { before: rows.flatMap(([, row]) => row.before), after: rows.flatMap(([, row]) => row.after), within: rows.reduce((sum, [, row]) => sum + row.within, 0), width: rows.reduce((sum, [, row]) => sum + row.width, 0) };
-    for (const [name, row] of [...rows, /** @type {const} */ (["all", all])]) console.log(`| ${name} | ${errors(row.before)} | ${errors(row.after)} | ${percent(row.within / row.after.length)} | ${percent(row.width / row.after.length)} |`);
+}
+
+/**
+ * Requests one after the other; what is said of each before it is learned from.
+ *
+ * @param {Request[]} requests
+ * @param {(request: Request, nth: number) => number} real
+ */
+function played(requests, real) {
+  const learned = learner(module);
+  const said = requests.map((request, nth) => {
+    const after = corrected(request.prior, request.kinds, calibrationOf(learned.told()));
+    const tokens = real(request, nth);
+    learned.learn(request.kinds, tokens);
+    return { ...request, tokens, after };
+  });
+  learned.close();
+  return said;
+}
+
+const within = (/** @type {{tokens: number, bounds: {lower: number, upper: number}}[]} */ list) => list.filter(({ tokens, bounds }) => bounds.lower <= tokens && tokens <= bounds.upper).length / list.length;
+
+for (const [model, family, at] of /** @type {const} */ ([["claude-sonnet-4-6", "up to 4.6", 0], ["claude-sonnet-5-5", "from 4.7", 1]])) {
+  const said = played(requestsOf(model, 46), ({ reals }) => reals[at]).slice(WARM);
+  console.log(`\n${family}, in %\n\n| class | bias, p50, p95 as estimated | within the bounds | learned | within the bounds | their width |\n|---|---|---|---|---|---|`);
+  for (const name of [...CLASSES.map(([name]) => name), "all"]) {
+    const list = said.filter((one) => name === "all" || one.name === name);
+    const error = (/** @type {"prior" | "after"} */ which) => errors(list.map((one) => one[which].estimate / one.tokens - 1));
+    const hold = (/** @type {"prior" | "after"} */ which) => percent(within(list.map(({ tokens, ...one }) => ({ tokens, bounds: one[which] }))));
+    const width = list.reduce((sum, { after }) => sum + (after.upper - after.lower) / after.estimate, 0) / list.length;
+    console.log(`| ${name} | ${error("prior")} | ${hold("prior")} | ${error("after")} | ${hold("after")} | ${percent(width)} |`);
   }
+}
+
+// Drift: of the requests after a change, those that lie within the bounds.
+const CHANGE = 600;
+const CODE = ["typescript", "javascript", "json", "markdown"];
+/** @type {[string, (requests: Request[]) => Request[], (request: Request, nth: number) => number][]} */
+const DRIFTS = [
+  ["nothing changes", (all) => all, ({ reals }) => reals[0]],
+  ["another tokenizer, at once", (all) => all, ({ reals }, nth) => reals[Number(nth >= CHANGE)]],
+  ["30 % more tokens, bit by bit", (all) => all, ({ reals }, nth) => Math.round(reals[0] * (1 + 0.3 * Math.max(0, Math.min(1, (nth - CHANGE) / 600))))],
+  ["first code and data, then languages", (all) => [...all.filter(({ name }) => CODE.includes(name)).slice(0, CHANGE), ...all.filter(({ name }) => !CODE.includes(name))], ({ reals }) => reals[0]],
+];
+const SPANS = [[CHANGE - 200, CHANGE], [CHANGE, CHANGE + 50], [CHANGE + 50, CHANGE + 200], [CHANGE + 200, CHANGE + 600]];
+console.log(`\nWithin the bounds, in %, of what 95 % are to be; ${DRIFT_SEEDS} runs, the change after ${CHANGE} requests\n\n| | the 200 before | the 50 after | the next 150 | the next 400 |\n|---|---|---|---|---|`);
+for (const [name, order, real] of DRIFTS) {
+  const runs = Array.from({ length: DRIFT_SEEDS }, (_, seed) => {
+    const all = requestsOf("claude-sonnet-4-6", seed + 1);
+    // As many again where the first are sorted out of all.
+    return played(order([...all, ...requestsOf("claude-sonnet-4-6", seed + 101)]), real);
+  });
+  const cells = SPANS.map(([from, to]) => percent(within(runs.flatMap((said) => said.slice(from, to).map(({ tokens, after }) => ({ tokens, bounds: after }))))));
+  console.log(`| ${name} | ${cells.join(" | ")} |`);
 }
 
 /** @param {number[]} list */

@@ -150,6 +150,35 @@ fn bounds_recover_when_the_tokenizer_changes() {
 }
 
 #[test]
+fn bounds_hold_while_a_tokenizer_drifts_and_recover_when_the_texts_change() {
+    for seed in 1..=20 {
+        let mut chance = Chance(seed);
+        let (mut drifting, mut changed) = (Learner::default(), Learner::default());
+        let (mut during, mut after) = (Seen::default(), Seen::default());
+        for n in 0..2_000 {
+            let kinds = chance.kinds();
+            let part = (f64::from(n) - 800.0).max(0.0) / 1_200.0;
+            let between = std::array::from_fn(|kind| OLD[kind] + (NEW[kind] - OLD[kind]) * part);
+            let count = real(&kinds, &between, 0.03, &mut chance);
+            if n >= 800 {
+                during.add(&drifting.told(), &kinds, count);
+            }
+            drifting.learn(&kinds, count);
+
+            // First nothing but words and blanks, then everything.
+            let kinds = if n < 800 { [kinds[0], 0, 0, kinds[3], 0, 0, 0, kinds[7]] } else { kinds };
+            let count = real(&kinds, &OLD, 0.03, &mut chance);
+            if n >= 900 {
+                after.add(&changed.told(), &kinds, count);
+            }
+            changed.learn(&kinds, count);
+        }
+        assert!(during.covered() > 0.93, "seed {seed}: drifting {}", during.covered());
+        assert!(after.covered() > 0.93, "seed {seed}: other texts {}", after.covered());
+    }
+}
+
+#[test]
 fn what_is_stored_comes_back_and_what_is_not_that_is_refused() {
     let mut chance = Chance(7);
     let mut learner = Learner::default();
