@@ -128,11 +128,6 @@ impl Provider {
         Ok(())
     }
 
-    /// A request that was taken is over.
-    pub fn end(&mut self) {
-        self.places.1 -= 1;
-    }
-
     /// How many run.
     pub fn running(&self) -> u64 {
         self.places.1
@@ -145,8 +140,10 @@ impl Provider {
         }
     }
 
-    /// An answer is over: what it did not generate comes back.
+    /// A request that was taken is over: its place, and what it did not generate, come
+    /// back.
     pub fn finish(&mut self, now: Millis, max_tokens: Tokens, generated: Tokens) {
+        self.places.1 -= 1;
         if self.reserves_most {
             self.output.give_back(now, max_tokens - generated);
         }
@@ -229,7 +226,7 @@ mod tests {
     fn no_more_run_at_one_time_than_may() {
         let mut provider = Provider::new(Limits { rpm: 6_000, ..LIMITS }, Some(2));
         assert_eq!([0; 3].map(|now| provider.start(now, 1, 1_000)), [Ok(()), Ok(()), Err(1_000)]);
-        provider.end();
+        provider.finish(0, 1_000, 10);
         assert_eq!((provider.running(), provider.start(0, 1, 1_000)), (1, Ok(())));
     }
 

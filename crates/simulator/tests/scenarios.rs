@@ -24,8 +24,11 @@ hold! {
     saturated_output: "saturated-output",
     reserved_output: "reserved-output",
     noisy_neighbour: "noisy-neighbour",
+    flood_over_the_queue: "flood-over-the-queue",
     priorities: "priorities",
     fifty_at_once: "fifty-at-once",
+    ten_at_once: "ten-at-once",
+    prompts_cached: "prompts-cached",
     limits_lowered_and_raised: "limits-lowered-and-raised",
     limits_unknown: "limits-unknown",
     estimates_off: "estimates-off",
@@ -36,21 +39,6 @@ hold! {
     gate_restarts: "gate-restarts",
     messages_lost_and_doubled: "messages-lost-and-doubled",
     isolates_lost: "isolates-lost",
-}
-
-#[test]
-fn a_flood_over_the_queues_bound_costs_no_other_tenant_its_place() {
-    holds("flood-over-the-queue", include_str!("scenarios/flood-over-the-queue.toml"));
-}
-
-#[test]
-fn ten_at_once_of_an_account_and_four_of_a_tenant() {
-    holds("ten-at-once", include_str!("scenarios/ten-at-once.toml"));
-}
-
-#[test]
-fn prompts_of_many_times_the_input_limit_go_where_they_are_cached() {
-    holds("prompts-cached", include_str!("scenarios/prompts-cached.toml"));
 }
 
 fn holds(name: &str, text: &str) {

@@ -77,5 +77,6 @@ mod tests {
             assert_eq!(names, NAMES, "`make bench-limits` writes them anew");
         }
         assert_eq!(tables.matches("| Scenario |").count(), 5);
+        assert!(!tables.contains('–'), "each was played: `make bench-limits`");
     }
 }

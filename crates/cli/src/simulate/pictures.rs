@@ -101,13 +101,16 @@ fn mirror(looks: &Looks) -> String {
     ];
     let ys = lines.iter().flat_map(|line| &line.points).map(|(_, y)| *y);
     let (low, high) = ys.fold((0.0, 1.0), |(low, high): (f64, f64), y| (low.min(y), high.max(y)));
-    let ticks = [low, 0.0, high].map(|at| (at, format!("{:.1}k", at / 1_000.0)));
+    // One that is near zero would lie over its mark.
+    let apart = |at: &f64| *at == 0.0 || at.abs() > (high - low) / 12.0;
+    let ticks = [low, 0.0, high].into_iter().filter(apart);
+    let ticks = ticks.map(|at| (at, format!("{:.1}k", at / 1_000.0)));
     let minutes = [0, 30, 60, 90, 120].map(|s| FROM_S + s);
     let axes = Axes {
         x: (FROM_S as f64 / 60.0, (FROM_S + SPAN_S) as f64 / 60.0),
         y: (low, high),
         x_marks: minutes.map(|s| (s as f64 / 60.0, format!("{}:{:02}", s / 60, s % 60))).to_vec(),
-        y_marks: ticks.to_vec(),
+        y_marks: ticks.collect(),
     };
     picture.key(&lines);
     picture.panel((44.0, WIDTH - 70.0), 220.0, "", &axes, &lines);

@@ -53,7 +53,6 @@ impl World<'_> {
             self.at(self.now + CHUNK_MS, Happens::Generate(index));
             return;
         }
-        self.provider.end();
         let max_tokens = self.scenario.flows[flow].max_tokens;
         self.provider.finish(self.now, max_tokens, self.requests[index].generated);
         self.finish(index);
