@@ -6,6 +6,7 @@ import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import { after, before, test } from "node:test";
+import { brotliCompressSync } from "node:zlib";
 import { bundled, project, workerd } from "./pack.mjs";
 
 /** @type {import("./pack.mjs").Project} */
@@ -158,4 +159,11 @@ test("the tarball has what it needs and nothing else", async () => {
   const wasm = createHash("sha256").update(await readFile(path.join(dir, "client_bg.wasm"))).digest("hex");
   const built = createHash("sha256").update(await readFile(new URL("../build/client_bg.wasm", import.meta.url))).digest("hex");
   assert.equal(wasm, built);
+});
+
+test("what a page downloads stays as small as it is said to be", async () => {
+  const file = (/** @type {string} */ name) => readFile(path.join(app.dir, "node_modules/tollgate", name));
+  const [core, o200k, cl100k] = await Promise.all(["client_bg.wasm", "vocabularies/o200k_base.bin", "vocabularies/cl100k_base.bin"].map(file));
+  const packed = { core: brotliCompressSync(core).length, o200k: o200k.length, cl100k: cl100k.length };
+  for (const [name, most] of /** @type {const} */ ([["core", 60_000], ["o200k", 730_000], ["cl100k", 342_000]])) assert.ok(packed[name] <= most, `${name}: ${packed[name]} bytes of ${most}`);
 });

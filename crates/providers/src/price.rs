@@ -194,7 +194,7 @@ impl Bill {
     }
 
     fn total(self, web_searches: u64) -> Cost {
-        let tokens = self.pico.div_ceil(1_000_000);
+        let tokens = div_ceil(self.pico, 1_000_000);
         let searches = u128::from(web_searches) * u128::from(WEB_SEARCH_MICROUSD);
         Cost {
             microusd: u64::try_from(tokens.saturating_add(searches)).unwrap_or(u64::MAX),
@@ -227,14 +227,26 @@ impl Price {
         let sum = match self.fast.filter(|_| conditions.fast) {
             // Caching multipliers stack on the fast input rate (docs, fast mode).
             Some((fast_input, fast_output)) => {
-                (input * u128::from(fast_input)).div_ceil(u128::from(rates.input.max(1)))
+                div_ceil(input * u128::from(fast_input), rates.input.max(1))
                     + output * u128::from(fast_output)
             }
             None => input + output * u128::from(rates.output),
         };
-        let sum = if conditions.us && self.us { (sum * 11).div_ceil(10) } else { sum };
-        if conditions.batch { sum.div_ceil(2) } else { sum }
+        let sum = if conditions.us && self.us { div_ceil(sum * 11, 10) } else { sum };
+        if conditions.batch { div_ceil(sum, 2) } else { sum }
     }
+}
+
+/// Of a divisor below 2^48. By hand: what the compiler brings along for 128 bits is a
+/// kilobyte, in every page that counts.
+fn div_ceil(number: u128, by: u64) -> u128 {
+    let (mut quotient, mut rest) = (0, 0);
+    for digit in (0..128).step_by(16).rev() {
+        let part = rest << 16 | u64::from((number >> digit) as u16);
+        quotient = quotient << 16 | u128::from(part / by);
+        rest = part % by;
+    }
+    quotient + u128::from(rest > 0)
 }
 
 #[cfg(test)]
@@ -340,6 +352,16 @@ mod tests {
             pass(IterationKind::Fallback, "claude-opus-5-5"),
         ];
         assert_eq!(cost("claude-fable-5-2", &served, NOW).microusd, 8_000_000 + 4_000_000);
+    }
+
+    proptest! {
+        #[test]
+        fn division_is_that_of_whole_numbers(
+            number: u128, shift in 0u32..128, by in 1u64..1 << 48, narrow in 0u32..48,
+        ) {
+            let (number, by) = (number >> shift, (by >> narrow).max(1));
+            prop_assert_eq!(div_ceil(number, by), number.div_ceil(u128::from(by)));
+        }
     }
 
     proptest! {

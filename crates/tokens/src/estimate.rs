@@ -32,8 +32,10 @@ pub enum Family {
 
 /// `claude-haiku-4-5` of `claude-haiku-4-5-20251001`: its tokenizer is the same.
 pub fn undated(model: &str) -> &str {
-    match model.rsplit_once('-') {
-        Some((id, date)) if date.len() == 8 && date.bytes().all(|b| b.is_ascii_digit()) => id,
+    match model.as_bytes().split_last_chunk::<9>() {
+        Some((id, [b'-', date @ ..])) if date.iter().all(u8::is_ascii_digit) => {
+            model.get(..id.len()).unwrap_or(model)
+        }
         _ => model,
     }
 }
@@ -163,6 +165,23 @@ mod tests {
         let mut scanner = FeatureScanner::default();
         scanner.feed(text.as_bytes());
         estimate(&scanner.features(), family)
+    }
+
+    #[test]
+    fn a_date_is_no_part_of_what_the_tokenizer_is_known_by() {
+        for (model, id) in [
+            ("claude-haiku-4-5-20251001", "claude-haiku-4-5"),
+            ("claude-haiku-4-5", "claude-haiku-4-5"),
+            ("claude-haiku-4-5-2025100", "claude-haiku-4-5-2025100"),
+            ("claude-haiku-4-5-202510011", "claude-haiku-4-5-202510011"),
+            ("claude-haiku-2025100x", "claude-haiku-2025100x"),
+            ("ü-20251001", "ü"),
+            ("-20251001", ""),
+            ("20251001", "20251001"),
+            ("", ""),
+        ] {
+            assert_eq!(undated(model), id, "{model}");
+        }
     }
 
     #[test]

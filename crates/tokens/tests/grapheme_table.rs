@@ -40,7 +40,7 @@ fn generate() -> String {
     let mut text = format!(
         "// Written by tests/grapheme_table.rs; not to be edited. Source: the crate\n\
          // unicode-segmentation 1.13, Unicode {}. graphemes.rs says what the numbers mean.\n\n\
-         #[rustfmt::skip]\npub(super) static TABLE: [u32; {}] = [\n",
+         #[rustfmt::skip]\npub(super) const TABLE: [u32; {}] = [\n",
         {
             let (major, minor, patch) = unicode_segmentation::UNICODE_VERSION;
             format!("{major}.{minor}.{patch}")

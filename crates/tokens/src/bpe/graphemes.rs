@@ -24,6 +24,23 @@ const ZWJ: u8 = 13;
 const OPEN_SYLLABLE: u8 = 14;
 const SHUT_SYLLABLE: u8 = 15;
 
+const RANGES: usize = TABLE.len();
+/// The table by bytes of equal weight, which packs to two thirds.
+static BYTES: [[u8; RANGES]; 4] = {
+    let mut bytes = [[0; RANGES]; 4];
+    let mut at = 0;
+    while at < RANGES {
+        let range = TABLE[at].to_be_bytes();
+        let mut byte = 0;
+        while byte < 4 {
+            bytes[byte][at] = range[byte];
+            byte += 1;
+        }
+        at += 1;
+    }
+    bytes
+};
+
 const SYLLABLES: std::ops::RangeInclusive<u32> = 0xac00..=0xd7a3;
 /// Syllables that begin alike, the first of which has no trailing consonant.
 const TRAILERS: u32 = 28;
@@ -84,12 +101,24 @@ fn class_of(character: char) -> u8 {
         let shut = !(code - SYLLABLES.start()).is_multiple_of(TRAILERS);
         return if shut { SHUT_SYLLABLE } else { OPEN_SYLLABLE };
     }
-    // First code point, how many follow, class: 21, 7 and 4 bits.
-    let behind = TABLE.partition_point(|range| range >> 11 <= code);
-    match behind.checked_sub(1).and_then(|at| TABLE.get(at)) {
+    let (mut from, mut to) = (0, RANGES);
+    while from < to {
+        let middle = usize::midpoint(from, to);
+        match range(middle) {
+            Some(range) if range >> 11 <= code => from = middle + 1,
+            _ => to = middle,
+        }
+    }
+    match from.checked_sub(1).and_then(range) {
         Some(range) if code - (range >> 11) <= range >> 4 & 0x7f => (range & 0xf) as u8,
         _ => OTHER,
     }
+}
+
+/// First code point, how many follow, class: 21, 7 and 4 bits.
+fn range(at: usize) -> Option<u32> {
+    let [a, b, c, d] = &BYTES;
+    Some(u32::from_be_bytes([*a.get(at)?, *b.get(at)?, *c.get(at)?, *d.get(at)?]))
 }
 
 #[cfg(test)]
