@@ -4,7 +4,9 @@
 //! of (model, band), then of the band. Kinds are hashes: a collision blends two
 //! means, which is harmless, and no name is kept.
 
-use crate::map::Map;
+use std::hash::Hasher;
+
+use crate::map::{Map, Mix};
 use crate::message::Tokens;
 
 /// Kinds remembered: 40 bytes each.
@@ -114,16 +116,15 @@ fn insert(means: &mut Map<u64, Mean>, key: u64) -> &mut Mean {
     means.entry(key).or_default()
 }
 
-/// FNV-1a over the parts, each closed by a byte that UTF-8 never has. Not the
-/// standard hasher: the value is stored, and must mean the same in every build.
+/// A hash of the parts, each closed by a byte that UTF-8 never has. It is stored: with
+/// another hash all is learned anew.
 pub(crate) fn key(parts: &[&str]) -> u64 {
-    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+    let mut mix = Mix::default();
     for part in parts {
-        for byte in part.bytes().chain([0xff]) {
-            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
+        mix.write(part.as_bytes());
+        mix.write_u8(0xff);
     }
-    hash
+    mix.finish()
 }
 
 #[cfg(test)]

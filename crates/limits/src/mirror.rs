@@ -275,10 +275,8 @@ impl Mirror {
     /// The kind of which a request needs more than refill will ever make room for.
     pub(crate) fn too_large(&self, input: Tokens, max_tokens: Tokens) -> Option<&'static str> {
         let exceeds = |kind: usize, tokens: Tokens| {
-            self.limits[kind].is_some_and(|limit| {
-                let (rate, capacity) = self.usable(kind, limit);
-                tokens > rate.max(capacity)
-            })
+            let bucket = self.buckets[kind].as_ref();
+            bucket.is_some_and(|bucket| tokens > bucket.per_minute().max(bucket.capacity()))
         };
         let most = if self.reserves_most { max_tokens } else { 0 };
         let kind = [(1, input), (2, most)].into_iter().find(|(kind, n)| exceeds(*kind, *n));
@@ -369,7 +367,7 @@ impl Mirror {
         let rates = self.rates(need);
         let share = |kind: usize| {
             let limit = self.limits[kind]?.max(1);
-            Some((u128::from(rates[kind]) * 1_000_000 / u128::from(limit)) as u64)
+            Some(rates[kind].saturating_mul(1_000_000) / limit)
         };
         // Nothing is known: by tokens, output five times as dear as input.
         let tokens = need.input.saturating_add(need.output.saturating_mul(5));

@@ -106,10 +106,8 @@ impl Place {
 
 /// A prompt's kind, and its place among [`PLACES`].
 fn place_of(tenant: &str, model: &str, prompt: CachedPrompt) -> (u64, usize) {
-    // One step more of FNV-1a, whose high bits are the mixed ones.
-    let key = key(&["reads", tenant, model]) ^ u64::from(prompt.prefix);
-    let key = key.wrapping_mul(0x0100_0000_01b3);
-    (key, (key >> 32) as usize % PLACES)
+    let key = key(&["reads", tenant, model]).wrapping_add(prompt.prefix.into());
+    (key, key as usize % PLACES)
 }
 
 #[cfg(test)]

@@ -32,8 +32,9 @@ pub(crate) struct Running {
 #[derive(Clone, Copy, Debug, Default)]
 struct Sums {
     count: u64,
-    /// Sum of the times at which each last told how far it was, or started.
-    since: u128,
+    /// Sum of the times at which each last told how far it was, or started: exact for
+    /// ten million requests.
+    since: u64,
     /// Expected output still owed, as of then.
     owed: i64,
     /// Sum of their expected outputs.
@@ -47,7 +48,7 @@ struct Sums {
 impl Sums {
     fn add(&mut self, part: &Self) {
         self.count += part.count;
-        self.since += part.since;
+        self.since = self.since.saturating_add(part.since);
         self.owed += part.owed;
         self.expected += part.expected;
         self.told += part.told;
@@ -69,7 +70,7 @@ impl Sums {
         let count = self.count.max(1);
         Self {
             count: self.count.min(1),
-            since: self.since / u128::from(count),
+            since: self.since / count,
             owed: self.owed / signed(count),
             expected: self.expected / signed(count),
             told: self.told / signed(count),
@@ -91,7 +92,7 @@ impl Part {
     fn sums(&self) -> Sums {
         Sums {
             count: 1,
-            since: self.since.into(),
+            since: self.since,
             owed: owed(self.expected, self.generated),
             expected: signed(self.expected),
             told: signed(self.generated),
@@ -118,7 +119,7 @@ impl Running {
         let [count, owed, expected, told, left] = ran;
         let ghosts = Sums {
             count,
-            since: u128::from(count) * u128::from(now),
+            since: count.saturating_mul(now),
             owed: signed(owed),
             expected: signed(expected),
             told: signed(told),
@@ -172,9 +173,9 @@ impl Running {
     /// Output that runs up to `now` have generated since they were last heard
     /// of: the speed times the time, at most what they may.
     pub(crate) fn generated(&self, now: Millis) -> i64 {
-        let span = (u128::from(self.all.count) * u128::from(now)).saturating_sub(self.all.since);
-        let tokens = span * u128::from(self.speed()) / 1_000_000;
-        signed(u64::try_from(tokens).unwrap_or(u64::MAX).min(self.all.left))
+        let span = self.all.count.saturating_mul(now).saturating_sub(self.all.since);
+        let tokens = span.saturating_mul(self.speed()) / 1_000_000;
+        signed(tokens.min(self.all.left))
     }
 
     /// How far running requests may still draw the bucket down: what they are
@@ -186,10 +187,11 @@ impl Running {
     /// all the same, since lengths and speed are estimates.
     pub(crate) fn promised(&self, generated: i64, per_minute: u64, capacity: u64) -> i64 {
         let rest = self.rest(generated);
-        let speed = u128::from(self.all.count) * u128::from(self.speed()) * 60_000 / 1_000_000;
-        let refill = u128::from(per_minute);
-        let drawn = match speed.checked_sub(refill) {
-            Some(surplus) if speed > 0 => (rest.max(0) as u128 * surplus / speed) as i64,
+        let speed = self.all.count.saturating_mul(self.speed()) * 60 / 1_000;
+        let drawn = match speed.checked_sub(per_minute) {
+            Some(surplus) if speed > 0 => {
+                (rest.max(0) as u128 * u128::from(surplus) / u128::from(speed)) as i64
+            }
             _ => 0,
         };
         drawn.max((self.all.expected / 4).min(signed(capacity / 6)))
@@ -207,8 +209,9 @@ impl Running {
     fn speed(&self) -> u64 {
         // Half a minute of the prior beside what was measured: the first short
         // answers, mostly waiting for their first token, decide nothing.
-        let tokens = u128::from(self.tokens) * 1_000_000 + u128::from(SPEED) * 30_000;
-        (tokens / (u128::from(self.ms) + 30_000)) as u64
+        // What is remembered is at most 20 minutes of an answer each, so this fits.
+        let tokens = self.tokens.saturating_mul(1_000_000).saturating_add(SPEED * 30_000);
+        tokens / self.ms.saturating_add(30_000)
     }
 
     pub(crate) fn learn(&mut self, expected: Tokens, tokens: Tokens, ms: Millis) {
