@@ -30,7 +30,7 @@ const CHARS_A_PROMPT = 6_000;
 const PROMPTS_MAX = 500;
 /** Every so many prompts are not learned from, so that the error is told on what was not seen. */
 const HELD_OUT = 3;
-/** Fewer say little; bounds need 39 of a size (crates/tokens/src/calibration/bounds.rs). */
+/** Fewer say little; bounds need 39 of a size (crates/calibration/src/bounds.rs). */
 const PROMPTS_MIN = 12;
 /** Calls at a time: the Start tier counts 100 a minute (rate limits, 2026-10), and refusals are waited out. */
 const AT_A_TIME = 4;

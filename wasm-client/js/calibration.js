@@ -1,5 +1,5 @@
 // What real counts taught of an estimate, applied. It is learned by
-// crates/tokens/src/calibration.rs, in a gate or by `tollgate calibrate`; the same whole
+// crates/calibration, in a gate or by `tollgate calibrate`; the same whole
 // numbers make the same of an estimate here and there.
 
 /**

@@ -17,7 +17,7 @@
 //! vocabulary's longest tokens.
 
 use crate::Features;
-use crate::calibration::{KINDS, Kinds};
+use calibration::{KINDS, Kinds};
 
 include!(concat!(env!("OUT_DIR"), "/estimate.rs"));
 
@@ -138,7 +138,7 @@ impl Weights {
     /// bounded by memory, weights by data/estimate.toml.
     fn by_kind(&self, f: &Features) -> Kinds {
         let mut kinds = [0; KINDS];
-        kinds[..crate::calibration::OVERHEAD].copy_from_slice(&[
+        kinds[..calibration::OVERHEAD].copy_from_slice(&[
             self.words * f.words + self.latin_letters * f.latin_letters,
             self.numbers * f.numbers + self.digits * f.digits,
             self.structure_runs * f.structure_runs + self.structure * f.structure,

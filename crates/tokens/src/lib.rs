@@ -4,16 +4,16 @@
 //! Two ways: the vocabulary-free estimate from features of the text, which holds
 //! no text, called by `providers` (a request's facts, a stream's progress) and
 //! through it by the Worker's hot path, and corrected by what real counts taught
-//! (`calibration`), in `limits` and in the npm package; and `bpe`, behind the feature `vocabulary`,
+//! (`calibration`, a crate beneath), in `limits` and in the npm package; and `bpe`, behind the feature `vocabulary`,
 //! the exact count by a vocabulary, called by the npm package.
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "vocabulary")]
 pub mod bpe;
-pub mod calibration;
 mod estimate;
 mod features;
 pub mod overhead;
 
+pub use calibration;
 pub use estimate::{Estimate, Family, estimate, kinds, undated};
 pub use features::{FeatureScanner, Features};

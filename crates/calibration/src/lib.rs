@@ -4,12 +4,17 @@
 //! [`Calibration`] is what is told: whole numbers, so that the file that holds it
 //! says all of it. [`Learner`] makes it of pairs of estimate and truth, by recursive
 //! least squares on the relative error, with bounds by adaptive conformal prediction
-//! ([`bounds`]). It starts at the prior, which `data/estimate.toml` states, and moves
+//! ([`bounds`]). It starts at the prior, which `data/estimate.toml` of `tokens` states, and moves
 //! as far as it has reason to.
+//!
+//! A crate of its own so that it is compiled small: `tokens` is built for speed, which
+//! unrolls each loop here for what happens ten times a second.
 //!
 //! Pure state, no clock. The Gate learns by it from usage, for each model (`limits`),
 //! and `tollgate calibrate` of the npm package from the provider's counts. In browsers
 //! wasm-client/js/calibration.js applies what either told.
+
+#![forbid(unsafe_code)]
 
 mod bounds;
 
@@ -60,7 +65,7 @@ impl Calibration {
 const SHARED: f64 = 0.15 * 0.15;
 const OWN: f64 = 0.15 * 0.15;
 /// Variance of a request's relative error that no weights explain: pieces of one
-/// class differ by 3 to 14 % ([`crate::estimate`]); and tokens that rounding and
+/// class differ by 3 to 14 % (`tokens::estimate`); and tokens that rounding and
 /// framing are off.
 const NOISE: f64 = 0.07 * 0.07;
 const NOISE_TOKENS: f64 = 8.0;
@@ -204,9 +209,6 @@ fn first_doubt() -> [[f64; KINDS]; KINDS] {
     doubt
 }
 
-/// A call, for otherwise each of its loops is unrolled, which is much code for what
-/// happens ten times a second.
-#[inline(never)]
 fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
