@@ -155,10 +155,12 @@ fn gate(rpm: u64, queue: QueueSettings) -> Gate {
         otpm: Some(900_000_000_000),
         ..ClassLimits::default()
     };
-    let account =
-        AccountSettings { limits: [("*".into(), limits)].into(), ..AccountSettings::default() };
+    let account = AccountSettings {
+        limits: [("*".into(), Box::new(limits))].into(),
+        ..AccountSettings::default()
+    };
     let settings = GateSettings {
-        accounts: [("acct".into(), account)].into(),
+        accounts: [("acct".into(), Box::new(account))].into(),
         queue,
         ..GateSettings::default()
     };
@@ -170,7 +172,7 @@ fn gate(rpm: u64, queue: QueueSettings) -> Gate {
         concurrent: Some(1_000_000),
     };
     let tenant = Tenant { limits, ..Tenant::default() };
-    let tenants = (0..TENANTS).map(|n| (format!("tenant{n}"), tenant.clone())).collect();
+    let tenants = (0..TENANTS).map(|n| (format!("tenant{n}"), Box::new(tenant.clone()))).collect();
     let apply = AdminInput::Apply { tenants: Tenants { tenants }, prune: false, dry_run: false };
     gate.handle(START, Input::Admin(apply));
     for n in 0..TENANTS {

@@ -1,10 +1,9 @@
 //! What operators ask of the Gate, and its answers.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use crate::jobs::JobView;
+use crate::map::ByName;
 use crate::message::{LimitView, MicroUsd, Millis, Pool, Tokens};
 use crate::policy::{PolicyError, Tenants};
 
@@ -155,7 +154,7 @@ pub struct State {
     #[serde(default)]
     pub calls: u64,
     /// Accounts stopped by a spend cap, and until when.
-    pub stopped: BTreeMap<String, Millis>,
+    pub stopped: ByName<Millis>,
     /// Tenants, and keys.
     pub tenants: usize,
     /// Registered keys, revoked ones included.
@@ -189,7 +188,7 @@ pub struct PoolState {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
     /// By scope.
-    pub scopes: BTreeMap<String, Spend>,
+    pub scopes: ByName<Spend>,
 }
 
 /// What one scope spent, what it holds reserved, and the durable mark.

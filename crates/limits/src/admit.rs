@@ -108,10 +108,12 @@ impl Gate {
         let index = *self.tenant_index.get(tenant).ok_or(Reason::UnknownTenant)?;
         self.tenants[index].policy.as_ref().ok_or(Reason::UnknownTenant)?;
         let key = self.keys.get(key).filter(|key| key.tenant == tenant);
-        let lives = |key: &&crate::admin::Key| {
+        let lives = key.is_some_and(|key| {
             key.revoked_ms.is_none() && key.expires_ms.is_none_or(|end| end > self.now)
-        };
-        key.filter(lives).ok_or(Reason::KeyRevoked)?;
+        });
+        if !lives {
+            return Err(Reason::KeyRevoked);
+        }
         Ok(index)
     }
 
@@ -267,7 +269,7 @@ impl Gate {
         is_aged: bool,
     ) -> Option<Obstacle> {
         let state = &self.pools[pool];
-        if self.stopped.get(&state.pool.account).is_some_and(|until| *until > self.now) {
+        if self.stopped.get(&state.pool.account).is_some_and(|until| **until > self.now) {
             return Some(Obstacle::Stopped);
         }
         for payer in self.payers(tenant, user) {

@@ -17,7 +17,7 @@ use crate::crowd::Crowd;
 use crate::jobs::{JobInput, JobReply, Jobs};
 use crate::lend::Wish;
 use crate::lengths::Lengths;
-use crate::map::{Map, Name};
+use crate::map::{ByName, Map, Name};
 use crate::message::{
     Call, Decision, Event, Millis, Pool, Reply, TicketId, VERSION, View, VisitorBounds,
 };
@@ -146,9 +146,9 @@ pub struct Gate {
     pub(crate) users_hand: usize,
     pub(crate) pools: Vec<PoolState>,
     pub(crate) pool_index: Map<Pool, usize>,
-    pub(crate) keys: BTreeMap<String, Key>,
+    pub(crate) keys: ByName<Key>,
     /// Accounts that a spend cap stopped, and until when.
-    pub(crate) stopped: BTreeMap<String, Millis>,
+    pub(crate) stopped: ByName<Millis>,
     pub(crate) jobs: Jobs,
     pub(crate) lengths: Lengths,
     pub(crate) calibrations: Calibrations,
@@ -268,8 +268,8 @@ impl Gate {
             users_hand: 0,
             pools: Vec::new(),
             pool_index: Map::default(),
-            keys: BTreeMap::new(),
-            stopped: BTreeMap::new(),
+            keys: ByName::new(),
+            stopped: ByName::new(),
             jobs: Jobs::default(),
             lengths: Lengths::default(),
             calibrations: Calibrations::default(),
@@ -392,7 +392,7 @@ impl Gate {
         let zones = budgets.chain(&self.settings.budgets).filter_map(|budget| budget.zone.clone());
         let mut wanted = BTreeSet::new();
         wanted.extend(zones.filter(|zone| {
-            zone != "UTC" && self.known.zones.get(zone).is_none_or(|(_, end)| *end < until)
+            zone != "UTC" && self.known.zones.get(zone).is_none_or(|known| known.1 < until)
         }));
         wanted.into_iter().collect()
     }
@@ -400,7 +400,7 @@ impl Gate {
     /// The offsets of a time zone, known until `until`.
     pub fn set_zone(&mut self, name: &str, zone: Zone, until: Millis) {
         let zone = Arc::new(zone);
-        self.known.zones.insert(name.to_owned(), (zone.clone(), until));
+        self.known.zones.insert(name.to_owned(), Box::new((zone.clone(), until)));
         let now = self.now;
         let tell = |scope: &mut Scope| scope.budgets.rezone(name, &zone, now);
         tell(&mut self.deployment);
@@ -463,9 +463,9 @@ impl Gate {
             self.pools[*index].touched = self.now;
             return *index;
         }
-        let account = self.settings.accounts.get(&pool.account);
         let default = AccountSettings::default();
-        let mut mirror = Mirror::new(account.unwrap_or(&default), &pool.class, self.now);
+        let account = self.settings.accounts.get(&pool.account).map_or(&default, |known| known);
+        let mut mirror = Mirror::new(account, &pool.class, self.now);
         if let Some(row) = self.saved.remove(&pool_key(pool))
             && let Ok(saved) = json::from_str(&row)
         {

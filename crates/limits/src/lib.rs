@@ -44,4 +44,5 @@ mod window;
 
 pub use budgets::Reached;
 pub use gate::{Answer, Gate, Input, Output, Write};
+pub use map::ByName;
 pub use window::Zone;

@@ -1,11 +1,12 @@
 //! What operators do: tenants, keys, accounts; and what they see.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 
 use crate::admin::{AdminInput, AdminReply, Change, Key, KeyKind, PoolState, Spend, State, Totals};
 use crate::gate::{Gate, ScopeId};
+use crate::map::ByName;
 use crate::message::{PolicyView, PublishableView};
 use crate::policy::{Tenant, Tenants, is_name};
 use crate::scope::Scope;
@@ -24,7 +25,9 @@ impl Gate {
             AdminInput::RevokeKey { id } => self.revoke_key(&id),
             AdminInput::ListKeys { tenant } => {
                 let of = |key: &&Key| tenant.as_ref().is_none_or(|tenant| key.tenant == *tenant);
-                AdminReply::Keys { keys: self.keys.values().filter(of).cloned().collect() }
+                AdminReply::Keys {
+                    keys: self.keys.values().map(|key| &**key).filter(of).cloned().collect(),
+                }
             }
             AdminInput::Resume { account } => match self.stopped.remove(&account) {
                 Some(_) => {
@@ -55,12 +58,17 @@ impl Gate {
             let old = before.get(&name);
             if old != Some(&tenant) {
                 let path = format!("tenants.{name}");
-                differ(&path, old.map(json), Some(json(&tenant)), &mut changes);
-                after.push((name, Some(tenant)));
+                differ(&path, old.map(|tenant| json(tenant)), Some(json(&tenant)), &mut changes);
+                after.push((name, Some(*tenant)));
             }
         }
         for name in removed {
-            differ(&format!("tenants.{name}"), before.get(&name).map(json), None, &mut changes);
+            differ(
+                &format!("tenants.{name}"),
+                before.get(&name).map(|tenant| json(tenant)),
+                None,
+                &mut changes,
+            );
             after.push((name, None));
         }
         if dry_run {
@@ -83,7 +91,7 @@ impl Gate {
 
     fn export(&self) -> Tenants {
         let of = |state: &crate::gate::TenantState| {
-            state.policy.clone().map(|policy| (state.name.clone(), policy))
+            state.policy.clone().map(|policy| (state.name.clone(), Box::new(policy)))
         };
         // Not collected, here as elsewhere: that brings a sort for each type.
         let mut file = Tenants::default();
@@ -97,7 +105,7 @@ impl Gate {
         }
         if let Some(known) = self.keys.get(&key.id) {
             return if known.tenant == key.tenant && known.kind == key.kind {
-                AdminReply::Key(known.clone())
+                AdminReply::Key(Key::clone(known))
             } else {
                 rejected("another key has this id: make a new one")
             };
@@ -118,7 +126,7 @@ impl Gate {
             return rejected("a tenant has at most 200 keys: revoke one");
         }
         self.tenants[index].keys.insert(key.id.clone());
-        self.keys.insert(key.id.clone(), key.clone());
+        self.keys.insert(key.id.clone(), Box::new(key.clone()));
         self.write_key(&key.id);
         self.touch_tenant(index);
         AdminReply::Key(key)
@@ -131,7 +139,7 @@ impl Gate {
         };
         let is_new = key.revoked_ms.is_none();
         key.revoked_ms.get_or_insert(now);
-        let key = key.clone();
+        let key = Key::clone(key);
         if is_new {
             self.write_key(id);
             if let Some(index) = self.tenant_index.get(&key.tenant).copied() {
@@ -240,9 +248,9 @@ impl Gate {
         let spend = |scope: &mut Scope| {
             scope.budgets.roll(now);
             let [spent, reserved, ceiling] = scope.budgets.amounts();
-            Spend { spent, reserved, ceiling, open: scope.held() }
+            Box::new(Spend { spent, reserved, ceiling, open: scope.held() })
         };
-        let mut scopes = BTreeMap::new();
+        let mut scopes = ByName::new();
         scopes.insert("deployment".to_owned(), spend(self.scope_mut(ScopeId::Deployment)));
         for state in &mut self.tenants {
             scopes.insert(format!("tenant/{}", state.name), spend(&mut state.scope));

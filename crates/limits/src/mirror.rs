@@ -93,7 +93,8 @@ impl Ramp {
 impl Mirror {
     pub(crate) fn new(account: &AccountSettings, class: &str, now: Millis) -> Self {
         let belief = account.limits.get(class).or_else(|| account.limits.get("*"));
-        let ClassLimits { rpm, itpm, otpm, concurrent } = belief.copied().unwrap_or_default();
+        let ClassLimits { rpm, itpm, otpm, concurrent } =
+            belief.map(|limits| **limits).unwrap_or_default();
         let mut mirror = Self {
             limits: [None; 3],
             limits_at: 0,

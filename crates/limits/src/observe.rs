@@ -130,8 +130,10 @@ mod tests {
     fn mirror(rpm: u64, itpm: u64, otpm: u64) -> Mirror {
         let limits =
             ClassLimits { rpm: Some(rpm), itpm: Some(itpm), otpm: Some(otpm), concurrent: None };
-        let account =
-            AccountSettings { limits: [("*".into(), limits)].into(), ..Default::default() };
+        let account = AccountSettings {
+            limits: [("*".into(), Box::new(limits))].into(),
+            ..Default::default()
+        };
         Mirror::new(&account, "c", 0)
     }
 
@@ -208,7 +210,7 @@ mod tests {
     fn a_share_is_never_raised_by_what_others_leave() {
         let limits = ClassLimits { rpm: Some(1_000), ..ClassLimits::default() };
         let account = AccountSettings {
-            limits: [("*".into(), limits)].into(),
+            limits: [("*".into(), Box::new(limits))].into(),
             share_permille: 100,
             ..Default::default()
         };

@@ -6,11 +6,12 @@
 
 mod publishable;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::map::ByName;
 use crate::message::Priority;
 pub use crate::usd::Usd;
 pub use publishable::{Publishable, SYSTEM_BYTES_MAX, origin_ok};
@@ -31,7 +32,7 @@ pub const RATE_MAX: u64 = 1_000_000_000_000;
 pub struct Tenants {
     /// By name: 1 to 64 of `[A-Za-z0-9_.-]`.
     #[serde(default)]
-    pub tenants: BTreeMap<String, Tenant>,
+    pub tenants: ByName<Tenant>,
 }
 
 /// One tenant.
@@ -513,7 +514,7 @@ mod tests {
         }
         let long = "x".repeat(65);
         for name in ["", "a b", "ü", long.as_str()] {
-            let file = Tenants { tenants: [(name.to_owned(), Tenant::default())].into() };
+            let file = Tenants { tenants: [(name.to_owned(), Box::default())].into() };
             assert_eq!(file.validate().len(), 1, "{name:?}");
         }
     }

@@ -3,8 +3,7 @@
 //! Plain data with sound defaults; the settings crate fills it from
 //! wrangler.toml. Each constant carries its reason.
 
-use std::collections::BTreeMap;
-
+use crate::map::ByName;
 use crate::message::{MicroUsd, Millis, Tokens};
 use crate::policy::Budget;
 
@@ -13,7 +12,7 @@ use crate::policy::Budget;
 pub struct GateSettings {
     /// Provider accounts by name. A pool of an account that is not here gets
     /// [`AccountSettings::default`].
-    pub accounts: BTreeMap<String, AccountSettings>,
+    pub accounts: ByName<AccountSettings>,
     /// The queue's bounds.
     pub queue: QueueSettings,
     /// The deployment's own budgets.
@@ -30,7 +29,7 @@ pub struct GateSettings {
 impl Default for GateSettings {
     fn default() -> Self {
         Self {
-            accounts: BTreeMap::new(),
+            accounts: ByName::new(),
             queue: QueueSettings::default(),
             budgets: Vec::new(),
             durability: Durability::default(),
@@ -45,7 +44,7 @@ impl Default for GateSettings {
 pub struct AccountSettings {
     /// First beliefs by model class, `*` for every other; the provider's
     /// headers win. Absent: learned.
-    pub limits: BTreeMap<String, ClassLimits>,
+    pub limits: ByName<ClassLimits>,
     /// How much of the account's limits this deployment uses, in permille.
     pub share_permille: u32,
     /// The margin kept below the limits.
@@ -59,7 +58,7 @@ pub struct AccountSettings {
 impl Default for AccountSettings {
     fn default() -> Self {
         Self {
-            limits: BTreeMap::new(),
+            limits: ByName::new(),
             share_permille: 1_000,
             headroom: Headroom::Adaptive,
             reserves: Reserves::Generated,

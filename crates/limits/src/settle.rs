@@ -369,7 +369,7 @@ impl Gate {
         for (_, id) in waiting {
             self.refuse_waiter(id, refusal.clone());
         }
-        self.stopped.insert(account, until);
+        self.stopped.insert(account, Box::new(until));
     }
 
     /// Something of a payer's limits came back: who sleeps for them may look.

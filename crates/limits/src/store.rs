@@ -37,7 +37,7 @@ impl Gate {
             "job" => self.restore_job(name, value),
             "account" => {
                 if let Ok(until) = value.parse() {
-                    self.stopped.insert(name.to_owned(), until);
+                    self.stopped.insert(name.to_owned(), Box::new(until));
                 }
             }
             "scope" if key == DEPLOYMENT => {
@@ -75,7 +75,7 @@ impl Gate {
         let Ok(key) = json::from_str::<Key>(value) else { return };
         let index = self.tenant(&key.tenant);
         self.tenants[index].keys.insert(key.id.clone());
-        self.keys.insert(key.id.clone(), key);
+        self.keys.insert(key.id.clone(), Box::new(key));
     }
 
     /// The index of a tenant, made where it is new: without a policy it is

@@ -77,7 +77,7 @@ impl Gate {
                 let limits = state.mirror.views(now);
                 account_limits.push(AccountLimits { pool: state.pool.clone(), limits });
             }
-            let stopped = self.stopped.get(&state.pool.account).is_some_and(|until| *until > now);
+            let stopped = self.stopped.get(&state.pool.account).is_some_and(|until| **until > now);
             let held = stopped || state.mirror.held_until > now;
             let free = state.mirror.free(now);
             let [requests, input_tokens, output_tokens] = std::array::from_fn(|kind| {

@@ -99,7 +99,7 @@ fn admit_and_settle_are_idempotent() {
     }
     // A late double of the admit takes nothing.
     assert!(is_granted(&shell.admit(admit("t", "a"))));
-    let spend = shell.totals()["tenant/a"];
+    let spend = *shell.totals()["tenant/a"];
     assert_eq!(spend.spent, Amounts { requests: 1, tokens: 1_100, microusd: 1_000 });
     assert_eq!((spend.open, spend.reserved), (0, Amounts::default()));
 }
@@ -427,7 +427,7 @@ fn cancels_free_places_and_grants_even_before_their_admit() {
     assert_eq!(shell.answers.len(), 1, "its slot went to the next");
     shell.event(Event::Cancelled { ticket: "t9".into() });
     shell.admit(admit("t9", "a"));
-    let spend = shell.totals()["tenant/a"];
+    let spend = *shell.totals()["tenant/a"];
     assert_eq!((spend.open, spend.spent), (1, Amounts::default()));
 }
 
@@ -439,7 +439,7 @@ fn tickets_that_nobody_renews_expire_at_their_worst_case() {
     shell.pass(14 * 60_000);
     assert!(is_granted(&shell.admit(running("t1", "a", 50))));
     shell.pass(2 * 60_000);
-    let spend = shell.totals()["tenant/a"];
+    let spend = *shell.totals()["tenant/a"];
     assert_eq!(spend.spent, Amounts { requests: 1, tokens: 2_000, microusd: 10_000 });
     assert_eq!(spend.open, 1);
     shell.event(settled("t0", "a"));

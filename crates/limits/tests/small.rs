@@ -181,13 +181,14 @@ impl World {
     }
 
     fn spend(&mut self) -> Spend {
-        self.shell.totals()["deployment"]
+        *self.shell.totals()["deployment"]
     }
 
     fn check(&mut self) {
         let runs = self.stages.iter().filter(|stage| **stage == Stage::Runs).count() as u64;
         let scopes = self.shell.totals();
-        for (scope, Spend { spent, reserved, ceiling, open, .. }) in scopes {
+        for (scope, spend) in scopes {
+            let Spend { spent, reserved, ceiling, open, .. } = *spend;
             let way = &self.way;
             // A ticket is a request and a cent, held in every scope alike.
             let held = (reserved.requests, reserved.microusd);

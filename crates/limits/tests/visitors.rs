@@ -87,10 +87,10 @@ fn all_visitors_share_a_days_budget_that_servers_do_not() {
     assert_eq!((limit.scope.as_str(), limit.level, limit.capacity), ("publishable", 0, 0));
     assert!(is_granted(&shell.admit(admit("s0", "a"))), "a server of the same tenant");
     // What a restart finds is what was spent, at least.
-    let before = shell.totals()["publishable/a"];
+    let before = *shell.totals()["publishable/a"];
     assert_eq!(before.reserved.microusd, 50_000);
     shell.restart();
-    let after = shell.totals()["publishable/a"];
+    let after = *shell.totals()["publishable/a"];
     assert!(after.spent.microusd >= 50_000, "{after:?}");
     let decision = shell.admit(by("t6", EndUser::Visitor("new")));
     assert_eq!(reason(&decision), "BudgetSpent");

@@ -1,9 +1,9 @@
 //! `TOLLGATE_ACCOUNTS`: whose API is called, with which secret, within which limits.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use limits::ByName;
 use limits::policy::RATE_MAX;
 use providers::models;
 use serde::de::{self, Deserializer};
@@ -33,7 +33,7 @@ pub struct Account {
     /// First beliefs by model class, or `*` for every class; they win over the
     /// tier's figures, and the provider's headers over both.
     #[serde(default)]
-    pub limits: BTreeMap<String, ClassLimits>,
+    pub limits: ByName<ClassLimits>,
     /// Use no more than this share of the account's limits.
     #[serde(default = "all", deserialize_with = "share")]
     pub share: Percent,
@@ -59,7 +59,7 @@ impl Default for Account {
             secret: secret_default(),
             base_url: BaseUrl::default(),
             tier: Some(Tier::Start),
-            limits: BTreeMap::new(),
+            limits: ByName::new(),
             share: Percent::ALL,
             headroom: Headroom::Adaptive,
             reserves: Reserves::Generated,

@@ -19,6 +19,7 @@ mod tell;
 
 use std::collections::BTreeMap;
 
+use limits::ByName;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -47,9 +48,9 @@ pub const SECRETS: [&str; 2] = ["TOLLGATE_SECRET", "TOLLGATE_SECRET_PREVIOUS"];
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Settings {
     /// Provider accounts by name; never empty.
-    pub accounts: BTreeMap<String, Account>,
+    pub accounts: ByName<Account>,
     /// Routes by model id, or prefix ending in `*`.
-    pub routes: BTreeMap<String, Route>,
+    pub routes: ByName<Route>,
     /// The Gate.
     pub gate: Gate,
     /// The answer cache.
@@ -68,14 +69,14 @@ impl Settings {
         findings.extend(later::find(variables));
 
         let mut table = |name| read::tables(name, variables.get(name), &mut findings);
-        let mut accounts: BTreeMap<String, Account> = table("TOLLGATE_ACCOUNTS");
+        let mut accounts: ByName<Account> = table("TOLLGATE_ACCOUNTS");
         let mut table = |name| read::tables(name, variables.get(name), &mut findings);
-        let routes: BTreeMap<String, Route> = table("TOLLGATE_ROUTES");
+        let routes: ByName<Route> = table("TOLLGATE_ROUTES");
         let gate: Gate = read::table("TOLLGATE_GATE", variables, &mut findings);
         let cache: Cache = read::table("TOLLGATE_CACHE", variables, &mut findings);
 
         if accounts.is_empty() && findings.is_empty() {
-            accounts.insert("anthropic".into(), Account::default());
+            accounts.insert("anthropic".into(), Box::default());
         }
         let settings = Self { accounts, routes, gate, cache };
         if findings.is_empty() {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use limits::ByName;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -42,20 +43,20 @@ pub(crate) fn tables<T: DeserializeOwned>(
     name: &str,
     value: Option<&Value>,
     findings: &mut Vec<Finding>,
-) -> BTreeMap<String, T> {
+) -> ByName<T> {
     let entries = match value {
-        None => return BTreeMap::new(),
+        None => return ByName::new(),
         Some(Value::Object(entries)) => entries,
         Some(_) => {
             let remedy = format!("write [vars.{name}.NAME]");
             findings.push(Finding::new(name, "not a table of tables", remedy));
-            return BTreeMap::new();
+            return ByName::new();
         }
     };
-    let mut tables = BTreeMap::new();
+    let mut tables = ByName::new();
     for (key, value) in entries {
         match read(&[name, key], value) {
-            Ok(table) => drop(tables.insert(key.clone(), table)),
+            Ok(table) => drop(tables.insert(key.clone(), Box::new(table))),
             Err(finding) => add(findings, finding),
         }
     }

@@ -1,7 +1,6 @@
 //! `TOLLGATE_ROUTES`: which account answers for a model.
 
-use std::collections::BTreeMap;
-
+use limits::ByName;
 use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
 
@@ -125,10 +124,7 @@ impl Settings {
     }
 }
 
-pub(crate) fn contradictions(
-    routes: &BTreeMap<String, Route>,
-    accounts: &BTreeMap<String, Account>,
-) -> Vec<Finding> {
+pub(crate) fn contradictions(routes: &ByName<Route>, accounts: &ByName<Account>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (pattern, route) in routes {
         let at = |key: &str| read::path(&["TOLLGATE_ROUTES", pattern, key]);

@@ -1,7 +1,6 @@
 //! What the Gate is told of the settings, in its own words.
 
-use std::collections::BTreeMap;
-
+use limits::ByName;
 use limits::settings::{self, AccountSettings, Durability, GateSettings, QueueSettings};
 
 use providers::models;
@@ -16,7 +15,6 @@ const COUNT_TOKENS: &str = "count_tokens";
 impl Settings {
     /// What the Gate is told.
     pub fn gate_settings(&self) -> GateSettings {
-        let account = |(name, account): (&String, &Account)| (name.clone(), tell_account(account));
         let mut told = GateSettings {
             queue: tell_queue(&self.gate),
             budgets: self.gate.budgets.clone(),
@@ -24,7 +22,9 @@ impl Settings {
             leases: self.gate.leases,
             ..GateSettings::default()
         };
-        told.accounts.extend(self.accounts.iter().map(account));
+        for (name, account) in &self.accounts {
+            told.accounts.insert(name.clone(), Box::new(tell_account(account)));
+        }
         told
     }
 }
@@ -55,23 +55,23 @@ fn tell_account(account: &Account) -> AccountSettings {
 
 /// By class: what is set for it, else for `*`, else what its tier is known for.
 /// Token counting has buckets of its own, and is no model's class: `*` passes it by.
-fn first_beliefs(account: &Account) -> BTreeMap<String, settings::ClassLimits> {
-    let all = account.limits.get("*").copied().unwrap_or_default();
+fn first_beliefs(account: &Account) -> ByName<settings::ClassLimits> {
+    let all = account.limits.get("*").map(|all| **all).unwrap_or_default();
     let all_of = |class: &str| if class == COUNT_TOKENS { ClassLimits::default() } else { all };
-    let mut beliefs = BTreeMap::new();
-    beliefs.insert(COUNT_TOKENS.to_owned(), ClassLimits::default());
+    let mut beliefs = ByName::new();
+    beliefs.insert(COUNT_TOKENS.to_owned(), Box::<ClassLimits>::default());
     for (class, limits) in account.tier.iter().flat_map(|tier| published(*tier)) {
-        beliefs.insert(class.to_owned(), all_of(class).or(limits));
+        beliefs.insert(class.to_owned(), Box::new(all_of(class).or(limits)));
     }
     for (class, limits) in &account.limits {
-        let beneath = beliefs.get(class).copied().unwrap_or_else(|| all_of(class));
-        beliefs.insert(class.clone(), limits.or(beneath));
+        let beneath = beliefs.get(class).map(|limits| **limits).unwrap_or_else(|| all_of(class));
+        beliefs.insert(class.clone(), Box::new(limits.or(beneath)));
     }
-    let tell = |(class, limits): (String, ClassLimits)| {
-        let ClassLimits { rpm, itpm, otpm, concurrent } = limits;
-        (class, settings::ClassLimits { rpm, itpm, otpm, concurrent })
+    let tell = |(class, limits): (String, Box<ClassLimits>)| {
+        let ClassLimits { rpm, itpm, otpm, concurrent } = *limits;
+        (class, Box::new(settings::ClassLimits { rpm, itpm, otpm, concurrent }))
     };
-    let mut told = BTreeMap::new();
+    let mut told = ByName::new();
     told.extend(beliefs.into_iter().map(tell));
     told
 }

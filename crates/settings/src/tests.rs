@@ -81,8 +81,8 @@ fn everything_that_can_be_set_arrives() {
     let main = &gate.accounts["main"];
     let class =
         |rpm, itpm, otpm| limits::settings::ClassLimits { rpm, itpm, otpm, concurrent: None };
-    assert_eq!(main.limits["sonnet-5-5"], class(Some(50), Some(30_000), Some(8_000)));
-    assert_eq!(main.limits["*"], class(Some(10), None, None));
+    assert_eq!(*main.limits["sonnet-5-5"], class(Some(50), Some(30_000), Some(8_000)));
+    assert_eq!(*main.limits["*"], class(Some(10), None, None));
     assert_eq!(main.share_permille, 800);
     let fixed = limits::settings::Headroom::Fixed { rpm: 40, itpm: 67, otpm: 0 };
     assert_eq!((main.headroom, main.fail), (fixed, limits::settings::Fail::Open));
@@ -107,8 +107,8 @@ fn first_beliefs_are_the_classes_then_the_stars_then_the_tiers() {
     let told = |vars: &str| parse(vars).unwrap().gate_settings().accounts;
 
     let start = &told("")["anthropic"].limits;
-    assert_eq!(start["sonnet-5-5"], class(Some(1_000), Some(2_000_000), Some(400_000)));
-    assert_eq!(start["fable-5"], class(Some(1_000), Some(500_000), Some(100_000)));
+    assert_eq!(*start["sonnet-5-5"], class(Some(1_000), Some(2_000_000), Some(400_000)));
+    assert_eq!(*start["fable-5"], class(Some(1_000), Some(500_000), Some(100_000)));
     assert!(start["count_tokens"].rpm.is_some() && start["count_tokens"].itpm.is_none());
     assert!(!start.contains_key("*"), "an unknown class is learned");
 
@@ -117,13 +117,13 @@ fn first_beliefs_are_the_classes_then_the_stars_then_the_tiers() {
          limits = { '*' = { rpm = 7 }, sonnet-5-5 = { otpm = 9 } } }",
     )["a"]
         .limits;
-    assert_eq!(set["opus-5-5"], class(Some(7), Some(10_000_000), Some(2_000_000)));
-    assert_eq!(set["sonnet-5-5"], class(Some(7), Some(10_000_000), Some(9)));
-    assert_eq!(set["*"], class(Some(7), None, None));
+    assert_eq!(*set["opus-5-5"], class(Some(7), Some(10_000_000), Some(2_000_000)));
+    assert_eq!(*set["sonnet-5-5"], class(Some(7), Some(10_000_000), Some(9)));
+    assert_eq!(*set["*"], class(Some(7), None, None));
     assert_ne!(set["count_tokens"].rpm, Some(7), "no model's class");
 
     let learned = &told("TOLLGATE_ACCOUNTS.a = { limits.'*'.rpm = 7 }")["a"].limits;
-    assert_eq!(learned["count_tokens"], class(None, None, None));
+    assert_eq!(*learned["count_tokens"], class(None, None, None));
     assert_eq!(told("TOLLGATE_ACCOUNTS.a = {}")["a"].limits.get("sonnet-5-5"), None);
 }
 

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use limits::message::{Millis, Priority, Tokens};
 use limits::policy::{RateLimits, Tenant};
-use limits::settings::{AccountSettings, GateSettings, QueueSettings, Reserves};
+use limits::settings::{GateSettings, QueueSettings, Reserves};
 
 use crate::provider::Limits;
 use crate::report::Report;
@@ -231,7 +231,7 @@ impl File {
         let mut scenario = Scenario::new(seed, self.span_s * 1_000, limits, flows);
         if !self.limits_known {
             scenario.settings = GateSettings {
-                accounts: [("acct".to_owned(), AccountSettings::default())].into(),
+                accounts: [("acct".to_owned(), Box::default())].into(),
                 ..GateSettings::default()
             };
         }

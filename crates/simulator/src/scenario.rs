@@ -54,7 +54,7 @@ impl Scenario {
             concurrent: None,
         };
         let account = limits::settings::AccountSettings {
-            limits: [("*".to_owned(), belief)].into(),
+            limits: [("*".to_owned(), Box::new(belief))].into(),
             ..Default::default()
         };
         Self {
@@ -65,7 +65,7 @@ impl Scenario {
             concurrent: None,
             reserves_most: false,
             settings: GateSettings {
-                accounts: [("acct".to_owned(), account)].into(),
+                accounts: [("acct".to_owned(), Box::new(account))].into(),
                 ..Default::default()
             },
             flows,

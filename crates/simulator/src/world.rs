@@ -146,7 +146,7 @@ impl<'a> World<'a> {
 
     fn set_up(&mut self) {
         let scenario = self.scenario;
-        let of = |flow: &Flow| (flow.tenant.clone(), flow.policy.clone());
+        let of = |flow: &Flow| (flow.tenant.clone(), Box::new(flow.policy.clone()));
         let tenants = Tenants { tenants: scenario.flows.iter().map(of).collect() };
         let apply = AdminInput::Apply { tenants, prune: false, dry_run: false };
         let output = self.step(Input::Admin(apply));

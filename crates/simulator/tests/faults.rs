@@ -1,6 +1,6 @@
 //! Restarts, lost and doubled messages, changed limits, a shared account, skew.
 
-use limits::settings::{AccountSettings, GateSettings};
+use limits::settings::GateSettings;
 use simulator::provider::Limits;
 use simulator::{Fault, Flow, Scenario, run};
 
@@ -72,7 +72,7 @@ fn limits_that_nobody_told_are_learned_and_used() {
     for seed in 0..5 {
         let mut scenario = scenario(seed, Vec::new());
         scenario.settings = GateSettings {
-            accounts: [("acct".to_owned(), AccountSettings::default())].into(),
+            accounts: [("acct".to_owned(), Box::default())].into(),
             ..GateSettings::default()
         };
         scenario.measure_from_ms = 120_000;

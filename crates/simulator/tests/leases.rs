@@ -5,7 +5,7 @@
 //! larger than the other tests', and the answers shorter.
 
 use limits::message::Priority;
-use limits::settings::{AccountSettings, GateSettings};
+use limits::settings::GateSettings;
 use simulator::provider::Limits;
 use simulator::{Fault, Flow, Growth, Report, Scenario, run};
 
@@ -184,7 +184,7 @@ fn others(seed: u64) -> Vec<(&'static str, Scenario)> {
     leaves.flows.iter_mut().for_each(|flow| flow.leave_permille = 300);
     let mut unknown = plain();
     unknown.settings = GateSettings {
-        accounts: [("acct".to_owned(), AccountSettings::default())].into(),
+        accounts: [("acct".to_owned(), Box::default())].into(),
         ..GateSettings::default()
     };
     let mut flood = plain();

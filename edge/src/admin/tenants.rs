@@ -1,8 +1,7 @@
 //! `/admin/tenants`: the tenants' file, brought in force and exported.
 
-use std::collections::BTreeMap;
-
 use ::keys::{Claims, Role};
+use limits::ByName;
 use limits::admin::AdminInput;
 use limits::policy::{Tenant, Tenants};
 use serde::Deserialize;
@@ -16,7 +15,7 @@ const TOLD: usize = 20;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Put {
-    tenants: BTreeMap<String, Tenant>,
+    tenants: ByName<Tenant>,
     #[serde(default)]
     prune: bool,
     #[serde(default)]

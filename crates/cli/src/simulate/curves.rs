@@ -104,7 +104,11 @@ fn spend_of(gate: &mut Gate, now: Millis) -> Result<Spend, String> {
     let Answer::Admin(AdminReply::Totals(totals)) = output.reply else {
         return Err(format!("totals were asked for: {:?}", output.reply));
     };
-    totals.scopes.get("tenant/acme").copied().ok_or_else(|| "the tenant is not there".into())
+    totals
+        .scopes
+        .get("tenant/acme")
+        .map(|spend| **spend)
+        .ok_or_else(|| "the tenant is not there".into())
 }
 
 /// A Gate with one tenant, one key and one budget, and its rows.

@@ -1,9 +1,9 @@
 //! What the Gate knows beside a budget's own words: time zones, and which lists of
 //! models there are.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::map::ByName;
 use crate::message::Millis;
 use crate::policy::{Budget, LISTS_MAX, allows};
 use crate::window::Zone;
@@ -17,7 +17,7 @@ pub(crate) type Lists = u128;
 pub(crate) struct Known {
     /// By name, with the time until which they are known; one that was not told is
     /// taken for UTC.
-    pub(crate) zones: BTreeMap<String, (Arc<Zone>, Millis)>,
+    pub(crate) zones: ByName<(Arc<Zone>, Millis)>,
     /// Lists of models that budgets are for.
     lists: Vec<Vec<String>>,
 }
@@ -45,6 +45,6 @@ impl Known {
     }
 
     pub(super) fn zone(&self, name: &str) -> Arc<Zone> {
-        self.zones.get(name).map(|(zone, _)| zone.clone()).unwrap_or_default()
+        self.zones.get(name).map(|known| known.0.clone()).unwrap_or_default()
     }
 }

@@ -204,7 +204,7 @@ fn a_restart_counts_the_ceiling_as_spent_within_its_window() {
     let json = r#"[{"window":"week","zone":"Europe/Berlin","tokens":100}]"#;
     let berlin = Arc::new(Zone::new(vec![(0, 3_600_000)]));
     let mut known = Known::default();
-    known.zones.insert("Europe/Berlin".into(), (berlin, Millis::MAX));
+    known.zones.insert("Europe/Berlin".into(), Box::new((berlin, Millis::MAX)));
     let hour = 3_600_000;
     let mut week = Budgets::restored(None, Vec::new(), MONDAY);
     week.configure(&of(json), &known, MONDAY);

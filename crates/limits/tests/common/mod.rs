@@ -9,7 +9,7 @@ use limits::message::{
 };
 use limits::policy::Tenants;
 use limits::settings::{AccountSettings, ClassLimits, GateSettings};
-use limits::{Answer, Gate, Input, Output};
+use limits::{Answer, ByName, Gate, Input, Output};
 
 pub(crate) const START: u64 = 1_795_514_400_000;
 
@@ -27,8 +27,12 @@ pub(crate) struct Shell {
 pub(crate) fn settings(rpm: u64, itpm: u64, otpm: u64) -> GateSettings {
     let limits =
         ClassLimits { rpm: Some(rpm), itpm: Some(itpm), otpm: Some(otpm), concurrent: None };
-    let account = AccountSettings { limits: [("*".into(), limits)].into(), ..Default::default() };
-    GateSettings { accounts: [("acct".into(), account)].into(), ..GateSettings::default() }
+    let account =
+        AccountSettings { limits: [("*".into(), Box::new(limits))].into(), ..Default::default() };
+    GateSettings {
+        accounts: [("acct".into(), Box::new(account))].into(),
+        ..GateSettings::default()
+    }
 }
 
 impl Shell {
@@ -109,7 +113,7 @@ impl Shell {
         self.call(None, vec![event]);
     }
 
-    pub(crate) fn totals(&mut self) -> BTreeMap<String, Spend> {
+    pub(crate) fn totals(&mut self) -> ByName<Spend> {
         match self.admin(AdminInput::Totals) {
             AdminReply::Totals(totals) => totals.scopes,
             other => panic!("{other:?}"),

@@ -23,7 +23,7 @@ impl World<'_> {
             ];
             least.iter().all(|(used, ceiling)| used <= ceiling)
         });
-        (totals.scopes["deployment"], sound)
+        (*totals.scopes["deployment"], sound)
     }
 
     /// The invariants that can be seen from outside.
