@@ -58,14 +58,14 @@ impl Gate {
             let old = before.get(&name);
             if old != Some(&tenant) {
                 let path = format!("tenants.{name}");
-                differ(&path, old.map(|tenant| json(tenant)), Some(json(&tenant)), &mut changes);
+                differ(&path, old.map(|tenant| value(tenant)), Some(value(&tenant)), &mut changes);
                 after.push((name, Some(*tenant)));
             }
         }
         for name in removed {
             differ(
                 &format!("tenants.{name}"),
-                before.get(&name).map(|tenant| json(tenant)),
+                before.get(&name).map(|tenant| value(tenant)),
                 None,
                 &mut changes,
             );
@@ -266,9 +266,10 @@ impl Gate {
     }
 }
 
-fn json(tenant: &Tenant) -> Value {
-    // Plain data: it always serialises.
-    serde_json::to_value(tenant).unwrap_or(Value::Null)
+fn value(tenant: &Tenant) -> Value {
+    // By its text: a second writer, of values, would be compiled for each type.
+    let text = serde_json::to_string(tenant).unwrap_or_default();
+    json::from_str(&text).unwrap_or(Value::Null)
 }
 
 /// One change a value that differs, objects entered.

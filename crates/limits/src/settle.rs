@@ -1,6 +1,8 @@
 //! How a request ends: settled, cancelled, expired, and what its response
 //! taught. Every attempt that was sent is settled exactly once (invariant 2).
 
+use std::collections::BTreeSet;
+
 use crate::amounts::{Three, less, signed};
 use crate::gate::{Gate, ScopeId};
 use crate::map::{Name, name};
@@ -359,13 +361,10 @@ impl Gate {
         let refusal =
             Refusal { reason: Reason::ProviderSpendCap, retry_after_ms: None, limit: None };
         let of_account = |pool: usize| self.pools[pool].pool.account == account;
-        let mut waiting: Vec<(u64, Name)> = self
-            .waiting
-            .iter()
-            .filter(|(_, waiter)| of_account(waiter.pool))
-            .map(|(number, waiter)| (*number, waiter.name))
-            .collect();
-        waiting.sort_unstable();
+        let its = self.waiting.iter().filter(|(_, waiter)| of_account(waiter.pool));
+        // A set, here and in `sleepers`: its code is there, a sort's would come for this.
+        let mut waiting = BTreeSet::new();
+        waiting.extend(its.map(|(number, waiter)| (*number, waiter.name)));
         for (_, id) in waiting {
             self.refuse_waiter(id, refusal.clone());
         }

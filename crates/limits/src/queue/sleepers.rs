@@ -74,8 +74,8 @@ impl Sleepers {
     pub(super) fn of_tenant(&mut self, tenant: Index) -> Vec<Sleeper> {
         let its = self.all.iter().filter(|(_, sleeper)| sleeper.tenant == tenant);
         // Whoever has slept longest first, whatever the map's order.
-        let mut numbers: Vec<u64> = its.map(|(number, _)| *number).collect();
-        numbers.sort_unstable();
+        let mut numbers = BTreeSet::new();
+        numbers.extend(its.map(|(number, _)| *number));
         numbers.into_iter().filter_map(|number| self.remove(number)).collect()
     }
 }
