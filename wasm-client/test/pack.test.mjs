@@ -72,6 +72,16 @@ test("each vocabulary is found by Node, as a module and by require, and may be g
   assert.equal(count, expected[0]);
 });
 
+test("Node starts by its own means: the web's, which it brings in when they are named, take longer than all the rest", async () => {
+  const gone = 'for (const name of ["DecompressionStream", "Response", "Blob", "crypto"]) Object.defineProperty(globalThis, name, { get: () => { throw new Error(`${name} was named`); } });';
+  const use = `const o200k = await load("o200k_base"); console.log(o200k.count(${JSON.stringify(TEXT)}));`;
+  const esm = await app.write("own.mjs", `import { load } from "tollgate";\n${gone}\n${use}`);
+  const cjs = await app.write("own.cjs", `const { load } = require("tollgate");\n${gone}\n(async () => { ${use} })();`);
+  const { Tiktoken } = await import("./tiktoken.mjs");
+  const expected = Tiktoken("o200k_base").encode_ordinary(TEXT).length;
+  for (const file of [esm, cjs]) assert.equal(printed(await app.run(process.execPath, [file])), expected);
+});
+
 test("nothing happens by importing it, and the process ends when its work is done", async () => {
   const file = await app.write("idle.mjs", `import { guard } from "tollgate"; guard({ limits: "https://gate.example.com/v1/limits" }); console.log(JSON.stringify(process.getActiveResourcesInfo().filter((what) => /Timeout|TCP|Message/.test(what))));`);
   assert.deepEqual(printed(await app.run(process.execPath, [file])), []);
