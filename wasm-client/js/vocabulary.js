@@ -113,6 +113,11 @@ function counterOf(name, encoding, encoder) {
     return Math.min(number, 0xffffffff);
   };
   const count = (/** @type {string} */ text) => withText(text, (bytes) => encoder.count(bytes));
+  const decode = (/** @type {ArrayLike<number>} */ ids) => {
+    const list = ids instanceof Uint32Array ? ids : Uint32Array.from(ids, (id) => whole(id, "An id"));
+    const bytes = withText("", () => encoder.decode(list));
+    return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
+  };
   return Object.freeze({
     name,
     encoding,
@@ -124,12 +129,19 @@ function counterOf(name, encoding, encoder) {
       return { lower: tokens, estimate: tokens, upper: tokens };
     },
     fits: (/** @type {string} */ text, /** @type {number} */ tokens) => withText(text, (bytes) => encoder.fits(bytes, whole(tokens, "tokens"))),
-    encode: (/** @type {string} */ text, { specials = false } = {}) => withText(text, (bytes) => encoder.encode(bytes, specials)),
-    decode(/** @type {ArrayLike<number>} */ ids) {
-      const list = ids instanceof Uint32Array ? ids : Uint32Array.from(ids, (id) => whole(id, "An id"));
-      const bytes = withText("", () => encoder.decode(list));
-      return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
+    encode(/** @type {string} */ text, /** @type {{specials?: boolean | "refuse"}} */ { specials = false } = {}) {
+      const ids = withText(text, (bytes) => encoder.encode(bytes, specials === true));
+      // All of them begin so.
+      if (specials === "refuse" && text.includes("<|")) {
+        const special = withText(text, (bytes) => encoder.encode(bytes, true));
+        if (special.length !== ids.length || special.some((id, at) => id !== ids[at])) {
+          const names = Array.from(special, (id) => decode([id])).filter((name) => /^<\|.+\|>$/.test(name));
+          throw new TollgateError("bad_request", `The text holds the special token ${names[0]}.`);
+        }
+      }
+      return ids;
     },
+    decode,
     truncate(/** @type {string} */ text, /** @type {number} */ tokens, { keep = "head" } = {}) {
       const at = withText(text, (bytes) => encoder.truncate(bytes, whole(tokens, "tokens"), keep === "tail"));
       return keep === "tail" ? text.slice(at) : text.slice(0, at);

@@ -33,6 +33,8 @@ test("a vocabulary counts as tiktoken does, ids and all", async () => {
     assert.equal(ids.length > 0 && counter.fits(text, ids.length - 1), false);
   }
   assert.deepEqual([...counter.encode("a<|endoftext|>", { specials: true })].length, 2);
+  for (const text of ["a <|endoftext|>", "<|endofprompt|><|endoftext|>", "<|<|endoftext|>|>"]) assert.throws(() => counter.encode(text, { specials: "refuse" }), { code: "bad_request", message: /special token <\|endof(text|prompt)\|>\.$/ }, text);
+  for (const text of ["a <|endoftext|", "<|im_start|>", "<||>", ""]) assert.deepEqual(counter.encode(text, { specials: "refuse" }), counter.encode(text), text);
   assert.equal(counter.exact, true);
 });
 

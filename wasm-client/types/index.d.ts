@@ -141,8 +141,11 @@ export interface VocabularyCounter extends Counter {
    * them as OpenAI published it. `model` may be left out where the counter was loaded by it.
    */
   measure(request: OpenAiRequest): OpenAiMeasure;
-  /** The ids. `specials`: `<|endoftext|>` and its like become their ids; else they are text. */
-  encode(text: string, options?: { specials?: boolean }): Uint32Array;
+  /**
+   * The ids. `specials`: `<|endoftext|>` and its like become their ids; else they are text, or with
+   * `"refuse"` a `bad_request`, as tiktoken's `encode` does without arguments.
+   */
+  encode(text: string, options?: { specials?: boolean | "refuse" }): Uint32Array;
   /** The text of ids; what is not UTF-8 becomes U+FFFD. Throws `bad_request` for an id that is none. */
   decode(ids: ArrayLike<number>): string;
   /** The longest beginning (or end) of at most so many tokens that tears no grapheme. */
