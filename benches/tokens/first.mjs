@@ -20,7 +20,13 @@ WebAssembly.instantiate = /** @type {any} */ (
     return made;
   }
 );
-WebAssembly.Instance = class extends WebAssembly.Instance {
+const { Instance } = WebAssembly;
+WebAssembly.Instance = class extends Instance {
+  /** What `instantiate` makes is none of this class, and npm's tiktoken asks. @param {unknown} made */
+  static [Symbol.hasInstance](made) {
+    return made instanceof Instance;
+  }
+
   /**
    * @param {WebAssembly.Module} module
    * @param {WebAssembly.Imports} [imports]
