@@ -243,7 +243,8 @@ fn spell_out(merges: &MergeList) -> Result<Spelt, LoadError> {
 }
 
 /// Ids in parts. An engine that compiles a function better once it has run long does
-/// so between two calls, and the first load is the one that somebody waits for.
+/// so between two calls, and the first load is the one that somebody waits for. (Not in
+/// the npm package, where wasm-opt joins them: docs/counting.md, first count.)
 fn batches(from: usize, to: usize) -> impl Iterator<Item = Range<u32>> {
     (from..to).step_by(BATCH).map(move |from| from as u32..to.min(from + BATCH) as u32)
 }
