@@ -31,8 +31,18 @@ fn main() {
     println!("cargo::rerun-if-changed=data");
     println!("cargo::rerun-if-changed=build");
     let out = env::var("OUT_DIR").expect("cargo sets OUT_DIR");
-    fs::write(format!("{out}/estimate.rs"), estimate()).expect("OUT_DIR is writable");
-    fs::write(format!("{out}/overhead.rs"), overhead()).expect("OUT_DIR is writable");
+    let (estimate, overhead) = (estimate(), overhead());
+    let prior = fingerprint(&[estimate.as_str(), &overhead].concat());
+    let estimate = estimate
+        + "/// Of what estimates are made of: what was learned of others corrects none of these.\n"
+        + &format!("pub const PRIOR: i64 = {prior};\n");
+    fs::write(format!("{out}/estimate.rs"), estimate).expect("OUT_DIR is writable");
+    fs::write(format!("{out}/overhead.rs"), overhead).expect("OUT_DIR is writable");
+}
+
+/// FNV-1a, of which JSON's numbers hold all.
+fn fingerprint(text: &str) -> u32 {
+    text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
 fn load(file: &str, kind: &str) -> Vec<Table> {

@@ -100,7 +100,7 @@ impl Gate {
         if let Some(place) = job.and_then(|job| self.place_of(job)) {
             asker.asked = asker.asked.min(place);
         }
-        self.arrive(asker, admit.patience_ms, admit.input_tokens, may_park)
+        self.arrive(asker, admit.patience_ms, may_park)
     }
 
     /// Whether the tenant is known and the key lives.
@@ -180,6 +180,7 @@ impl Gate {
         let output = running.unbiased(output, self.now).min(admit.max_tokens.max(1));
         Need {
             input,
+            input_least: input.min(estimate),
             input_max: input_total.max(estimate),
             output,
             output_max: admit.max_tokens,
@@ -192,20 +193,14 @@ impl Gate {
 
     /// A request asks for the first time: granted, refused, or it waits; parked
     /// (none) where it may be.
-    fn arrive(
-        &mut self,
-        mut asker: Waiter,
-        patience: Millis,
-        estimate: Tokens,
-        may_park: bool,
-    ) -> Option<Decision> {
+    fn arrive(&mut self, mut asker: Waiter, patience: Millis, may_park: bool) -> Option<Decision> {
         let Waiter { name, class, tenant, user, line, pool, need, attempt, .. } = asker;
         let state = &mut self.pools[pool];
         state.mirror.refill(self.now);
         if attempt == 0 {
             state.mirror.arrived(class, &need, self.now);
         }
-        if let Some(kind) = state.mirror.too_large(estimate.min(need.input), need.output_max) {
+        if let Some(kind) = state.mirror.too_large(need.input_least, need.output_max) {
             let limit = withheld("account", kind, 0);
             return Some(refused(Reason::TooLarge, None, Some(limit)));
         }

@@ -20,6 +20,9 @@ use crate::window::DAY_MS;
 pub(crate) struct Need {
     /// Input tokens that count towards limits, corrected by what was learned.
     pub(crate) input: Tokens,
+    /// The same, or less where the estimate is: what was learned, of everybody's requests,
+    /// may make one wait, and must not refuse it for good.
+    pub(crate) input_least: Tokens,
     /// The most input there can be, as estimated: what budgets reserve.
     pub(crate) input_max: Tokens,
     /// Expected output: what rate limits reserve.
@@ -198,7 +201,7 @@ impl Scope {
         let mut longest: Option<Block> = None;
         for (i, bucket) in self.buckets.iter().enumerate() {
             let Some(bucket) = bucket else { continue };
-            if i == 1 && need.input > bucket.capacity() {
+            if i == 1 && need.input_least > bucket.capacity() {
                 return Some(Block { kind: RATES[i], until: Until::Never, list: 0 });
             }
             let wait = bucket.wait_ms(rates[i].min(bucket.capacity()), self.owed_of(i));

@@ -22,9 +22,13 @@ fn counted(ticket: &str, input: u64) -> Event {
     Event::Settled(Settle { kinds: KINDS, ..settle })
 }
 
-/// A hundred requests, a minute apart so that no limit is near.
 fn taught(input: u64) -> Shell {
-    let mut shell = Shell::new(settings(60_000, ITPM, 100_000_000), r#"{"t":{}}"#);
+    taught_beside(input, r#"{"t":{}}"#)
+}
+
+/// A hundred requests, a minute apart so that no limit is near.
+fn taught_beside(input: u64, tenants: &str) -> Shell {
+    let mut shell = Shell::new(settings(60_000, ITPM, 100_000_000), tenants);
     for n in 0..100 {
         let ticket = format!("before{n}");
         assert!(is_granted(&shell.admit(ask(&ticket))));
@@ -54,6 +58,20 @@ fn a_model_that_counts_more_is_admitted_less() {
         assert!(granted <= most && granted * 100 >= most * 97, "{input}: {granted} of {most}");
     }
     assert_eq!(granted(&mut taught(2_000), |id| Admit { kinds: [0; 8], ..ask(id) }), 98);
+}
+
+#[test]
+fn what_others_taught_makes_a_request_wait_and_never_refuses_it_for_good() {
+    let mut shell = taught_beside(2_000, r#"{"t":{},"small":{"limits":{"itpm":1500}}}"#);
+    let small = |ticket: &str, input: u64| Admit {
+        kinds: [input - 100, 0, 0, 0, 0, 0, 0, 100],
+        input_tokens: input,
+        patience_ms: 0,
+        ..admit(ticket, "small")
+    };
+    assert!(is_granted(&shell.admit(small("first", 1_000))), "some 2,000 of 1,500");
+    assert_eq!(reason(&shell.admit(small("second", 1_000))), "TenantLimit");
+    assert_eq!(reason(&shell.admit(small("large", 1_600))), "TooLarge");
 }
 
 #[test]

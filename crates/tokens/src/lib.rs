@@ -15,5 +15,5 @@ mod features;
 pub mod overhead;
 
 pub use calibration;
-pub use estimate::{Estimate, Family, estimate, kinds, undated};
+pub use estimate::{Estimate, Family, PRIOR, estimate, kinds, undated};
 pub use features::{FeatureScanner, Features};
