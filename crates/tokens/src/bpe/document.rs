@@ -418,3 +418,48 @@ fn common_tail(a: &[u8], b: &[u8]) -> usize {
     }
     a.iter().rev().zip(b.iter().rev()).take_while(|(a, b)| a == b).count()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::sync::Arc;
+
+    use super::super::encoding::Encoding;
+    use super::super::merge::tests::vocabulary;
+    use super::*;
+
+    /// Of a key pressed, a word pasted, a word deleted, and a text that grows at its end.
+    #[test]
+    fn what_is_counted_again_does_not_grow_with_the_text() {
+        let vocabulary = Arc::new(vocabulary("o200k_base"));
+        let mut tokenizer = Tokenizer::new(Encoding::O200kBase, vocabulary).expect("its own");
+        let most = [4_000, 400_000].map(|bytes| {
+            let text: String = (0..)
+                .map(|n| format!("It waits {n} ms; 漢字 follow.\n"))
+                .take(bytes / 32)
+                .collect();
+            let mut document = Document::new(&mut tokenizer, &text);
+            let mut again = |document: &mut Document, range: Range<usize>, text: &str| {
+                // What is old is dropped after what is new was made: no place is used twice.
+                let old: HashSet<_> =
+                    document.blocks.iter().map(|block| block.text.as_ptr()).collect();
+                document.edit(&mut tokenizer, range, text).expect("the range is inside");
+                let new =
+                    document.blocks.iter().filter(|block| !old.contains(&block.text.as_ptr()));
+                new.map(|block| block.bytes).sum::<usize>()
+            };
+            let mut most = 0;
+            for part in 0..40 {
+                let at = text.floor_char_boundary(part * text.len() / 40);
+                most = most.max(again(&mut document, at..at, "x"));
+                most = most.max(again(&mut document, at..at + 1, "some words\n"));
+                most = most.max(again(&mut document, at..at + 11, ""));
+                let end = document.len();
+                most = most.max(again(&mut document, end..end, " and"));
+            }
+            most
+        });
+        assert!(most[1] <= most[0].max(4 * BLOCK_BYTES), "{most:?}");
+        assert!(most[0] > 0);
+    }
+}
