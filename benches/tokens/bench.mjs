@@ -15,7 +15,7 @@ import { parseArgs } from "node:util";
 import { brotliCompressSync, gzipSync } from "node:zlib";
 import { median } from "../press.mjs";
 import { contestants } from "./contestants.mjs";
-import { assets, inChromium, inNode, program } from "./hosts.mjs";
+import { assets, download, inChromium, inNode, program } from "./hosts.mjs";
 import { rows } from "./texts.mjs";
 
 /** @typedef {import("./contest.mjs").Result} Result */
@@ -62,7 +62,7 @@ if (hosts.includes("chromium")) {
   const results = await inChromium(await program("browser", built, scratch), files, input);
   if (results) told("chromium", results);
 }
-sizes();
+await sizes();
 line("figure", "value", "goal");
 const known = figures.filter(({ value }) => Number.isFinite(value));
 for (const { name, value, goal } of known) line(name, value.toFixed(2), goal);
@@ -122,7 +122,7 @@ async function firstCounts(program) {
 }
 
 /** What a page downloads. */
-function sizes() {
+async function sizes() {
   const kib = (/** @type {Buffer} */ bytes) => bytes.length / 1024;
   const client = path.join(ROOT, "dist/client");
   const add = (/** @type {string} */ name, /** @type {number} */ value, /** @type {string} */ goal) => {
@@ -132,7 +132,14 @@ function sizes() {
   add("size.core.brotli_kib", kib(brotliCompressSync(readFileSync(path.join(client, "client_bg.wasm")))), "<= 58.6");
   add("size.o200k.gzip_kib", kib(readFileSync(path.join(client, "vocabularies/o200k_base.bin"))), "<= 712.9");
   add("size.cl100k.gzip_kib", kib(readFileSync(path.join(client, "vocabularies/cl100k_base.bin"))), "<= 334.0");
-  for (const name of ["fastokens", "tiktoken", "toktok"]) if (files[`${name}.wasm`]) report.sizes[`${name} (crate)`] = kib(gzipSync(readFileSync(files[`${name}.wasm`])));
+  console.log("\nWhat a page downloads to count by o200k, KiB gzip: script, module, vocabulary\n");
+  for (const { name } of contestants.filter(({ name }) => !absent.includes(name))) {
+    const parts = await download(name, built);
+    // A vocabulary of ours comes packed.
+    const packed = parts.map((part) => Math.min(part.length, gzipSync(part, { level: 9 }).length));
+    report.sizes[name] = packed.reduce((sum, part) => sum + part, 0) / 1024;
+    line(name, report.sizes[name].toFixed(0));
+  }
 }
 
 /**

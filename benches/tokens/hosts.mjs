@@ -27,6 +27,44 @@ export function assets(built) {
   return files;
 }
 
+/** What a page takes of each package to count by o200k (contestants.mjs). @type {Record<string, string>} */
+const TAKEN = {
+  tollgate: 'export { init, load } from "tollgate";',
+  "gpt-tokenizer": 'export { countTokens, encode } from "gpt-tokenizer/encoding/o200k_base";',
+  "ai-tokenizer": 'export { Tokenizer } from "ai-tokenizer"; export * as encoding from "ai-tokenizer/encoding/o200k_base";',
+  "js-tiktoken": 'export { Tiktoken } from "js-tiktoken/lite"; export { default } from "js-tiktoken/ranks/o200k_base";',
+  tiktoken: 'export * as lite from "tiktoken/lite/init"; export { default } from "tiktoken/encoders/o200k_base.json";',
+};
+
+/**
+ * What a page downloads to count by o200k: its script, minified, and the files beside it.
+ *
+ * @param {string} name a contestant's
+ * @param {string} built
+ * @returns {Promise<Uint8Array[]>}
+ */
+export async function download(name, built) {
+  const files = assets(built);
+  const read = (/** @type {string[]} */ ...names) => names.map((name) => readFileSync(files[name]));
+  if (name.endsWith("(crate)")) return read(`${name.split(" ")[0]}.wasm`, ...(name.startsWith("fastokens") ? ["o200k_base.bin"] : []));
+  const { outputFiles } = await build({
+    stdin: { contents: TAKEN[name], resolveDir: built },
+    bundle: true,
+    minify: true,
+    write: false,
+    format: "esm",
+    target: "es2022",
+    platform: "browser",
+    conditions: ["browser", "import"],
+    nodePaths: [path.join(built, "node_modules")],
+    alias: { tollgate: path.join(CLIENT, "browser", "index.js") },
+    external: ["node:*", "*.wasm"],
+    logLevel: "error",
+  });
+  const beside = name === "tollgate" ? read("client_bg.wasm", "o200k_base.bin") : name === "tiktoken" ? read("tiktoken_bg.wasm") : [];
+  return [...outputFiles.map(({ contents }) => contents), ...beside];
+}
+
 /**
  * @param {"node" | "browser"} platform
  * @param {string} built
