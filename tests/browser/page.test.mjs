@@ -143,6 +143,28 @@ test("a stream that breaks off is told as not complete", options, async () => {
   assert.equal(await text("#text"), "Half of");
 });
 
+test("what the gate has learned of estimates changes the count that is shown, untyped", options, async () => {
+  let weight = 2_000;
+  const told = await world.get(await world.key(), "/v1/limits");
+  told.next_poll_ms = 1_000;
+  await page.route("**/v1/limits", (route) => {
+    told.models["claude-sonnet-5-5"].calibration = { weights: Array(8).fill(weight), lower: [900, 900, 900], upper: [1_100, 1_100, 1_100] };
+    return route.fulfill({ json: told });
+  });
+  const shown = async () => Number((await text("#count")).replace(/\D/g, ""));
+  await page.fill("#prompt", "Whoever stands before the gate is told how long to wait. ".repeat(20));
+  await until(async () => (await shown()) > 200);
+  const before = await shown();
+  assert.doesNotMatch(await text("#how"), /95/);
+  await page.fill("#key", await world.key());
+  await page.press("#key", "Tab");
+  await until(async () => (await shown()) === 2 * before);
+  assert.match(await text("#how"), /of 100 requests 95 lie between/);
+  weight = 3_000;
+  await until(async () => (await shown()) === 3 * before);
+  assert.deepEqual(complaints, []);
+});
+
 test("a viewer's token shows the state part by part", options, async () => {
   await page.click("#parts summary");
   await page.fill("#token", await world.gateway.token("viewer"));

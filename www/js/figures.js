@@ -12,6 +12,11 @@ const LEVELS = /** @type {const} */ ([
 ]);
 /** @type {Record<string, string>} */
 const PARTS = { framing: "The request itself", roles: "Its messages’ roles", system: "System prompt", messages: "Prompt", tools: "Tools", tool_choice: "The prompt that tools bring along", images: "Image" };
+/** What stands behind the estimate's sentence. @type {Record<string, string>} */
+const TRUST = {
+  low: " Short or unusual text: this one is rough.",
+  calibrated: " This gate corrects it by what it has seen counted: of 100 requests 95 lie between these bounds.",
+};
 /** A screen reader hears a count when the typing pauses, not at each key. */
 const SAY_MS = 1_000;
 
@@ -25,8 +30,7 @@ export function showMeasure(measure) {
   the("bound").textContent = `${number(lower)} to ${number(upper)}`;
   the("cost").textContent = dollars(cost.input_microusd);
   the("most").textContent = dollars(cost.most_microusd);
-  const low = confidence === "low" ? " Short or unusual text: this one is rough." : "";
-  the("how").textContent = `An estimate: Claude’s vocabulary is not published.${low}`;
+  the("how").textContent = `An estimate: Claude’s vocabulary is not published.${TRUST[confidence] ?? ""}`;
   window_(estimate, most);
   show(the("parts-of"), true);
   the("parts-rows").replaceChildren(

@@ -27,11 +27,17 @@ const stopButton = /** @type {HTMLButtonElement} */ (the("stop"));
 let running;
 /** @type {Answer | undefined} */
 let answer;
+/** What the gate had learned of the model when it was counted by last. @type {string | undefined} */
+let countedBy;
 
 watchState();
 fillSnippets();
 void watchEmulator();
-const limits = new Limits(offer);
+const limits = new Limits((ids) => {
+  offer(ids);
+  // What is shown was counted by less than the gate now knows.
+  if (JSON.stringify(limits.calibration(model.value)) !== countedBy) count();
+});
 
 const counting = new Counting({
   measured(measure, models) {
@@ -110,7 +116,11 @@ form.addEventListener("submit", async (event) => {
 
 function count() {
   the("figures").setAttribute("aria-busy", "true");
-  counting.count(() => ({ choice: model.value, calibration: limits.calibration(model.value), text: prompt.value, image: imageData(), request: request("", "") }));
+  counting.count(() => {
+    const calibration = limits.calibration(model.value);
+    countedBy = JSON.stringify(calibration);
+    return { choice: model.value, calibration, text: prompt.value, image: imageData(), request: request("", "") };
+  });
 }
 
 /** Whether the model is one that can also be asked. */
