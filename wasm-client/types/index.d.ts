@@ -67,7 +67,7 @@ export function guard(options: GuardOptions): GuardedFetch;
 /** A model's id; those with a date suffix are known, too. */
 export type ModelId = "claude-fable-5-2" | "claude-opus-5-5" | "claude-sonnet-5-5" | "claude-haiku-5-5" | (string & {});
 
-/** Tokens of a text or a request. `lower <= estimate <= upper`. */
+/** Tokens of a text or a request. `lower <= estimate <= upper`. With a calibration's bounds in 95 % of cases. */
 export interface Bounds {
   /** Fewer are not to be expected. */
   lower: number;
@@ -116,7 +116,7 @@ export interface Counter {
   count(text: string): number;
   /** The same with its bounds. */
   bounds(text: string): Bounds;
-  /** Whether the text has at most so many tokens; `undefined`: that cannot be told. */
+  /** Whether the text has at most so many tokens, by {@link bounds}; `undefined`: that cannot be told. */
   fits(text: string, tokens: number): boolean | undefined;
 }
 
