@@ -1,6 +1,7 @@
 // Bytes that a caller gives, or says where they are.
 
 import { gunzip } from "#bytes";
+import { fetched } from "./fetched.js";
 import { kindOf, TollgateError } from "./module.js";
 
 /**
@@ -19,7 +20,7 @@ export async function read(from, { code, what }) {
   if (!(from instanceof Response || from instanceof URL || typeof from === "string")) throw new TollgateError(code, `${what} is bytes, a response or an address, not ${kindOf(from)}.`);
   let response;
   try {
-    response = from instanceof Response ? from : await fetch(from);
+    response = from instanceof Response ? from : await fetched(from);
     if (!response.ok) throw new Error(`status ${response.status}`);
     return new Uint8Array(await response.arrayBuffer());
   } catch (error) {

@@ -6,6 +6,8 @@
 // one window; what is counted exactly comes whole. Everything after `init` is
 // synchronous.
 
+import { fetched } from "./fetched.js";
+
 /**
  * @typedef {string | URL | Request | Response | BufferSource | WebAssembly.Module} InitSource
  *
@@ -153,7 +155,8 @@ export function moduleOf(glue, source) {
       // What the glue would look at first, `Response`, takes Node longer than the module.
       memory = glue.initSync({ module: await WebAssembly.compile(/** @type {BufferSource} */ (module)) }).memory;
     } else {
-      memory = (await glue.default({ module_or_path: module })).memory;
+      const address = typeof module === "string" || module instanceof URL;
+      memory = (await glue.default({ module_or_path: address ? await fetched(module) : module })).memory;
     }
   }
 

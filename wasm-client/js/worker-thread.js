@@ -10,6 +10,8 @@ globalThis.addEventListener("message", async ({ data: { n, what, argument } }) =
   try {
     switch (what) {
       case "load":
+        // For who waits: the script is there, and what it loads may take its time.
+        /** @type {any} */ (globalThis).postMessage({ begun: true });
         counter = await load(argument.model, { calibration: argument.calibration });
         return answer({ value: null });
       case "count":

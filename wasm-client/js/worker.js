@@ -1,6 +1,7 @@
 // Counting off the main thread: a web worker, and the promises of its answers.
 
 import { TollgateError } from "./core.js";
+import { SILENT_MS } from "./fetched.js";
 
 /** @typedef {import("../types/worker.js").WorkerCounter<any, any>} WorkerCounter */
 
@@ -32,6 +33,9 @@ export async function loadInWorker(model, options = {}) {
     event.preventDefault?.();
     end(new TollgateError("no_wasm", `The web worker could not be started: ${event.message || "its script was not loaded"}`));
   });
+  // Nothing tells of a script that does not come. Once it is there it gives up by itself.
+  const silence = setTimeout(() => end(new TollgateError("no_wasm", `The web worker could not be started: nothing came of it for ${SILENT_MS / 1000} seconds`)), SILENT_MS);
+  thread.addEventListener("message", () => clearTimeout(silence), { once: true });
   const call = (/** @type {string} */ what, /** @type {unknown} */ argument) =>
     new Promise((/** @type {(value: any) => void} */ resolve, reject) => {
       if (ended) return reject(ended);
@@ -46,6 +50,7 @@ export async function loadInWorker(model, options = {}) {
       }
     });
   const terminate = () => {
+    clearTimeout(silence);
     end(new TollgateError("not_ready", "The counter was closed."));
     thread.terminate();
   };

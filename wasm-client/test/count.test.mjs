@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { before, test } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import { gunzipSync } from "node:zlib";
 import { Tiktoken } from "./tiktoken.mjs";
 import { cost, init, load, measure, models, TollgateError } from "./source.mjs";
@@ -94,6 +95,61 @@ test("a vocabulary that is cut, damaged, another one or no vocabulary is a rejec
   for (const [vocabulary, words] of table) await assert.rejects(load("cl100k_base", { vocabulary: /** @type {any} */ (vocabulary) }), failing("bad_vocabulary", words));
   const counter = await load("cl100k_base", { vocabulary: new Response(whole) });
   assert.equal(counter.count("Hello, world"), Tiktoken("cl100k_base").encode_ordinary("Hello, world").length);
+});
+
+test("a server that falls silent is given up after half a minute, and one that is slow is not", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const whole = asset("r50k_base");
+  /** Until all that can go on without time has gone on. */
+  const settle = async () => {
+    for (let turn = 0; turn < 20; turn++) await setImmediate();
+  };
+  const seconds = async (/** @type {number} */ n) => (t.mock.timers.tick(n * 1000), await settle());
+  /** @typedef {{signal: AbortSignal}} Init */
+  const fetch = t.mock.method(globalThis, "fetch");
+  const begin = async (/** @type {(url: any, init: any) => Promise<Response>} */ answer) => {
+    fetch.mock.mockImplementation(answer);
+    const state = /** @type {{error?: any, counter?: any}} */ ({});
+    void load("r50k_base", { vocabulary: "https://app.example.com/r50k_base.bin" }).then((counter) => (state.counter = counter), (error) => (state.error = error));
+    await settle();
+    return state;
+  };
+  const never = (/** @type {any} */ _, /** @type {Init} */ { signal }) => /** @type {Promise<Response>} */ (new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason))));
+  /** @type {any} */
+  let body;
+  const slowly = async (/** @type {any} */ _, /** @type {Init} */ { signal }) => {
+    const start = (/** @type {any} */ controller) => {
+      body = controller;
+      signal.addEventListener("abort", () => controller.error(signal.reason));
+    };
+    return new Response(new ReadableStream({ start }));
+  };
+
+  const before = await begin(never);
+  await seconds(29);
+  assert.deepEqual(before, {});
+  await seconds(1);
+  assert.ok(failing("bad_vocabulary", /r50k_base\.bin: nothing came for 30 seconds/)(before.error), String(before.error));
+
+  const within = await begin(slowly);
+  for (const at of [0, 1000, 2000]) {
+    await seconds(20);
+    body.enqueue(whole.slice(at, at + 1000));
+    await settle();
+  }
+  assert.deepEqual(within, {}, "after a minute");
+  await seconds(30);
+  assert.ok(failing("bad_vocabulary", /nothing came/)(within.error), String(within.error));
+
+  const slow = await begin(slowly);
+  await seconds(29);
+  body.enqueue(whole);
+  await settle();
+  await seconds(29);
+  body.close();
+  await settle();
+  await seconds(60);
+  assert.equal(slow.counter.count("Hello, world"), 3);
 });
 
 test("names that mean nothing are refused with those that do", async () => {

@@ -41,7 +41,7 @@ export interface TokenizerOptions {
  * large file; from its compact form, a twentieth of that.
  *
  * Rejects with `bad_tokenizer` for what is none, is of a kind that is not known, is
- * damaged, or has another hash; with `no_wasm` where the module cannot be started.
+ * damaged, has another hash, or whose server falls silent for half a minute; with `no_wasm` where the module cannot be started.
  */
 export function loadTokenizer(source: TokenizerSource | Promise<TokenizerSource>, options?: TokenizerOptions): Promise<Tokenizer>;
 

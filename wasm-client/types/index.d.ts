@@ -13,7 +13,8 @@ export type InitSource = string | URL | Request | Response | BufferSource | WebA
  * that failed may be tried again. {@link load} and {@link guard} call it by
  * themselves; call it first to give another source.
  *
- * Rejects with `no_wasm`, e.g. under a policy that lacks `'wasm-unsafe-eval'`.
+ * Rejects with `no_wasm`, e.g. under a policy that lacks `'wasm-unsafe-eval'`, or where
+ * a server falls silent for half a minute.
  */
 export function init(source?: InitSource | Promise<InitSource>): Promise<void>;
 
@@ -24,7 +25,8 @@ export function initSync(module: BufferSource | WebAssembly.Module): void;
  * An exact counter for one of OpenAI's vocabularies, or for a model that uses it.
  * Its asset is fetched at the first call, checked by its hash and kept by the browser.
  *
- * Rejects with `bad_vocabulary` where the asset is missing, damaged or another one.
+ * Rejects with `bad_vocabulary` where the asset is missing, damaged or another one, or
+ * its server falls silent for half a minute.
  */
 export function load(vocabulary: VocabularyName | OpenAiModel, options?: LoadOptions): Promise<VocabularyCounter>;
 /**

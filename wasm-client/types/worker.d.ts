@@ -20,6 +20,8 @@ export interface WorkerCounter<Request = MessagesRequest, Measured = Measure> {
 /**
  * The same as `load`, off the main thread. The page's policy needs
  * `worker-src 'self'` (or the package's origin).
+ *
+ * Rejects as `load` does, and with `no_wasm` where the worker's script does not come.
  */
 export function loadInWorker(model: VocabularyName | OpenAiModel, options?: WorkerOptions): Promise<WorkerCounter<OpenAiRequest, OpenAiMeasure>>;
 export function loadInWorker(model: ModelId, options?: WorkerOptions): Promise<WorkerCounter>;
