@@ -125,6 +125,7 @@ test("Chat Completions and Responses say the same in two shapes, and are counted
     tools: [{ type: "function", name, description, parameters }],
   });
   assert.equal(chat.estimate, responses.estimate);
+  assert.deepEqual([chat.exact, chat.confidence], [false, "medium"], "roles and tools are estimated");
   const { system, messages, roles, tools, images } = named(chat);
   assert.deepEqual([system.lower, system.upper], [gpt4o.count("Be brief."), gpt4o.count("Be brief.")]);
   assert.equal(messages.estimate, gpt4o.count("Weather?") + gpt4o.count(name) + gpt4o.count("{}"));
@@ -163,7 +164,8 @@ test("an image's size is read of each kind, and of nothing else", () => {
 
 test("what is not in the request has no upper bound; what is nonsense throws nothing", () => {
   for (const more of [{ previous_response_id: "r" }, { tools: [{ type: "web_search" }] }, { input: [{ role: "user", content: [{ type: "input_file", file_id: "f" }] }] }]) {
-    const { lower, estimate, upper } = gpt4o.measure({ input: "Hello", ...more });
+    const { lower, estimate, upper, exact, confidence } = gpt4o.measure({ input: "Hello", ...more });
+    assert.deepEqual([exact, confidence], [false, "low"]);
     assert.ok(lower <= estimate && estimate < 200 && upper === Number.MAX_SAFE_INTEGER, JSON.stringify(more));
   }
   for (const nonsense of [{}, { messages: 5 }, { messages: [null, 5, "x", { content: [null, 5, {}] }] }, { input: [{ output: [{}] }] }, { tools: [null, 5, { function: null }] }, { tools: [{ name: "a", parameters: { properties: { a: null, b: { enum: [null, {}] } } } }] }]) {

@@ -177,6 +177,10 @@ export interface OpenAiFields {
 }
 
 export interface OpenAiMeasure extends Bounds {
+  /** Whether all three figures are one. */
+  exact: boolean;
+  /** `low`: no upper bound is known, as of files by id, earlier answers, tools that OpenAI runs. */
+  confidence: "medium" | "low";
   parts: readonly OpenAiPart[];
 }
 

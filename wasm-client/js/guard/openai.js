@@ -49,7 +49,7 @@ export function byEstimate(claude) {
 /**
  * @param {any} body
  * @param {Count} count
- * @returns {Bounds & {parts: Part[]}}
+ * @returns {import("../../types/index.js").OpenAiMeasure}
  */
 export function openaiMeasure(body, count) {
   const model = typeof body.model === "string" ? body.model : "";
@@ -101,7 +101,9 @@ export function openaiMeasure(body, count) {
 
   const all = [...parts.values()];
   const sum = (/** @type {"lower" | "estimate" | "upper"} */ of) => Math.min(ENDLESS, all.reduce((total, part) => total + part[of], 0));
-  return { lower: sum("lower"), estimate: sum("estimate"), upper: sum("upper"), parts: all };
+  const [lower, estimate, upper] = [sum("lower"), sum("estimate"), sum("upper")];
+  // Images of unknown models and what is not in the request have no end.
+  return { exact: lower === upper, lower, estimate, upper, confidence: upper === ENDLESS ? "low" : "medium", parts: all };
 }
 
 /**
