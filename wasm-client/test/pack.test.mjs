@@ -128,6 +128,20 @@ test("its types are found from each side, and fit what it does", async () => {
   assert.equal(checked.code, 0, checked.out);
 });
 
+test("the meter has its type in TSX", async () => {
+  // As @types/react has them, as far as they matter.
+  const react = 'export interface HTMLAttributes<T> { className?: string; ref?: (element: T | null) => void }\nexport type DetailedHTMLProps<E, T> = E & { key?: string };\nexport namespace JSX { interface Element {} interface IntrinsicElements { p: HTMLAttributes<HTMLElement> } }';
+  await app.write("node_modules/@types/react/package.json", JSON.stringify({ name: "@types/react", version: "19.0.0", types: "index.d.ts", exports: { ".": "./index.d.ts", "./jsx-runtime": "./jsx-runtime.d.ts" } }));
+  await app.write("node_modules/@types/react/index.d.ts", react);
+  await app.write("node_modules/@types/react/jsx-runtime.d.ts", 'import * as React from "./index.js"; export namespace JSX { interface Element extends React.JSX.Element {} interface IntrinsicElements extends React.JSX.IntrinsicElements {} }');
+  await app.write("meter.tsx", `import type {} from "tollgate/jsx";
+    export const right = [<tollgate-meter for="prompt" />, <tollgate-meter for="prompt" className="wide" max={20_000} request={{ system: "Be kind." }} ref={(meter) => meter?.measure?.estimate.toFixed()} />];
+    // @ts-expect-error: a meter is for a field
+    export const wrong = <tollgate-meter max="many" />;`);
+  const checked = await app.run("tsc", ["--noEmit", "--strict", "--skipLibCheck", "false", "--module", "nodenext", "--target", "es2024", "--jsx", "react-jsx", "--types", "", "meter.tsx"]);
+  assert.equal(checked.code, 0, checked.out);
+});
+
 test("the command: files, standard input, JSON, and clear words for what is wrong", async () => {
   const bin = path.join(app.dir, "node_modules/.bin/tollgate");
   await app.write("a.txt", TEXT);
