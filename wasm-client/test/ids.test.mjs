@@ -26,16 +26,39 @@ for (const name of /** @type {const} */ (["o200k_base", "cl100k_base", "p50k_bas
   test(`${name} gives tiktoken's ids for ${TEXTS} texts of seed ${SEED}`, async () => {
     const counter = await tollgate.load(name);
     const reference = Tiktoken(name);
-    let compared = 0;
+    let [compared, special] = [0, 0];
     for (const text of texts(SEED, TEXTS)) {
       const ids = reference.encode_ordinary(text);
       const own = counter.encode(text);
       // Word for word only where they differ: that costs more than the counting.
       if (!Buffer.from(own.buffer, own.byteOffset, own.byteLength).equals(Buffer.from(ids.buffer, ids.byteOffset, ids.byteLength))) assert.deepEqual([...own], [...ids], JSON.stringify(text));
       assert.equal(counter.count(text), ids.length, JSON.stringify(text));
+      // All special tokens begin so.
+      if (text.includes("<|")) {
+        assert.deepEqual([...counter.encode(text, { specials: true })], [...reference.encode(text, "all")], JSON.stringify(text));
+        special += 1;
+      }
       compared += 1;
     }
-    assert.ok(compared >= TEXTS);
+    assert.ok(compared >= TEXTS && special >= TEXTS / 100, `${compared}, ${special}`);
+  });
+
+for (const name of /** @type {const} */ (["o200k_base", "cl100k_base"]))
+  test(`${name} gives tiktoken's ids for every code point, where letters, numbers, blanks and the rest differ`, async () => {
+    const counter = await tollgate.load(name);
+    const reference = Tiktoken(name);
+    const telling = (/** @type {number} */ code) => {
+      const text = String.fromCodePoint(code);
+      return `${text}'s ${text}a${text}1${text}\n`;
+    };
+    for (let first = 0; first < 0x110000; first += 256) {
+      const codes = Array.from({ length: 256 }, (_, i) => first + i);
+      const text = codes.map(telling).join("");
+      const [own, ids] = [counter.encode(text), reference.encode_ordinary(text)];
+      if (Buffer.from(own.buffer, own.byteOffset, own.byteLength).equals(Buffer.from(ids.buffer, ids.byteOffset, ids.byteLength))) continue;
+      for (const code of codes) assert.deepEqual([...counter.encode(telling(code))], [...reference.encode_ordinary(telling(code))], `U+${code.toString(16)}`);
+      assert.fail(`U+${first.toString(16)} and the 255 after it, in one text`);
+    }
   });
 
 test("the first count, and a keystroke in 1 MB: how long they take", async () => {
