@@ -43,7 +43,7 @@ async function watched(tenant, of = world) {
   /** What came of it: answered, refused here, or refused by the gate, and why. */
   const send = async (/** @type {any} */ body) => {
     try {
-      const { usage } = await sdk.messages.create(body);
+      const { usage } = body.stream ? await sdk.messages.stream(body).finalMessage() : await sdk.messages.create(body);
       watcher.answered(body, usage.input_tokens);
       return { answered: usage };
     } catch (error) {
@@ -119,6 +119,20 @@ for (const [name, level, granted, code, reason] of /** @type {const} */ ([
     assert.equal(reasonOf(seen, { code, ratelimit: '"tenant-requests";r=0;t=1', measure: { model: "m", lower: 5 }, sentMs: 10_300 }), reason);
   });
 
+/** A PNG's first bytes: 280 by 280 pixels. */
+const PICTURE = { type: "image", source: { type: "base64", media_type: "image/png", data: "iVBORw0KGgoAAAANSUhEUgAAARgAAAEYCAIAAAA=" } };
+const TOOL = { name: "weather", description: "The weather of a place", input_schema: { type: "object", properties: { place: { type: "string" } } } };
+
+/** Prompts as apps send them, by turns; of each kind they have many lengths. @type {readonly ((i: number, n: number) => object)[]} */
+const MIX = [
+  (i, n) => ({ messages: [{ role: "user", content: `${i} `.repeat(n) }] }),
+  (i, n) => ({ messages: [{ role: "user", content: `${i} 漢字かな交じり文、Привет мир. `.repeat(1 + (n >> 3)) }], stream: true }),
+  (i, n) => ({ system: "You are brief and kind. ".repeat(1 + (n % 9)), messages: [{ role: "user", content: `fn f${i}() { admit(${n}) }\n`.repeat(1 + (n >> 4)) }] }),
+  (i, n) => ({ tools: [TOOL], tool_choice: { type: "auto" }, messages: [{ role: "user", content: `Weather ${i}? `.repeat(1 + (n >> 2)) }] }),
+  (i) => ({ messages: [{ role: "user", content: [PICTURE, { type: "text", text: `What is on it? ${i}` }] }], stream: true }),
+  (i, n) => ({ messages: [{ role: "user", content: `One ${i}` }, { role: "assistant", content: "Two ".repeat(n >> 2) + "." }, { role: "user", content: [{ type: "text", text: "Three" }, { type: "text", text: `{"a": [${n}]} `.repeat(n >> 4) + "?" }] }] }),
+];
+
 test("1,000 mixed prompts: none that was refused here arrived, and the gate refuses the rest for what no snapshot told", async () => {
   await world.upstream.reset();
   const { send, fetch, seen } = await watched("mixed");
@@ -128,7 +142,9 @@ test("1,000 mixed prompts: none that was refused here arrived, and the gate refu
   let answered = 0;
   let others = 0;
   const one = async (/** @type {number} */ i) => {
-    const became = await send(ask(`${i} `.repeat(1 + ((i * 7919) % 400)), { max_tokens: 16 + (i % 50) }, "output-tokens=8"));
+    // Now and then one that no window holds.
+    const body = i % 250 === 249 ? { model: "claude-haiku-4-5", ...MIX[0](i, 600_000) } : MIX[i % MIX.length](i, 1 + ((i * 7919) % 400));
+    const became = await send(ask("", { max_tokens: 16 + (i % 50), ...body }, "output-tokens=8"));
     if (became.answered) answered += 1;
     else if (became.local) local[became.local] = (local[became.local] ?? 0) + 1;
     else {
@@ -154,4 +170,5 @@ test("1,000 mixed prompts: none that was refused here arrived, and the gate refu
   assert.equal(answered + sum(local) + sum(remote), 1_000);
   assert.ok(sum(local) > 500, "the guard spared the gate most of them");
   assert.ok(answered > 50, "and let go what may go");
+  assert.equal(local.tollgate_context_window, 4);
 });
