@@ -11,9 +11,9 @@ import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { launch, noChromium } from "../../tests/browser/chromium.mjs";
-import { puppet } from "../../tests/e2e/puppet.mjs";
+import { ANSWER, puppet } from "../../tests/e2e/puppet.mjs";
 import { splitLines } from "../../tests/serve/serve.mjs";
-import { project } from "./pack.mjs";
+import { bundled, project, workerd } from "./pack.mjs";
 import { guard, init, load } from "./source.mjs";
 
 /** Where scripts/setup put them. */
@@ -23,14 +23,17 @@ const TEXT = "The gate decides, the worker carries.";
 
 /** @type {import("playwright-core").Browser} */
 let browser;
-/** What every app must show. @type {string} */
+/** What a server counts. @type {string} */
 let expected;
+/** What every app must show: the same, and what its web worker counts. @type {string} */
+let expectedInApp;
 
 before(async () => {
   await init();
   const { Tiktoken } = await import("./tiktoken.mjs");
   const claude = (await load("claude-sonnet-5-5")).measure({ messages: [{ role: "user", content: TEXT }] }).estimate;
   expected = `${claude} ${Tiktoken("o200k_base").encode_ordinary(TEXT).length}`;
+  expectedInApp = `${expected} ${claude}`;
   if (!options.skip) browser = await launch();
 });
 after(() => browser?.close());
@@ -39,11 +42,15 @@ const HOOK = `
   import { createElement, useEffect, useState } from "react";
   import { load } from "tollgate";
   import { useTokenCount } from "tollgate/react";
+  import { loadInWorker } from "tollgate/worker";
   export default function Count() {
     const { measure } = useTokenCount(${JSON.stringify(TEXT)});
-    const [exact, setExact] = useState(null);
-    useEffect(() => void load("o200k_base").then(({ count }) => setExact(count(${JSON.stringify(TEXT)}))), []);
-    return createElement("output", null, measure && exact !== null ? measure.estimate + " " + exact : "…");
+    const [others, setOthers] = useState(null);
+    useEffect(() => {
+      const inWorker = loadInWorker("claude-sonnet-5-5").then((counter) => counter.measure({ messages: [{ role: "user", content: ${JSON.stringify(TEXT)} }] }));
+      Promise.all([load("o200k_base"), inWorker]).then(([{ count }, { estimate }]) => setOthers([count(${JSON.stringify(TEXT)}), estimate]), (error) => console.error(error));
+    }, []);
+    return createElement("output", null, measure && others ? [measure.estimate, ...others].join(" ") : "…");
   }`;
 const MAIN = `import { createElement } from "react"; import { createRoot } from "react-dom/client"; import Count from "./count.jsx";
   createRoot(document.getElementById("app")).render(createElement(Count));`;
@@ -89,7 +96,7 @@ async function served(dir) {
 async function counts(dir) {
   const site = await served(dir);
   try {
-    assert.deepEqual(await shown(site.url), { text: expected, complaints: [] });
+    assert.deepEqual(await shown(site.url), { text: expectedInApp, complaints: [] });
   } finally {
     site.close();
   }
@@ -248,7 +255,7 @@ test("Next.js, app router: counted in a server component and in a client compone
       });
       const html = await (await fetch(url)).text();
       assert.match(html, new RegExp(`<p id="server">${expected}</p>`));
-      assert.deepEqual(await shown(url), { text: expected, complaints: [] });
+      assert.deepEqual(await shown(url), { text: expectedInApp, complaints: [] });
     } finally {
       server.kill("SIGTERM");
       await gone;
@@ -326,6 +333,9 @@ test("the SDKs' own types fit: their requests are measured, their clients take t
   }
 });
 
+/** As OpenAI answers. */
+const completion = (/** @type {number} */ total) => ({ id: "c", object: "chat.completion", model: "gpt-5", choices: [{ index: 0, finish_reason: "stop", message: { role: "assistant", content: "Hi" } }], usage: { prompt_tokens: 10, completion_tokens: total - 10, total_tokens: total } });
+
 test("OpenAI's SDK: refused in its own errors, settled by its own usage", { skip: !APPS && options.skip }, async () => {
   const { default: OpenAI } = createRequire(path.join(APPS, "package.json"))("openai");
   const provider = await puppet();
@@ -338,7 +348,7 @@ test("OpenAI's SDK: refused in its own errors, settled by its own usage", { skip
     const answered = async (/** @type {number} */ total) => {
       const exchange = await provider.next();
       exchange.head(200, { "content-type": "application/json" });
-      await exchange.write(JSON.stringify({ id: "c", object: "chat.completion", model: "gpt-5", choices: [{ index: 0, finish_reason: "stop", message: { role: "assistant", content: "Hi" } }], usage: { prompt_tokens: 10, completion_tokens: total - 10, total_tokens: total } }));
+      await exchange.write(JSON.stringify(completion(total)));
       exchange.end();
     };
     const first = call("Hello").then((/** @type {any} */ completion) => completion.choices[0].message.content);
@@ -373,5 +383,101 @@ test("OpenAI's SDK: refused in its own errors, settled by its own usage", { skip
     assert.deepEqual(refused, ["tollgate_guard_limit", "tollgate_context_window", "tollgate_guard_limit"]);
   } finally {
     await provider.close();
+  }
+});
+
+test("both official SDKs in a Worker: what may go is answered, what must fail is their own error and never leaves", { skip: !APPS && options.skip }, async () => {
+  const [app, provider] = await Promise.all([project(APPS), puppet()]);
+  try {
+    const bundle = await bundled(
+      app,
+      `import Anthropic from ${JSON.stringify(fileURLToPath(import.meta.resolve("@anthropic-ai/sdk")))}; import OpenAI from "openai"; import { guard } from "tollgate";
+      const provider = ${JSON.stringify(provider.url)};
+      const options = () => ({ apiKey: "k", maxRetries: 0, fetch: guard({ limits: { requests_day: 1 } }) });
+      const told = (call, SDK) => call.then((text) => text, (error) => [error instanceof SDK.RateLimitError, error.status, error.headers?.get("x-tollgate-local") ?? error.message]);
+      export default {
+        async fetch() {
+          const anthropic = new Anthropic({ baseURL: provider, ...options() });
+          const openai = new OpenAI({ baseURL: provider + "/v1", ...options() });
+          const messages = [{ role: "user", content: "Hi" }];
+          const ask = () => told(anthropic.messages.create({ model: "claude-sonnet-5-5", max_tokens: 5, messages }).then(({ content }) => content[0].text), Anthropic);
+          const chat = () => told(openai.chat.completions.create({ model: "gpt-5", messages }).then(({ choices }) => choices[0].message.content), OpenAI);
+          return Response.json([await ask(), await ask(), await chat(), await chat()]);
+        },
+      };`,
+    );
+    const miniflare = await workerd(bundle);
+    try {
+      const answer = miniflare.dispatchFetch("http://app/").then(async (response) => JSON.parse(await response.text()));
+      for (const [url, body] of /** @type {const} */ ([["/v1/messages", ANSWER], ["/v1/chat/completions", completion(20)]])) {
+        const exchange = await provider.next();
+        assert.equal(exchange.request.url, url);
+        exchange.head(200, { "content-type": "application/json" });
+        await exchange.write(JSON.stringify(body));
+        exchange.end();
+      }
+      const local = [true, 429, "1"];
+      assert.deepEqual(await answer, ["Hello", local, "Hi", local]);
+    } finally {
+      await miniflare.dispose();
+    }
+  } finally {
+    await Promise.all([provider.close(), app.remove()]);
+  }
+});
+
+test("OpenAI's SDK in a page, across origins: counted exactly, settled by its stream's usage, refused in its own errors", options, async () => {
+  const app = await project(APPS);
+  /** @type {string[]} */
+  const arrived = [];
+  const provider = createServer(async (request, response) => {
+    const cors = { "access-control-allow-origin": "*", "access-control-allow-headers": request.headers["access-control-request-headers"] ?? "*" };
+    if (request.method === "OPTIONS") return void response.writeHead(204, cors).end();
+    const parts = [];
+    for await (const part of request) parts.push(part);
+    const { stream, messages } = JSON.parse(Buffer.concat(parts).toString());
+    arrived.push(messages[0].content);
+    response.writeHead(200, { ...cors, "content-type": stream ? "text/event-stream" : "application/json" });
+    if (!stream) return void response.end(JSON.stringify(completion(50)));
+    const chunk = (/** @type {object} */ more) => `data: ${JSON.stringify({ id: "c", object: "chat.completion.chunk", choices: [], ...more })}\n\n`;
+    response.end(`${chunk({ choices: [{ index: 0, delta: { content: "Hi" } }] })}${chunk({ usage: completion(500).usage })}data: [DONE]\n\n`);
+  });
+  await new Promise((resolve) => provider.listen(0, "127.0.0.1", () => resolve(undefined)));
+  try {
+    const { port } = /** @type {import("node:net").AddressInfo} */ (provider.address());
+    await app.write("index.html", '<!doctype html><html lang="en"><title>App</title><output>…</output><script type="module" src="/main.js"></script>');
+    await app.write(
+      "main.js",
+      `import OpenAI from "openai"; import { guard, load } from "tollgate";
+      async function main() {
+        const { count } = await load("gpt-5");
+        const inputs = [];
+        const fetch = guard({ limits: { tokens_day: 1_000, windows: { "gpt-5": 500 } }, onRefuse: ({ code, input }) => inputs.push([code, input.lower === count("word ".repeat(5_000))]) });
+        const sdk = new OpenAI({ baseURL: "http://127.0.0.1:${port}/v1", apiKey: "sk-x", dangerouslyAllowBrowser: true, maxRetries: 0, fetch });
+        const call = (content, more = {}) => sdk.chat.completions.create({ model: "gpt-5", max_completion_tokens: 600, messages: [{ role: "user", content }], ...more });
+        const thrown = (call) => call.then(() => "answered", (error) => [error instanceof OpenAI.RateLimitError, error.status, error.code, error.headers.get("x-tollgate-local")]);
+        const told = [(await call("one")).choices[0].message.content];
+        let text = "";
+        for await (const chunk of await call("two", { stream: true })) text += chunk.choices[0]?.delta.content ?? "";
+        // 50 and 500 of 1,000 are used: 600 more do not fit.
+        told.push(text, await thrown(call("three")), await thrown(call("word ".repeat(5_000), { max_completion_tokens: 1 })), inputs);
+        document.querySelector("output").textContent = JSON.stringify(told);
+      }
+      main().catch((error) => console.error(error));`,
+    );
+    const built = await app.run(bin("vite"), ["build", "--logLevel", "warn"]);
+    assert.equal(built.code, 0, built.err);
+    const site = await served(path.join(app.dir, "dist"));
+    try {
+      const { text, complaints } = await shown(site.url);
+      assert.deepEqual(JSON.parse(String(text)), ["Hi", "Hi", [true, 429, "tollgate_guard_limit", "1"], [false, 413, "context_length_exceeded", "1"], [["tollgate_guard_limit", false], ["tollgate_context_window", true]]]);
+      assert.deepEqual([arrived, complaints], [["one", "two"], []]);
+    } finally {
+      site.close();
+    }
+  } finally {
+    provider.close();
+    provider.closeAllConnections();
+    await app.remove();
   }
 });
