@@ -116,6 +116,35 @@ test("a damaged or cut module is a rejected promise, and a whole one may follow"
   assert.ok(told[3] > 0);
 });
 
+test("the module comes from an address, a response, bytes or a module, at once or later; the first one stays", async () => {
+  const sources = {
+    "none named": "init()",
+    "an address": 'init("data:application/wasm;base64," + bytes.toString("base64"))',
+    "a URL": 'init(new URL("data:application/wasm;base64," + bytes.toString("base64")))',
+    "a response": 'init(new Response(bytes, { headers: { "content-type": "application/wasm" } }))',
+    "a promise of a response": 'init(Promise.resolve(new Response(bytes, { headers: { "content-type": "application/wasm" } })))',
+    "bytes": "init(bytes)",
+    "a buffer": "init(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length))",
+    "a module": "init(await WebAssembly.compile(bytes))",
+    "bytes, at once": "initSync(bytes)",
+    "a module, at once": "initSync(new WebAssembly.Module(bytes))",
+  };
+  const told = await Promise.all(
+    Object.entries(sources).map(async ([name, source]) => {
+      const file = await app.write(
+        `${name.replaceAll(/\W+/g, "-")}.mjs`,
+        `import { readFileSync } from "node:fs"; import { init, initSync, models } from "tollgate";
+        const bytes = readFileSync(new URL(import.meta.resolve("tollgate/client_bg.wasm")));
+        const first = ${source};
+        await init("https://nowhere.invalid/"); await first; initSync(Buffer.from("no module")); await init("https://nowhere.invalid/");
+        console.log(JSON.stringify(models().length > 3));`,
+      );
+      return [name, printed(await app.run(process.execPath, [file]))];
+    }),
+  );
+  assert.deepEqual(told, Object.keys(sources).map((name) => [name, true]));
+});
+
 test("its types are found from each side, and fit what it does", async () => {
   await app.write("types.mts", `import { guard, load, type Measure } from "tollgate"; import { defineMeter } from "tollgate/element"; import { loadInWorker } from "tollgate/worker"; import { useTokenCount } from "tollgate/react";
     const measure: Measure = (await load("claude-sonnet-5-5")).measure({ messages: [] });
@@ -188,6 +217,28 @@ test("the tarball has what it needs and nothing else", async () => {
 test("what a page downloads stays as small as it is said to be", async () => {
   const file = (/** @type {string} */ name) => readFile(path.join(app.dir, "node_modules/tollgate", name));
   const [core, o200k, cl100k] = await Promise.all(["client_bg.wasm", "vocabularies/o200k_base.bin", "vocabularies/cl100k_base.bin"].map(file));
+  const scripts = await imported("browser/index.js", file);
   const packed = { core: brotliCompressSync(core).length, o200k: o200k.length, cl100k: cl100k.length };
+  const kib = (/** @type {number} */ bytes) => `${(bytes / 1024).toFixed(1)} KiB`;
+  console.log(`# a page downloads: core wasm ${kib(packed.core)} brotli, its scripts ${kib(brotliCompressSync(scripts).length)} brotli; o200k ${kib(packed.o200k)} gzip, cl100k ${kib(packed.cl100k)} gzip`);
   for (const [name, most] of /** @type {const} */ ([["core", 60_000], ["o200k", 730_000], ["cl100k", 342_000]])) assert.ok(packed[name] <= most, `${name}: ${packed[name]} bytes of ${most}`);
 });
+
+/**
+ * A script and all that it imports.
+ *
+ * @param {string} name
+ * @param {(name: string) => Promise<Buffer>} file
+ * @param {Set<string>} [seen]
+ * @returns {Promise<Buffer>}
+ */
+async function imported(name, file, seen = new Set()) {
+  seen.add(name);
+  const script = await file(name);
+  const parts = [script];
+  for (const [, other] of script.toString().matchAll(/(?:from|import)\s*"\.\/([^"]+\.js)"/g)) {
+    const next = path.posix.join(path.posix.dirname(name), other);
+    if (!seen.has(next)) parts.push(await imported(next, file, seen));
+  }
+  return Buffer.concat(parts);
+}
