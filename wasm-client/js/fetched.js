@@ -5,10 +5,12 @@
 export const SILENT_MS = 30_000;
 
 /**
+ * @template T
  * @param {string | URL} from
- * @returns {Promise<Response>} rejects, as reading its body does, once nothing came for `SILENT_MS`
+ * @param {(response: Response) => Promise<T>} use reads the response
+ * @returns {Promise<T>} rejects once nothing came for `SILENT_MS`
  */
-export async function fetched(from) {
+export async function fetched(from, use) {
   const silent = new AbortController();
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
@@ -16,14 +18,16 @@ export async function fetched(from) {
     clearTimeout(timer);
     timer = setTimeout(() => silent.abort(new Error(`nothing came for ${SILENT_MS / 1000} seconds`)), SILENT_MS);
   };
+  const rest = () => clearTimeout(timer);
   heard();
   try {
     const response = await fetch(from, { signal: silent.signal });
     // Its own body stays the network's: browsers compile a module from that as it comes.
-    void listen(response.clone(), heard).finally(() => clearTimeout(timer));
-    return response;
+    void listen(response.clone(), heard).finally(rest);
+    return await use(response);
   } catch (error) {
-    clearTimeout(timer);
+    rest();
+    // Of a module that is compiled as it comes Chromium says that the user gave it up.
     throw silent.signal.aborted ? silent.signal.reason : error;
   }
 }

@@ -155,8 +155,8 @@ export function moduleOf(glue, source) {
       // What the glue would look at first, `Response`, takes Node longer than the module.
       memory = glue.initSync({ module: await WebAssembly.compile(/** @type {BufferSource} */ (module)) }).memory;
     } else {
-      const address = typeof module === "string" || module instanceof URL;
-      memory = (await glue.default({ module_or_path: address ? await fetched(module) : module })).memory;
+      const start = (/** @type {Exclude<InitSource, BufferSource>} */ module_or_path) => glue.default({ module_or_path });
+      memory = (await (typeof module === "string" || module instanceof URL ? fetched(module, start) : start(module))).memory;
     }
   }
 

@@ -152,26 +152,28 @@ test("a vocabulary is fetched when it is asked for, once for all visits, and aga
   assert.equal(fetched().length, 2);
 });
 
-test("a server that falls silent is given up after half a minute: for the module, a vocabulary, a worker's script", options, async () => {
+test("a server that falls silent is given up after half a minute, before the module, a vocabulary, a worker's script, or within it", options, async () => {
   for (const [file, call, model, code] of /** @type {const} */ ([
     ["client_bg.wasm", "load", "claude-sonnet-5-5", "no_wasm"],
     ["cl100k_base.bin", "load", "cl100k_base", "bad_vocabulary"],
     ["worker-thread.js", "loadInWorker", "claude-sonnet-5-5", "no_wasm"],
-  ])) {
-    const page = await context.newPage();
-    await page.clock.install();
-    await page.route(`**/${file}`, () => {});
-    const asked = page.waitForRequest(`**/${file}`);
-    await page.goto(server.url);
-    await page.waitForFunction(() => "app" in window);
-    const told = page.evaluate(([call, model]) => /** @type {any} */ (window).app[call](model).then(() => null, (/** @type {any} */ error) => ({ code: error.code, message: error.message })), [call, model]);
-    await asked;
-    await page.clock.fastForward(31_000);
-    const error = await told;
-    assert.equal(error?.code, code, file);
-    assert.match(error.message, /nothing came (of it )?for 30 seconds/);
-    await page.close();
-  }
+  ]))
+    for (const within of [false, true]) {
+      const page = await context.newPage();
+      await page.clock.install();
+      server.stalls = within ? file : "";
+      if (!within) await page.route(`**/${file}`, () => {});
+      const begun = within ? page.waitForResponse(`**/${file}`) : page.waitForRequest(`**/${file}`);
+      await page.goto(server.url);
+      await page.waitForFunction(() => "app" in window);
+      const told = page.evaluate(([call, model]) => /** @type {any} */ (window).app[call](model).then(() => null, (/** @type {any} */ error) => ({ code: error.code, message: error.message })), [call, model]);
+      await begun;
+      await page.clock.fastForward(31_000);
+      const error = await told;
+      assert.equal(error?.code, code, file);
+      assert.match(error.message, /nothing came (of it )?for 30 seconds/);
+      await page.close();
+    }
 });
 
 test("the official SDK across origins: what may go is answered, what must fail never leaves", options, async () => {

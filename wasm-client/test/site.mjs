@@ -37,6 +37,7 @@ const PAGE = `<!doctype html><html lang="en"><meta charset="utf-8"><title>App</t
  * @typedef {object} Site
  * @property {string} url
  * @property {string[]} seen paths that were asked for
+ * @property {string} stalls the file in which it falls silent; none: ""
  * @property {() => Promise<void>} close
  */
 
@@ -52,6 +53,7 @@ export async function site(packageDir, gate) {
   const { outputFiles } = await (sdk ??= build({ stdin: { contents: 'export { default } from "@anthropic-ai/sdk"', resolveDir: import.meta.dirname }, bundle: true, format: "esm", platform: "browser", write: false, logLevel: "error" }));
   /** @type {string[]} */
   const seen = [];
+  const made = /** @type {Site} */ ({ seen, stalls: "" });
   const server = createServer(async (request, response) => {
     const { pathname, searchParams } = new URL(request.url ?? "/", "http://app");
     seen.push(pathname);
@@ -69,21 +71,24 @@ export async function site(packageDir, gate) {
     if (pathname === "/sdk.js") return answer(outputFiles[0].contents, TYPES[".js"]);
     try {
       const file = path.join(packageDir, path.normalize(pathname.replace(/^\/tollgate/, "")));
+      const body = await readFile(file);
+      if (path.basename(file) === made.stalls) {
+        response.writeHead(200, { "content-type": TYPES[path.extname(file)], "content-length": body.length, "cache-control": "no-store" });
+        return void response.write(body.subarray(0, 1000));
+      }
       // A policy of its own rules in a web worker: the page's does not reach there.
-      answer(await readFile(file), TYPES[path.extname(file)] ?? "text/plain", { "content-security-policy": "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'" });
+      answer(body, TYPES[path.extname(file)] ?? "text/plain", { "content-security-policy": "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'" });
     } catch {
       response.writeHead(404).end();
     }
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(undefined)));
   const { port } = /** @type {import("node:net").AddressInfo} */ (server.address());
-  return {
-    url: `http://127.0.0.1:${port}`,
-    seen,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
-  };
+  made.url = `http://127.0.0.1:${port}`;
+  made.close = () =>
+    new Promise((resolve) => {
+      server.close(() => resolve());
+      server.closeAllConnections();
+    });
+  return made;
 }
