@@ -48,10 +48,10 @@ impl Encoder {
     /// The text's ids. `specials`: special tokens in it become their ids; else they
     /// are text like any other.
     pub fn encode(&mut self, bytes: usize, specials: bool) -> Vec<u32> {
+        if !specials {
+            return with_room(bytes, |text| self.tokenizer.encode_utf8(text));
+        }
         with_text(bytes, |text| {
-            if !specials {
-                return self.tokenizer.encode(text);
-            }
             let all = Specials { allowed: SpecialSet::All, disallowed: SpecialSet::None };
             // Only what is disallowed is an error.
             self.tokenizer.encode_with_specials(text, &all).unwrap_or_default()

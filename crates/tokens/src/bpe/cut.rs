@@ -149,7 +149,7 @@ impl Tokenizer {
     /// there were until then; the text's end, if it has fewer.
     fn end_of_token(&mut self, text: &str, tokens: usize) -> (usize, usize) {
         let mut ids = Vec::new();
-        self.encode_until(text, tokens, &mut ids);
+        self.encode_until(text.as_bytes(), tokens, &mut ids);
         ids.truncate(tokens);
         let vocabulary = self.vocabulary();
         let end = ids.iter().map(|&id| vocabulary.bytes_of(id).len()).sum();

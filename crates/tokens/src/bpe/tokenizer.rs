@@ -182,15 +182,25 @@ impl Tokenizer {
     /// The ids of `text`: tiktoken's `encode_ordinary`.
     #[must_use]
     pub fn encode(&mut self, text: &str) -> Vec<u32> {
+        self.encode_utf8(text.as_bytes())
+    }
+
+    /// `encode` of a text that is known to be UTF-8, as for `count_utf8`.
+    ///
+    /// # Panics
+    ///
+    /// Perhaps, if it is not UTF-8; otherwise the ids of that mean nothing.
+    #[must_use]
+    pub fn encode_utf8(&mut self, text: &[u8]) -> Vec<u32> {
         // English has four bytes a token and more; a guess below costs one copy.
         let mut ids = Vec::with_capacity(text.len() / 4 + 1);
-        self.encode_into(text, &mut ids);
+        self.encode_until(text, usize::MAX, &mut ids);
         ids
     }
 
     /// Appends the ids of `text` to `ids`.
     pub fn encode_into(&mut self, text: &str, ids: &mut Vec<u32>) {
-        self.encode_until(text, usize::MAX, ids);
+        self.encode_until(text.as_bytes(), usize::MAX, ids);
     }
 
     /// The ids of `text`, special tokens treated as `specials` says: tiktoken's
@@ -363,10 +373,9 @@ impl Tokenizer {
         vocabulary.words.find(piece, |id| vocabulary.bytes_of(id))
     }
 
-    /// Appends ids of `text`, piece by piece, until `ids` holds `enough`; the last
+    /// Appends ids of a text, piece by piece, until `ids` holds `enough`; the last
     /// piece comes whole.
-    pub(super) fn encode_until(&mut self, text: &str, enough: usize, ids: &mut Vec<u32>) {
-        let bytes = text.as_bytes();
+    pub(super) fn encode_until(&mut self, bytes: &[u8], enough: usize, ids: &mut Vec<u32>) {
         let cut = self.encoding.cut();
         let mut ends = [0; PIECES];
         let mut at = 0;
