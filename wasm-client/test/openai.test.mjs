@@ -168,7 +168,7 @@ test("what is not in the request has no upper bound; what is nonsense throws not
     assert.deepEqual([exact, confidence], [false, "low"]);
     assert.ok(lower <= estimate && estimate < 200 && upper === Number.MAX_SAFE_INTEGER, JSON.stringify(more));
   }
-  for (const nonsense of [{}, { messages: 5 }, { messages: [null, 5, "x", { content: [null, 5, {}] }] }, { input: [{ output: [{}] }] }, { tools: [null, 5, { function: null }] }, { tools: [{ name: "a", parameters: { properties: { a: null, b: { enum: [null, {}] } } } }] }]) {
+  for (const nonsense of [{}, { messages: 5 }, { messages: [null, 5, "x", { content: [null, 5, {}] }] }, { input: [{ output: [{}] }] }, { tools: [null, 5, { function: null }] }, { tools: [{ name: "a", parameters: { properties: { a: null, b: { enum: [null, {}, { toString: 5, valueOf: 5 }] } } } }] }]) {
     const { lower, estimate, upper } = gpt4o.measure(/** @type {any} */ (nonsense));
     assert.ok(lower <= estimate && estimate <= upper, JSON.stringify(nonsense));
   }

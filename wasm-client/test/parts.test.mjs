@@ -217,6 +217,17 @@ test("a model that is called as what every object knows is sent like any other",
   }
 });
 
+test("a request of OpenAI's that cannot be counted is sent uncounted, and keeps the limits that need no count", async () => {
+  const broken = () => {
+    throw new Error("it was closed");
+  };
+  /** @type {string[]} */
+  const unchecked = [];
+  const guarded = guard({ limits: { requests_day: 1 }, tokenizers: { closed: { count: broken } }, onUnchecked: ({ reason }) => unchecked.push(reason), fetch: async () => Response.json({}) });
+  const call = () => guarded("https://api.openai.com/v1/responses", { method: "POST", body: JSON.stringify({ model: "closed", input: "Hi" }) });
+  assert.deepEqual([(await call()).status, (await call()).status, unchecked], [200, 429, ["not_measured", "not_measured"]]);
+});
+
 test("where there is no fetch, the guard says what to give it", async (t) => {
   t.mock.property(globalThis, "fetch", undefined);
   await assert.rejects(guard({ limits: { rpm: 1 } })(URL_, post()), /^TypeError: guard: there is no fetch here; give one/);

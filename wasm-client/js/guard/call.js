@@ -76,8 +76,13 @@ export async function askOf(call, now, maxWaitS, measured, tokenizers = {}) {
   if (!measured) return unmeasured;
   if (call.api === "openai") {
     const known = Object.hasOwn(tokenizers, model) ? tokenizers[model] : readyFor(model);
-    const { lower, estimate, upper } = openaiMeasure(body, known ? exactly(known.count) : byEstimate((text) => estimateText(text, "claude-haiku-4-5")));
-    return { ...unmeasured, input: { lower, estimate, upper } };
+    try {
+      const { lower, estimate, upper } = openaiMeasure(body, known ? exactly(known.count) : byEstimate((text) => estimateText(text, "claude-haiku-4-5")));
+      return { ...unmeasured, input: { lower, estimate, upper } };
+    } catch {
+      // A counter of the app's may be closed, a tool's description anything.
+      return unmeasured;
+    }
   }
   try {
     const { lower, estimate, upper, kinds, cost, max_input_tokens } = measureJson(text, true, now);

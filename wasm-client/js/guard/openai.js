@@ -117,7 +117,7 @@ export function openaiMeasure(body, count) {
 function toolTokens(model, tool, count) {
   const { tools } = facts;
   const { name = "", description = "", parameters } = tool?.function ?? tool ?? {};
-  const tokens = (/** @type {unknown[]} */ ...words) => count(words.map((word) => String(word ?? "").replace(/\.$/, "")).join(":")).estimate;
+  const tokens = (/** @type {unknown[]} */ ...words) => count(words.map((word) => written(word).replace(/\.$/, "")).join(":")).estimate;
   let sum = (/^gpt-(4($|-)|3)/.test(model) ? tools.function.cl100k : tools.function.o200k) + tokens(name, description);
   const properties = Object.entries(parameters?.properties ?? {});
   if (properties.length) sum += tools.properties;
@@ -127,6 +127,11 @@ function toolTokens(model, tool, count) {
     if (values.length) sum += values.reduce((/** @type {number} */ all, /** @type {unknown} */ value) => all + tools.enum_item + tokens(value), tools.enum);
   }
   return sum;
+}
+
+/** A schema may have any value where a word belongs. @param {unknown} word */
+function written(word) {
+  return word && typeof word === "object" ? JSON.stringify(word) : String(word ?? "");
 }
 
 /** @param {string} model */
