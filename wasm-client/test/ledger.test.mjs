@@ -296,8 +296,11 @@ test("an entry that another tab tells twice counts once, and a tab that died fre
 
 test("a gate that answers garbage is no snapshot", () => {
   const good = told([limit("requests", 1)]);
-  const garbage = [null, 1, "x", [], {}, { models: {}, limits: {} }, { ...good, models: { m: {} } }, { ...good, models: { m: 7 } }, { ...good, models: { m: { max_input_tokens: 0 } } }, { ...good, limits: [null] }, { ...good, limits: [{ ...limit("requests", 1), level: "many" }] }, { ...good, limits: [{ ...limit("requests", NaN) }] }];
+  const garbage = [null, 1, "x", [], {}, { models: {}, limits: {} }, { ...good, models: { m: {} } }, { ...good, models: { m: 7 } }, { ...good, models: { m: { max_input_tokens: 0 } } }, { ...good, limits: [null] }, { ...good, limits: [{ ...limit("requests", 1), level: "many" }] }, { ...good, limits: [{ ...limit("requests", NaN) }] }, { ...good, limits: [limit("requests", -1e308)] }, { ...good, limits: [limit("requests", 1, { capacity: 1e300 })] }];
   for (const answer of garbage) assert.throws(() => parseLimits(answer, NOW, NOW), TypeError, JSON.stringify(answer));
+  // A time to come back is a number that a header can say.
+  const hardly = known([limit("requests", 0, { per_minute: 1e-300 })]);
+  assert.equal(verdict(decide(hardly, ask(), GATE, NOW)), `429 tenant_limit ${Math.ceil(Number.MAX_SAFE_INTEGER / 1000)}s`);
   const odd = parseLimits({ ...good, next_poll_ms: -7 }, NOW, NOW);
   assert.equal(odd.nextPollMs, 5_000);
   assert.equal(parseLimits({ ...good, next_poll_ms: 1e12 }, NOW, NOW).nextPollMs, 60_000);

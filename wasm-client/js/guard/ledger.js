@@ -328,7 +328,7 @@ function limitRefuses(ledger, limit, ask, rules, now) {
   if (limit.kind !== "output_tokens" && whole > limit.capacity && limit.capacity > 0) return tooLarge(limit, whole);
   if (level >= need) return null;
   if (budgetOf(limit.kind)) return spent(limit, level, Math.max(0, limit.endsMs - now));
-  const wait = limit.perMinute > 0 ? Math.ceil(((need - level) * 60_000) / limit.perMinute) : SOON_MS;
+  const wait = limit.perMinute > 0 ? Math.min(Number.MAX_SAFE_INTEGER, Math.ceil(((need - level) * 60_000) / limit.perMinute)) : SOON_MS;
   // What refills no one knows when (places, a bucket without a rate) fails at
   // once only for those who do not wait.
   const patience = rules.fixed ? 0 : limit.perMinute > 0 ? ask.patienceMs : ask.patienceMs > 0 ? Infinity : 0;

@@ -17,6 +17,8 @@ const MODELS_MAX = 1_000;
 const LIMITS_MAX = 100;
 /** The gate answers from what it knew so long ago at most (design of /v1/limits). */
 const GATE_AGE_MS_MAX = 1_000;
+/** What a gate's own integers hold. Sums of larger ones are no numbers any more. */
+const AMOUNT_MAX = 2 ** 64;
 /** The least and the most between two polls, whatever an answer says. */
 const POLL_MS = [1_000, 60_000];
 
@@ -49,7 +51,7 @@ export function parseLimits(told, askedMs, heardMs) {
     };
   }
   const limits = told.limits.slice(0, LIMITS_MAX).flatMap((/** @type {any} */ limit) => {
-    if (!isObject(limit) || typeof limit.scope !== "string" || !Number.isFinite(limit.level) || !isCount(limit.capacity)) throw new TypeError("limits holds what is no limit");
+    if (!isObject(limit) || typeof limit.scope !== "string" || !isAmount(limit.level) || !isCount(limit.capacity)) throw new TypeError("limits holds what is no limit");
     // A kind of a gate to come: it decides, not we.
     if (!KINDS.includes(limit.kind) || limit.models?.length > 0) return [];
     const perMinute = isCount(limit.per_minute) ? limit.per_minute : isCount(limit.per_s) ? limit.per_s * 60 : 0;
@@ -177,7 +179,10 @@ function number(text) {
 }
 
 /** @param {unknown} value */
-const isCount = (value) => typeof value === "number" && Number.isFinite(value) && value >= 0;
+const isAmount = (value) => typeof value === "number" && Math.abs(value) <= AMOUNT_MAX;
+
+/** @param {unknown} value */
+const isCount = (value) => isAmount(value) && Number(value) >= 0;
 
 /**
  * @param {unknown} value
