@@ -7,20 +7,14 @@
 use tokens::calibration::{Calibration, Kinds, Learner};
 use tokens::{PRIOR, undated};
 
-use crate::map::name;
 use crate::message::{Millis, ModelCalibration, Tokens};
 
-/// Models remembered, at 1.3 KiB each. Only what the provider answered teaches, so
+/// Models remembered, at a kilobyte each. Only what the provider answered teaches, so
 /// there are no more than it has models; beyond, estimates stay as they are.
 const MODELS_MAX: usize = 64;
 /// One request of a model teaches in this span: a tokenizer does not change faster
 /// than that, and learning costs more than all else of a settlement.
 const EVERY_MS: Millis = 100;
-/// And one of each tenant's in this: who sends odd texts, and many of them, would else
-/// decide alone what everybody's requests are taken for.
-const TENANT_MS: Millis = 1_000;
-/// Tenants are told apart by so many places: two that share one take turns.
-const TENANTS: usize = 32;
 
 /// All that was learned.
 #[derive(Clone, Debug, Default)]
@@ -35,8 +29,6 @@ struct Model {
     id: String,
     learner: Learner,
     learns_at: Millis,
-    /// When it learns again of each place's tenants.
-    tenants: [Millis; TENANTS],
     is_unsaved: bool,
 }
 
@@ -55,25 +47,14 @@ impl Calibrations {
         text.saturating_add(margin).saturating_add(estimate.saturating_sub(of_kinds))
     }
 
-    /// The provider counted `real` tokens of a tenant's request that had nothing but these
-    /// kinds.
-    pub(crate) fn learn(
-        &mut self,
-        tenant: &str,
-        model: &str,
-        kinds: &Kinds,
-        real: Tokens,
-        now: Millis,
-    ) {
+    /// The provider counted `real` tokens of a request that had nothing but these kinds.
+    pub(crate) fn learn(&mut self, model: &str, kinds: &Kinds, real: Tokens, now: Millis) {
         if real == 0 || *kinds == Kinds::default() {
             return;
         }
-        let Some(model) = self.model(undated(model)) else { return };
-        let own = &mut model.tenants[name(tenant) as usize % TENANTS];
-        if now < model.learns_at.max(*own) {
+        let Some(model) = self.model(undated(model)).filter(|model| now >= model.learns_at) else {
             return;
-        }
-        *own = now + TENANT_MS;
+        };
         model.learner.learn(kinds, real);
         (model.learns_at, model.is_unsaved) = (now + EVERY_MS, true);
     }
@@ -127,7 +108,7 @@ mod tests {
     fn learned(reals: &[Tokens]) -> Calibrations {
         let mut calibrations = Calibrations::default();
         for (n, real) in reals.iter().enumerate() {
-            calibrations.learn("t", "m-20251001", &KINDS, *real, n as u64 * TENANT_MS);
+            calibrations.learn("m-20251001", &KINDS, *real, n as u64 * EVERY_MS);
         }
         calibrations
     }
@@ -150,8 +131,8 @@ mod tests {
         let mut calibrations = Calibrations::default();
         let (words, signs) = ([1_000, 0, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 1_000, 0]);
         for n in 0..200 {
-            calibrations.learn("t", "m", &words, 1_400, 2 * n * TENANT_MS);
-            calibrations.learn("t", "m", &signs, 800, (2 * n + 1) * TENANT_MS);
+            calibrations.learn("m", &words, 1_400, 2 * n * EVERY_MS);
+            calibrations.learn("m", &signs, 800, (2 * n + 1) * EVERY_MS);
         }
         assert!((1_390..=1_440).contains(&calibrations.input("m", &words, 1_000)));
         assert!((790..=830).contains(&calibrations.input("m", &signs, 1_000)));
@@ -172,7 +153,7 @@ mod tests {
         other.restore(&model, &row.replacen(&PRIOR.to_string(), "1", 1));
         assert_eq!(other.told(), [], "it corrects other estimates");
         for n in 0..1_000 {
-            again.learn("t", &format!("m{n}"), &KINDS, 1_000, 0);
+            again.learn(&format!("m{n}"), &KINDS, 1_000, 0);
         }
         assert_eq!(again.told().len(), MODELS_MAX);
     }
@@ -181,32 +162,10 @@ mod tests {
     fn of_many_at_a_time_one_teaches() {
         let mut calibrations = learned(&[1_000; 100]);
         let before = calibrations.told();
-        let now = 99 * TENANT_MS;
-        let tenants: Vec<String> = (0..1_000).map(|n| format!("t{n}")).collect();
-        let all = |calibrations: &mut Calibrations, now| {
-            tenants.iter().for_each(|t| calibrations.learn(t, "m", &KINDS, 2_000, now));
-        };
-        all(&mut calibrations, now + EVERY_MS - 1);
+        let now = 99 * EVERY_MS;
+        (0..1_000).for_each(|_| calibrations.learn("m", &KINDS, 2_000, now));
         assert_eq!(calibrations.told(), before);
-        all(&mut calibrations, now + EVERY_MS);
-        let once = calibrations.told();
-        assert_ne!(once, before);
-        all(&mut calibrations, now + EVERY_MS);
-        assert_eq!(calibrations.told(), once);
-    }
-
-    #[test]
-    fn a_tenant_that_sends_much_teaches_no_more_than_another() {
-        let mut calibrations = Calibrations::default();
-        // Sixty seconds: of one twenty requests a second, of four others one each.
-        for tick in 0..1_200 {
-            let now = tick * 50;
-            calibrations.learn("odd", "m", &KINDS, 2_000, now);
-            if tick % 20 > 3 && tick % 4 == 0 {
-                calibrations.learn(&format!("even{}", tick % 20 / 4), "m", &KINDS, 1_000, now + 1);
-            }
-        }
-        let weight = calibrations.told()[0].weights[0];
-        assert!((1_000..=1_250).contains(&weight), "{weight}");
+        calibrations.learn("m", &KINDS, 2_000, now + EVERY_MS);
+        assert_ne!(calibrations.told(), before);
     }
 }
