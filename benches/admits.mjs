@@ -51,10 +51,11 @@ function messages(key) {
     model: "claude-sonnet-5-5",
     max_tokens: 256,
   };
+  const kinds = [110, 5, 25, 10, 0, 0, 0, 10];
   const used = { tokens: { input: 150, input_total: 150, output: 28, microusd: 870, estimated: false } };
   return {
-    admit: { ...whose, priority: "normal", input_tokens: 160, microusd_max: 5000, patience_ms: 120_000, bytes: 700 },
-    settle: { ...whose, input_estimate: 160, used },
+    admit: { ...whose, priority: "normal", input_tokens: 160, kinds, microusd_max: 5000, patience_ms: 120_000, bytes: 700 },
+    settle: { ...whose, input_estimate: 160, kinds, used },
   };
 }
 
