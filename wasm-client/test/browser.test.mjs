@@ -159,12 +159,14 @@ test("a server that falls silent is given up after half a minute, before the mod
     ["worker-thread.js", "loadInWorker", "claude-sonnet-5-5", "no_wasm"],
   ]))
     for (const within of [false, true]) {
-      const page = await context.newPage();
+      // What hangs in one must not hold up the next: a context each.
+      const own = await browser.newContext();
+      const page = await own.newPage();
       await page.clock.install();
       server.stalls = within ? file : "";
       if (!within) await page.route(`**/${file}`, () => {});
       const begun = within ? page.waitForResponse(`**/${file}`) : page.waitForRequest(`**/${file}`);
-      await page.goto(server.url);
+      await page.goto(server.url, { waitUntil: "commit" });
       await page.waitForFunction(() => "app" in window);
       const told = page.evaluate(([call, model]) => /** @type {any} */ (window).app[call](model).then(() => null, (/** @type {any} */ error) => ({ code: error.code, message: error.message })), [call, model]);
       await begun;
@@ -172,7 +174,7 @@ test("a server that falls silent is given up after half a minute, before the mod
       const error = await told;
       assert.equal(error?.code, code, file);
       assert.match(error.message, /nothing came (of it )?for 30 seconds/);
-      await page.close();
+      await own.close();
     }
 });
 
