@@ -4,10 +4,10 @@
 //! All tenants teach one calibration of a model, as its tokenizer is one for all; it
 //! holds weights and bounds, nothing of any request.
 
-use tokens::calibration::{Calibration, Kinds, Learner};
+use tokens::calibration::{self, Kinds, Learner};
 use tokens::{PRIOR, undated};
 
-use crate::message::{Millis, ModelCalibration, Tokens};
+use crate::message::{Calibration, Millis, Tokens};
 
 /// Models remembered, at a kilobyte each. Only what the provider answered teaches, so
 /// there are no more than it has models; beyond, estimates stay as they are.
@@ -70,10 +70,10 @@ impl Calibrations {
     }
 
     /// What was learned of each model, for `/v1/limits`.
-    pub(crate) fn told(&self) -> Vec<ModelCalibration> {
+    pub(crate) fn told(&self) -> Vec<(String, Calibration)> {
         let told = |Model { id, learner, .. }: &Model| {
-            let Calibration { weights, lower, upper } = learner.told();
-            ModelCalibration { model: id.clone(), weights, lower, upper }
+            let calibration::Calibration { weights, lower, upper } = learner.told();
+            (id.clone(), Calibration { weights, lower, upper })
         };
         self.models.iter().map(told).collect()
     }

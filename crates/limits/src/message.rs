@@ -529,16 +529,15 @@ pub struct View {
     pub available: Vec<Available>,
     /// Expected waits by priority: critical, normal, background.
     pub queue_ms: [Millis; 3],
-    /// What was learned of models' estimates.
+    /// What was learned of estimates, by the model's id without a date.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub calibrations: Vec<ModelCalibration>,
+    pub calibrations: Vec<(String, Calibration)>,
 }
 
-/// How a model's estimates are to be corrected: a [`tokens::calibration::Calibration`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ModelCalibration {
-    /// Its id, without a date.
-    pub model: String,
+/// How a model's estimates are to be corrected: a [`tokens::calibration::Calibration`],
+/// as the npm package applies it (wasm-client/js/calibration.js).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Calibration {
     /// Thousandths of a token for each estimated one, by kind of text.
     pub weights: Kinds,
     /// The lower bound by size, in thousandths of the corrected estimate; 0: none.

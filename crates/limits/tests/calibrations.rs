@@ -3,7 +3,7 @@
 mod common;
 
 use common::*;
-use limits::message::{Admit, Event, ModelCalibration, Settle, Used};
+use limits::message::{Admit, Calibration, Event, Settle, Used};
 use limits::{Answer, Input};
 
 /// A hundred requests of the estimate a minute.
@@ -42,7 +42,7 @@ fn granted(shell: &mut Shell, ask: impl Fn(&str) -> Admit) -> usize {
     (0..300).filter(|n| is_granted(&shell.admit(ask(&format!("t{n}"))))).count()
 }
 
-fn told(shell: &mut Shell) -> Vec<ModelCalibration> {
+fn told(shell: &mut Shell) -> Vec<(String, Calibration)> {
     let view = Input::View { tenant: "t".into(), user: None, account_scope: false, visitor: None };
     match shell.step(view).reply {
         Answer::View(view) => view.calibrations,
@@ -101,11 +101,12 @@ fn only_what_the_provider_counted_of_these_kinds_teaches() {
 fn it_is_told_to_tenants_and_outlives_a_restart() {
     let mut shell = taught(1_500);
     let before = told(&mut shell);
-    assert_eq!(before.len(), 1);
-    assert_eq!(before[0].model, "claude-sonnet-5-5");
-    let weight = before[0].weights[0];
-    assert!((1_400..=1_600).contains(&weight), "{weight}");
-    assert!(before[0].lower[1] > 900 && before[0].upper[1] < 1_100, "{before:?}");
+    let [(model, Calibration { weights, lower, upper })] = before.as_slice() else {
+        panic!("{before:?}")
+    };
+    assert_eq!(model, "claude-sonnet-5-5");
+    assert!((1_400..=1_600).contains(&weights[0]), "{weights:?}");
+    assert!(lower[1] > 900 && upper[1] < 1_100, "{before:?}");
     shell.restart();
     assert_eq!(told(&mut shell), before);
     let nobody =

@@ -240,6 +240,7 @@ impl Price {
 /// Of a divisor below 2^48. By hand: what the compiler brings along for 128 bits is a
 /// kilobyte, in every page that counts.
 fn div_ceil(number: u128, by: u64) -> u128 {
+    debug_assert!((1..1 << 48).contains(&by), "a remainder and one more digit fit 64 bits");
     let (mut quotient, mut rest) = (0, 0);
     for digit in (0..128).step_by(16).rev() {
         let part = rest << 16 | u64::from((number >> digit) as u16);

@@ -1,12 +1,12 @@
 //! Counting takes no memory: what it works in is there before, and grows with the
 //! longest piece alone.
 
+mod common;
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::io::Read;
-use std::sync::Arc;
 
-use tokens::bpe::{Encoding, Tokenizer, Vocabulary};
+use tokens::bpe::Encoding;
 
 /// Counts what this thread asks for: the test's runner has threads of its own.
 struct Counting;
@@ -30,18 +30,6 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-fn tokenizer(encoding: Encoding) -> Tokenizer {
-    let name = encoding.vocabulary();
-    let path =
-        format!("{}/../../wasm-client/vocabularies/{name}.merges.gz", env!("CARGO_MANIFEST_DIR"));
-    let mut bytes = Vec::new();
-    flate2::read::GzDecoder::new(std::fs::File::open(path).expect("the vocabulary is there"))
-        .read_to_end(&mut bytes)
-        .expect("the vocabulary is gzip");
-    let vocabulary = Vocabulary::load(&bytes).expect("the file is sound");
-    Tokenizer::new(encoding, Arc::new(vocabulary)).expect("the file is the encoding's")
-}
-
 /// Words, names, numbers, blanks and ideographs that no other number's text has, and
 /// pieces that are remembered only when they come again.
 fn text(number: usize) -> String {
@@ -61,7 +49,7 @@ fn text(number: usize) -> String {
 #[test]
 fn counting_and_whether_a_text_fits_allocate_nothing() {
     for encoding in Encoding::ALL {
-        let mut tokenizer = tokenizer(encoding);
+        let mut tokenizer = common::tokenizer(encoding);
         let texts: Vec<_> = (0..4).map(text).collect();
         let longest = "=ab".repeat(50_000) + &"=".repeat(50_000);
         let first = tokenizer.count(&texts[0]) + tokenizer.count(&longest);

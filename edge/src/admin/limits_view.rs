@@ -3,7 +3,7 @@
 
 use ::keys::Kind;
 use limits::message::{
-    AccountLimits, LimitView, Millis, Pool, PublishableView, View, VisitorBounds,
+    AccountLimits, Calibration, LimitView, Millis, Pool, PublishableView, View, VisitorBounds,
 };
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
@@ -169,15 +169,7 @@ struct Model<'a> {
     available: Option<Amounts>,
     /// What the provider's counts taught of its estimates.
     #[serde(skip_serializing_if = "Option::is_none")]
-    calibration: Option<Calibration<'a>>,
-}
-
-/// As the npm package applies it (wasm-client/js/calibration.js).
-#[derive(Serialize)]
-struct Calibration<'a> {
-    weights: &'a [u64],
-    lower: &'a [u64],
-    upper: &'a [u64],
+    calibration: Option<&'a Calibration>,
 }
 
 #[derive(Serialize)]
@@ -222,12 +214,8 @@ fn models<'a>(
                 input_tokens: a.input_tokens,
                 output_tokens: a.output_tokens,
             });
-            let learned = view.calibrations.iter().find(|learned| learned.model == model.id);
-            let calibration = learned.map(|learned| Calibration {
-                weights: &learned.weights,
-                lower: &learned.lower,
-                upper: &learned.upper,
-            });
+            let learned = view.calibrations.iter().find(|(id, _)| id == model.id);
+            let calibration = learned.map(|(_, calibration)| calibration);
             let (class, max_input_tokens) = (model.class, model.context_tokens);
             (model.id, Model { class, max_input_tokens, available, calibration })
         })

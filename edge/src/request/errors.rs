@@ -122,6 +122,10 @@ impl Problem {
                 ),
             ),
             Reason::TenantLimit => rate("tollgate_tenant_limit", format!("This tenant's own rate limit is reached: {what}.")),
+            Reason::UserLimit if limit.is_none() => rate(
+                "tollgate_user_limit",
+                "x-tollgate-user, or the visitor token: as many end users of this tenant, or tokens with bounds of this visitor, are in use as may be. Go on with one of those, or wait until one is over.".to_owned(),
+            ),
             Reason::UserLimit => rate("tollgate_user_limit", format!("This end user's own rate limit is reached: {what}.")),
             Reason::BudgetSpent if limit.is_some_and(|limit| limit.kind.ends_with("_life")) => rate(
                 "tollgate_budget_spent",
@@ -232,5 +236,21 @@ fn span(ms: Millis) -> String {
         s if s < 120 => format!("{s} seconds"),
         s if s < 7_200 => format!("{} minutes", s.div_ceil(60)),
         s => format!("{} hours", s.div_ceil(3600)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_finds_no_place_among_end_users_or_tokens_is_told_so() {
+        let refusal =
+            Refusal { reason: Reason::UserLimit, retry_after_ms: Some(90_000), limit: None };
+        let problem = Problem::refused(&refusal);
+        assert_eq!((problem.status, problem.code), (429, "tollgate_user_limit"));
+        for part in ["x-tollgate-user", "visitor token", "Retry in 90 seconds."] {
+            assert!(problem.message.contains(part), "{}", problem.message);
+        }
     }
 }
