@@ -69,6 +69,13 @@ pub struct Key {
     pub revoked_ms: Option<Millis>,
 }
 
+impl Key {
+    /// Whether it was neither revoked nor has ended.
+    pub(crate) fn lives(&self, now: Millis) -> bool {
+        self.revoked_ms.is_none() && self.expires_ms.is_none_or(|end| end > now)
+    }
+}
+
 /// The kinds of keys that the Gate lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -30,18 +30,19 @@ impl Gate {
     /// Decides on one admit. None: parked, its answer comes later.
     pub(crate) fn admit(
         &mut self,
-        admit: Admit,
-        bounds: Option<VisitorBounds>,
+        admit: &mut Admit,
+        tenant: Option<usize>,
+        bounds: Option<&VisitorBounds>,
         may_park: bool,
     ) -> Option<Decision> {
         let (name, attempt) = (name(&admit.ticket), admit.attempt);
         if admit.running.is_some()
-            && let Some(decision) = self.known(name, &admit)
+            && let Some(decision) = self.known(name, admit)
         {
             // What runs is accounted for, whatever became of its key since.
             return Some(decision);
         }
-        let tenant = match self.entitled(&admit) {
+        let tenant = match self.entitled(tenant, admit) {
             Ok(tenant) => tenant,
             Err(reason) => {
                 let refusal = Refusal { reason, retry_after_ms: None, limit: None };
@@ -49,7 +50,7 @@ impl Gate {
                 return Some(Decision::Refused(refusal));
             }
         };
-        if let Some(decision) = self.known(name, &admit) {
+        if let Some(decision) = self.known(name, admit) {
             return Some(decision);
         }
         let user = match self.user(tenant, admit.user.as_deref()) {
@@ -60,7 +61,7 @@ impl Gate {
             Ok(token) => token,
             Err(retry) => return Some(refused(Reason::UserLimit, Some(retry), None)),
         };
-        let job = match self.job_of(tenant, name, &admit) {
+        let job = match self.job_of(tenant, name, admit) {
             Ok(job) => job,
             Err(reason) => return Some(refused(reason, None, None)),
         };
@@ -69,7 +70,7 @@ impl Gate {
             return self.waits(name, admit.patience_ms, may_park);
         }
         let pool = self.pool(&admit.pool);
-        let need = self.need(&admit, pool);
+        let need = self.need(admit, pool);
         let mut asker = Waiter {
             attempt,
             class: class_of(admit.priority),
@@ -87,7 +88,7 @@ impl Gate {
             lost: self.now + lost_after(admit.patience_ms),
             parked: false,
             name,
-            id: admit.ticket,
+            id: std::mem::take(&mut admit.ticket),
         };
         if let Some(progress) = admit.running {
             // Runs already: a restart forgot it.
@@ -104,22 +105,17 @@ impl Gate {
     }
 
     /// Whether the tenant is known and the key lives.
-    pub(crate) fn bearer(&self, tenant: &str, key: &str) -> Result<usize, Reason> {
-        let index = *self.tenant_index.get(tenant).ok_or(Reason::UnknownTenant)?;
-        self.tenants[index].policy.as_ref().ok_or(Reason::UnknownTenant)?;
-        let key = self.keys.get(key).filter(|key| key.tenant == tenant);
-        let lives = key.is_some_and(|key| {
-            key.revoked_ms.is_none() && key.expires_ms.is_none_or(|end| end > self.now)
-        });
-        if !lives {
-            return Err(Reason::KeyRevoked);
-        }
-        Ok(index)
+    pub(crate) fn bearer(&self, tenant: Option<usize>, key: &str) -> Result<usize, Reason> {
+        let index = tenant.ok_or(Reason::UnknownTenant)?;
+        let state = &self.tenants[index];
+        state.policy.as_ref().ok_or(Reason::UnknownTenant)?;
+        let lives = state.keys.get(key).is_some_and(|key| key.lives(self.now));
+        if lives { Ok(index) } else { Err(Reason::KeyRevoked) }
     }
 
     /// Whether the key, tenant, model and priority may ask at all.
-    fn entitled(&self, admit: &Admit) -> Result<usize, Reason> {
-        let index = self.bearer(&admit.tenant, &admit.key)?;
+    fn entitled(&self, tenant: Option<usize>, admit: &Admit) -> Result<usize, Reason> {
+        let index = self.bearer(tenant, &admit.key)?;
         let policy = self.tenants[index].policy.as_ref().ok_or(Reason::UnknownTenant)?;
         let ids = [&admit.ticket, &admit.model, &admit.pool.account, &admit.pool.class];
         if ids.into_iter().chain([&admit.pool.speed]).any(|id| id.len() > ID_MAX) {
@@ -308,7 +304,8 @@ impl Gate {
         reason: Reason,
         retry_after_ms: Option<Millis>,
     ) -> Refusal {
-        let view = |views: Vec<LimitView>| views.into_iter().find(|view| view.kind == kind);
+        let view =
+            |views: Vec<LimitView>| views.into_iter().find(|view| view.kind == kind).map(Box::new);
         let limit = match payer {
             // The deployment's numbers are no tenant's business.
             ScopeId::Deployment => {
@@ -438,13 +435,17 @@ pub(crate) fn class_of(priority: Priority) -> usize {
     priority as usize
 }
 
-fn refused(reason: Reason, retry_after_ms: Option<Millis>, limit: Option<LimitView>) -> Decision {
+fn refused(
+    reason: Reason,
+    retry_after_ms: Option<Millis>,
+    limit: Option<Box<LimitView>>,
+) -> Decision {
     Decision::Refused(Refusal { reason, retry_after_ms, limit })
 }
 
 /// A limit whose numbers its callers may not see.
-pub(crate) fn withheld(scope: &str, kind: &str, resets_ms: Millis) -> LimitView {
-    LimitView {
+pub(crate) fn withheld(scope: &str, kind: &str, resets_ms: Millis) -> Box<LimitView> {
+    Box::new(LimitView {
         scope: scope.to_owned(),
         kind: kind.to_owned(),
         level: 0,
@@ -454,5 +455,5 @@ pub(crate) fn withheld(scope: &str, kind: &str, resets_ms: Millis) -> LimitView 
         resets_ms,
         held: 0,
         models: Vec::new(),
-    }
+    })
 }

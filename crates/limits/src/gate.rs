@@ -146,7 +146,6 @@ pub struct Gate {
     pub(crate) users_hand: usize,
     pub(crate) pools: Vec<PoolState>,
     pub(crate) pool_index: Map<Pool, usize>,
-    pub(crate) keys: ByName<Key>,
     /// Accounts that a spend cap stopped, and until when.
     pub(crate) stopped: ByName<Millis>,
     pub(crate) jobs: Jobs,
@@ -213,7 +212,7 @@ pub(crate) struct TenantState {
     pub(crate) public: Scope,
     /// False until its limits and what was stored of it are in the scopes.
     pub(crate) configured: bool,
-    pub(crate) keys: BTreeSet<String>,
+    pub(crate) keys: ByName<Key>,
     pub(crate) waiting: usize,
     /// How many of its end users are remembered,
     pub(crate) users: usize,
@@ -268,7 +267,6 @@ impl Gate {
             users_hand: 0,
             pools: Vec::new(),
             pool_index: Map::default(),
-            keys: ByName::new(),
             stopped: ByName::new(),
             jobs: Jobs::default(),
             lengths: Lengths::default(),
@@ -294,11 +292,15 @@ impl Gate {
 
     /// Decides. `now` in ms since the epoch; a clock that steps back stands
     /// still. Never fails: a wrong input is answered with a refusal.
-    pub fn handle(&mut self, now: Millis, input: Input) -> Output {
+    pub fn handle(&mut self, now: Millis, mut input: Input) -> Output {
         self.now = self.now.max(now);
         let mut reply = match input {
-            Input::Call(call) => Answer::Reply(self.call(call, false).unwrap_or_else(reply)),
-            Input::Poll(call) => self.call(call, true).map_or(Answer::Parked, Answer::Reply),
+            Input::Call(ref mut call) => {
+                Answer::Reply(self.call(call, false).unwrap_or_else(reply))
+            }
+            Input::Poll(ref mut call) => {
+                self.call(call, true).map_or(Answer::Parked, Answer::Reply)
+            }
             Input::Release { ticket } => {
                 self.release(&ticket);
                 Answer::None
@@ -330,7 +332,7 @@ impl Gate {
     }
 
     /// A call's events, then its admit. None: parked.
-    fn call(&mut self, call: Call, may_park: bool) -> Option<Reply> {
+    fn call(&mut self, call: &mut Call, may_park: bool) -> Option<Reply> {
         self.active_at = self.now;
         self.calls += 1;
         for event in &call.events {
@@ -341,37 +343,42 @@ impl Gate {
                 Event::Returned { lease, from } => self.take_back(lease, *from),
             }
         }
-        let Some(admit) = call.admit else { return Some(reply()) };
+        let Some(admit) = &mut call.admit else { return Some(reply()) };
         let tenant = self.tenant_index.get(&admit.tenant).copied();
         if !call.events.is_empty() {
             // What the events freed goes to those who wait before a newcomer.
             self.serve();
         }
-        let wish = (call.lend > 0 && admit.job.is_none()).then(|| Wish::of(&admit, call.lend));
-        let decision = self.admit(admit, call.visitor, may_park)?;
+        let wish = (call.lend > 0 && admit.job.is_none()).then(|| Wish::of(admit, call.lend));
+        let decision = self.admit(admit, tenant, call.visitor.as_ref(), may_park)?;
         let granted = decision == Decision::Granted { waited_ms: 0 };
         let lease = wish.filter(|_| granted).and_then(|wish| self.lend(wish));
         let is_news = call.policy_version != Some(self.version_of(tenant));
-        let policy = is_news.then(|| self.policy_view(tenant));
+        let policy = is_news.then(|| Box::new(self.policy_view(tenant)));
         Some(Reply { decision: Some(decision), policy, lease, ..reply() })
     }
 
     /// When time alone changes something.
     fn wake_at(&self) -> Option<Millis> {
-        let pools = self.pools.iter().filter(|pool| pool.queue.len > 0);
-        let queues = pools.flat_map(|pool| [pool.retry_at, pool.queue.wakes_at()]).flatten();
-        let waiters = self.timers.first().map(|(at, _)| *at);
+        let mut first = Millis::MAX;
+        let mut due = |at: Option<Millis>| first = first.min(at.unwrap_or(Millis::MAX));
+        for PoolState { queue, retry_at, .. } in &self.pools {
+            if queue.len > 0 {
+                due(*retry_at);
+                due(queue.wakes_at());
+            }
+        }
+        due(self.timers.first().map(|(at, _)| *at));
         // Expiry is coarse: nobody waits for it to the second.
-        let Tickets { doubts, expiries, leases, .. } = &self.tickets;
-        let lists = [doubts.front(), expiries.front()].into_iter().flatten().map(|(at, ..)| *at);
-        let leases = leases.front().map(|(at, ..)| *at);
-        let tickets = lists.chain(leases).map(|at| at.div_ceil(10_000) * 10_000);
-        let unclaimed = self.tickets.unclaimed.first().map(|(at, ..)| *at);
-        let quiet = (!self.loose.is_empty()).then_some(self.active_at + QUIET_MS);
-        let jobs = self.jobs.ends_at();
-        let ends = tickets.chain(unclaimed).chain(jobs);
-        let first = queues.chain(waiters).chain(ends).chain(quiet).min()?;
-        Some(first.max(self.now + 1))
+        let coarse = |at: Millis| at.div_ceil(10_000) * 10_000;
+        let Tickets { doubts, expiries, leases, unclaimed, .. } = &self.tickets;
+        due(doubts.front().map(|(at, ..)| coarse(*at)));
+        due(expiries.front().map(|(at, ..)| coarse(*at)));
+        due(leases.front().map(|(at, ..)| coarse(*at)));
+        due(unclaimed.first().map(|(at, ..)| *at));
+        due((!self.loose.is_empty()).then_some(self.active_at + QUIET_MS));
+        due(self.jobs.ends_at());
+        (first < Millis::MAX).then_some(first.max(self.now + 1))
     }
 
     /// The timer rang: pools whose time has come are served.
@@ -450,11 +457,15 @@ impl Gate {
         tenant: usize,
         user: Option<usize>,
     ) -> impl Iterator<Item = ScopeId> + use<> {
-        let public = user.filter(|user| self.users[*user].is_public);
-        [ScopeId::Deployment, ScopeId::Tenant(tenant)]
-            .into_iter()
-            .chain(public.map(|_| ScopeId::Public(tenant)))
-            .chain(user.map(ScopeId::User))
+        let (all, of_tenant) = (ScopeId::Deployment, ScopeId::Tenant(tenant));
+        let (payers, count) = match user {
+            None => ([all, of_tenant, all, all], 2),
+            Some(user) if !self.users[user].is_public => {
+                ([all, of_tenant, ScopeId::User(user), all], 3)
+            }
+            Some(user) => ([all, of_tenant, ScopeId::Public(tenant), ScopeId::User(user)], 4),
+        };
+        payers.into_iter().take(count)
     }
 
     /// The pool's state, made when it is first met.

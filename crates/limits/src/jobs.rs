@@ -205,6 +205,7 @@ fn holders(tenant: usize) -> [ScopeId; 2] {
 impl Gate {
     /// A tenant's server asks about its jobs.
     pub(crate) fn job(&mut self, tenant: &str, key: &str, input: JobInput) -> JobReply {
+        let tenant = self.tenant_index.get(tenant).copied();
         let tenant = match self.bearer(tenant, key) {
             Ok(tenant) => tenant,
             Err(reason) => return JobReply::Refused(told(reason)),
@@ -404,7 +405,7 @@ impl Gate {
         let (left, rest) = (job.left(), job.rest());
         let kind = (0..3).find(|kind| need[*kind] > left[*kind])?;
         let fits_later = (0..3).all(|kind| need[kind] <= rest[kind]);
-        let limit = LimitView {
+        let limit = Box::new(LimitView {
             scope: "job".to_owned(),
             kind: ["requests", "tokens", "microusd"][kind].to_owned(),
             level: signed(left[kind]),
@@ -414,7 +415,7 @@ impl Gate {
             held: 0,
             models: Vec::new(),
             resets_ms: job.expires.saturating_sub(self.now),
-        };
+        });
         let retry_after_ms = fits_later.then_some(usual.max(1_000));
         Some(Refusal { reason: Reason::JobSpent, retry_after_ms, limit: Some(limit) })
     }

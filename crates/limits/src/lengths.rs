@@ -101,7 +101,8 @@ impl Lengths {
 fn kinds(tenant: &str, model: &str, max_tokens: Tokens) -> [u64; 3] {
     let band = [max_tokens.max(1).ilog2() as u8];
     let band = std::str::from_utf8(&band).unwrap_or("");
-    [key(&["kind", tenant, model, band]), key(&["model", model, band]), key(&["band", band])]
+    let coarse = key(&["model", model, band]);
+    [coarse ^ key(&[tenant]), coarse, key(&["band", band])]
 }
 
 fn insert(means: &mut Map<u64, Mean>, key: u64) -> &mut Mean {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::admin::{AdminInput, AdminReply, Change, Key, KeyKind, PoolState, Spend, State, Totals};
-use crate::gate::{Gate, ScopeId};
+use crate::gate::{Gate, ScopeId, TenantState};
 use crate::map::ByName;
 use crate::message::{PolicyView, PublishableView};
 use crate::policy::{Tenant, Tenants, is_name};
@@ -24,10 +24,13 @@ impl Gate {
             AdminInput::AddKey(key) => self.add_key(key),
             AdminInput::RevokeKey { id } => self.revoke_key(&id),
             AdminInput::ListKeys { tenant } => {
-                let of = |key: &&Key| tenant.as_ref().is_none_or(|tenant| key.tenant == *tenant);
-                AdminReply::Keys {
-                    keys: self.keys.values().map(|key| &**key).filter(of).cloned().collect(),
+                let mut keys = ByName::new();
+                for state in &self.tenants {
+                    if tenant.as_ref().is_none_or(|tenant| state.name == *tenant) {
+                        keys.extend(state.keys.clone());
+                    }
                 }
+                AdminReply::Keys { keys: keys.into_values().map(|key| *key).collect() }
             }
             AdminInput::Resume { account } => match self.stopped.remove(&account) {
                 Some(_) => {
@@ -103,7 +106,7 @@ impl Gate {
         if !is_name(&key.id) {
             return rejected("a key's id has 1 to 64 of the characters A-Z a-z 0-9 _ . -");
         }
-        if let Some(known) = self.keys.get(&key.id) {
+        if let Some(known) = self.tenants.iter().find_map(|state| state.keys.get(&key.id)) {
             return if known.tenant == key.tenant && known.kind == key.kind {
                 AdminReply::Key(Key::clone(known))
             } else {
@@ -121,46 +124,45 @@ impl Gate {
                 "the tenant has no `publishable` table, which says what such a key may do: apply one first (docs/configure.md)",
             );
         }
-        let live = |id: &&String| self.keys.get(*id).is_some_and(|key| key.revoked_ms.is_none());
-        if self.tenants[index].keys.iter().filter(live).count() >= KEYS_MAX {
+        let keys = &mut self.tenants[index].keys;
+        if keys.values().filter(|key| key.revoked_ms.is_none()).count() >= KEYS_MAX {
             return rejected("a tenant has at most 200 keys: revoke one");
         }
-        self.tenants[index].keys.insert(key.id.clone());
-        self.keys.insert(key.id.clone(), Box::new(key.clone()));
-        self.write_key(&key.id);
+        keys.insert(key.id.clone(), Box::new(key.clone()));
+        self.write_key(index, &key.id);
         self.touch_tenant(index);
         AdminReply::Key(key)
     }
 
     fn revoke_key(&mut self, id: &str) -> AdminReply {
         let now = self.now;
-        let Some(key) = self.keys.get_mut(id) else {
+        let has = |state: &TenantState| state.keys.contains_key(id);
+        let index = self.tenants.iter().position(has);
+        let key = index.and_then(|index| self.tenants[index].keys.get_mut(id));
+        let Some((index, key)) = index.zip(key) else {
             return not_found(format!("no key \"{id}\""));
         };
         let is_new = key.revoked_ms.is_none();
         key.revoked_ms.get_or_insert(now);
         let key = Key::clone(key);
         if is_new {
-            self.write_key(id);
-            if let Some(index) = self.tenant_index.get(&key.tenant).copied() {
-                self.forget_revoked(index);
-                self.touch_tenant(index);
-            }
+            self.write_key(index, id);
+            self.forget_revoked(index);
+            self.touch_tenant(index);
         }
         AdminReply::Key(key)
     }
 
     /// A key that is not listed is as good as revoked: the oldest may go.
     fn forget_revoked(&mut self, index: usize) {
-        let revoked = |id: &String| Some((self.keys.get(id)?.revoked_ms?, id.clone()));
-        let revoked = self.tenants[index].keys.iter().filter_map(revoked);
+        let keys = &mut self.tenants[index].keys;
+        let revoked = keys.iter().filter_map(|(id, key)| Some((key.revoked_ms?, id.clone())));
         // One at a time: only one was revoked since the last look.
         if revoked.clone().count() > REVOKED_MAX
             && let Some((_, id)) = revoked.min()
         {
-            self.keys.remove(&id);
-            self.tenants[index].keys.remove(&id);
-            self.write_key(&id);
+            keys.remove(&id);
+            self.write_key(index, &id);
         }
     }
 
@@ -179,16 +181,12 @@ impl Gate {
     pub(crate) fn policy_view(&self, tenant: Option<usize>) -> PolicyView {
         let state = tenant.map(|index| &self.tenants[index]);
         let policy = state.and_then(|state| state.policy.as_ref());
-        let lives = |id: &&String| {
-            self.keys.get(*id).is_some_and(|key| {
-                key.revoked_ms.is_none() && key.expires_ms.is_none_or(|end| end > self.now)
-            })
-        };
-        let keys = state.filter(|_| policy.is_some()).map(|state| state.keys.iter().filter(lives));
+        let keys = state.filter(|_| policy.is_some()).into_iter().flat_map(|state| &state.keys);
+        let living = keys.filter(|(_, key)| key.lives(self.now)).map(|(id, _)| id.clone());
         PolicyView {
             version: self.version_of(tenant),
             known: policy.is_some(),
-            keys: keys.into_iter().flatten().cloned().collect(),
+            keys: living.collect(),
             models: policy.map(|policy| policy.models.clone()).unwrap_or_default(),
             cache: policy.and_then(|policy| policy.cache),
             priority_default: policy.map(|policy| policy.priority.default).unwrap_or_default(),
@@ -234,7 +232,7 @@ impl Gate {
             calls: self.calls,
             stopped: self.stopped.clone(),
             tenants: self.tenants.iter().filter(|state| state.policy.is_some()).count(),
-            keys: self.keys.len(),
+            keys: self.tenants.iter().map(|state| state.keys.len()).sum(),
         }
     }
 

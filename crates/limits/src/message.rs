@@ -345,7 +345,7 @@ pub struct Reply {
     pub decision: Option<Decision>,
     /// The tenant's policy, where the isolate's is older.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub policy: Option<PolicyView>,
+    pub policy: Option<Box<PolicyView>>,
     /// Tickets lent to the isolate, where it asked for some and limits are far.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease: Option<Lease>,
@@ -384,7 +384,7 @@ pub struct Refusal {
     pub retry_after_ms: Option<Millis>,
     /// The limit that refused, where one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit: Option<LimitView>,
+    pub limit: Option<Box<LimitView>>,
 }
 
 /// The reasons of the Gate's refusals.

@@ -19,6 +19,8 @@ pub(crate) struct Running {
     /// the speed.
     tokens: u64,
     ms: u64,
+    /// That, in tokens a 1,000 s.
+    speed: u64,
     /// How far answers that exceed their expectation go beyond it, in permille
     /// of it: 1,000 for lengths without memory, less for regular ones.
     excess_permille: u64,
@@ -108,6 +110,7 @@ impl Running {
             ghosts: Sums::default(),
             tokens: 0,
             ms: 0,
+            speed: SPEED,
             excess_permille: 1_000,
             finished: 0,
             finished_tokens: 0,
@@ -130,7 +133,8 @@ impl Running {
         if finished == 0 {
             return restored;
         }
-        Self { tokens, ms, excess_permille, finished, finished_tokens, ..restored }
+        let speed = speed(tokens, ms);
+        Self { tokens, ms, speed, excess_permille, finished, finished_tokens, ..restored }
     }
 
     /// What [`Running::restored`] takes.
@@ -174,7 +178,7 @@ impl Running {
     /// of: the speed times the time, at most what they may.
     pub(crate) fn generated(&self, now: Millis) -> i64 {
         let span = self.all.count.saturating_mul(now).saturating_sub(self.all.since);
-        let tokens = span.saturating_mul(self.speed()) / 1_000_000;
+        let tokens = span.saturating_mul(self.speed) / 1_000_000;
         signed(tokens.min(self.all.left))
     }
 
@@ -186,11 +190,11 @@ impl Running {
     /// no faster than the refill the level does not fall; a part stays promised
     /// all the same, since lengths and speed are estimates.
     pub(crate) fn promised(&self, generated: i64, per_minute: u64, capacity: u64) -> i64 {
-        let rest = self.rest(generated);
-        let speed = self.all.count.saturating_mul(self.speed()) * 60 / 1_000;
+        let speed = self.all.count.saturating_mul(self.speed) * 60 / 1_000;
         let drawn = match speed.checked_sub(per_minute) {
             Some(surplus) if speed > 0 => {
-                (rest.max(0) as u128 * u128::from(surplus) / u128::from(speed)) as i64
+                let rest = self.rest(generated).max(0) as u128;
+                (rest * u128::from(surplus) / u128::from(speed)) as i64
             }
             _ => 0,
         };
@@ -205,15 +209,6 @@ impl Running {
         self.all.owed.saturating_sub(generated).max(excess).saturating_add(deviation)
     }
 
-    /// Tokens in 1,000 s.
-    fn speed(&self) -> u64 {
-        // Half a minute of the prior beside what was measured: the first short
-        // answers, mostly waiting for their first token, decide nothing.
-        // What is remembered is at most 20 minutes of an answer each, so this fits.
-        let tokens = self.tokens.saturating_mul(1_000_000).saturating_add(SPEED * 30_000);
-        tokens / self.ms.saturating_add(30_000)
-    }
-
     pub(crate) fn learn(&mut self, expected: Tokens, tokens: Tokens, ms: Millis) {
         // 20 minutes of generation remembered, the older half at half weight.
         if self.ms > 1_200_000 {
@@ -222,6 +217,7 @@ impl Running {
         }
         self.tokens = self.tokens.saturating_add(tokens.min(1 << 32));
         self.ms = self.ms.saturating_add(ms.min(1 << 32));
+        self.speed = speed(self.tokens, self.ms);
         if self.finished > 64 * self.all.count.max(16) {
             self.finished /= 2;
             self.finished_tokens /= 2;
@@ -251,6 +247,15 @@ impl Running {
 
     /// Mean time that one request takes, for estimates of waits.
     pub(crate) fn service_ms(&self, expected: Tokens) -> Millis {
-        expected.saturating_mul(1_000_000) / self.speed().max(1)
+        expected.saturating_mul(1_000_000) / self.speed.max(1)
     }
+}
+
+/// Tokens in 1,000 s.
+fn speed(tokens: u64, ms: Millis) -> u64 {
+    // Half a minute of the prior beside what was measured: the first short
+    // answers, mostly waiting for their first token, decide nothing.
+    // What is remembered is at most 20 minutes of an answer each, so this fits.
+    let tokens = tokens.saturating_mul(1_000_000).saturating_add(SPEED * 30_000);
+    tokens / ms.saturating_add(30_000)
 }

@@ -262,7 +262,6 @@ impl Gate {
             }
         }
         self.expire_jobs();
-        self.tickets.forget_closed();
         while self.tickets.doubts.front().is_some_and(|(due, ..)| *due <= self.now) {
             let Some((_, id, attempt)) = self.tickets.doubts.pop_front() else { break };
             let Some(ticket) = self.tickets.get_mut(id, attempt) else { continue };

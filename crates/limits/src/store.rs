@@ -74,8 +74,7 @@ impl Gate {
     fn restore_key(&mut self, value: &str) {
         let Ok(key) = json::from_str::<Key>(value) else { return };
         let index = self.tenant(&key.tenant);
-        self.tenants[index].keys.insert(key.id.clone());
-        self.keys.insert(key.id.clone(), Box::new(key));
+        self.tenants[index].keys.insert(key.id.clone(), Box::new(key));
     }
 
     /// The index of a tenant, made where it is new: without a policy it is
@@ -147,8 +146,9 @@ impl Gate {
             let is_told = !matches!(id, ScopeId::User(_));
             let reached = if is_told { scope.budgets.reached() } else { Vec::new() };
             if !reached.is_empty() {
-                let name = self.name_of(id);
-                self.step.reached.extend(reached.into_iter().map(|of| (name.clone(), of)));
+                let key = self.scope_key(id);
+                let name = key.trim_start_matches(SCOPE);
+                self.step.reached.extend(reached.into_iter().map(|of| (name.to_owned(), of)));
             }
             self.loosen(id);
             if let Some(saved) = saved {
@@ -158,7 +158,6 @@ impl Gate {
         // The lists' memory is kept for the next step.
         self.step.scopes = scopes;
         let mut touched = std::mem::take(&mut self.step.touched);
-        touched.sort_unstable();
         touched.dedup();
         for index in touched.drain(..) {
             let pool = &mut self.pools[index];
@@ -212,18 +211,17 @@ impl Gate {
     }
 
     fn write_scope(&mut self, id: ScopeId, saved: &Saved) {
-        self.write(format!("{SCOPE}{}", self.name_of(id)), serde_json::to_string(saved).ok());
+        self.write(self.scope_key(id), serde_json::to_string(saved).ok());
     }
 
-    /// What operators know a scope by; its row's key, after `scope/`.
-    fn name_of(&self, id: ScopeId) -> String {
-        let key = match id {
+    /// The key of a scope's row: `scope/`, and what operators know it by.
+    fn scope_key(&self, id: ScopeId) -> String {
+        match id {
             ScopeId::Deployment => DEPLOYMENT.to_owned(),
             ScopeId::Tenant(index) => tenant_key(&self.tenants[index].name),
             ScopeId::Public(index) => public_key(&self.tenants[index].name),
             ScopeId::User(index) => self.users[index].key.clone(),
-        };
-        key.trim_start_matches(SCOPE).to_owned()
+        }
     }
 
     /// The rows of a tenant's policy and of the version.
@@ -237,8 +235,9 @@ impl Gate {
         self.write(VERSION.to_owned(), Some(self.version.to_string()));
     }
 
-    pub(crate) fn write_key(&mut self, id: &str) {
-        let row = self.keys.get(id).and_then(|key| serde_json::to_string(key).ok());
+    pub(crate) fn write_key(&mut self, tenant: usize, id: &str) {
+        let row = self.tenants[tenant].keys.get(id);
+        let row = row.and_then(|key| serde_json::to_string(key).ok());
         self.write(format!("key/{id}"), row);
     }
 

@@ -203,15 +203,18 @@ impl Tickets {
     }
 
     pub(crate) fn remove(&mut self, name: Name, attempt: u32) -> Option<Ticket> {
-        if self.open.get(&name).is_some_and(|ticket| ticket.attempt == attempt) {
-            return self.open.remove(&name);
-        }
-        self.stragglers.remove(&(name, attempt))
+        let is_open = self.open.get(&name).is_some_and(|ticket| ticket.attempt == attempt);
+        let ticket = match is_open {
+            true => self.open.remove(&name),
+            false => self.stragglers.remove(&(name, attempt)),
+        };
+        self.forget_closed();
+        ticket
     }
 
     /// Drops what is over from the front of the lists, so that a quiet Gate
     /// sets no timer.
-    pub(crate) fn forget_closed(&mut self) {
+    fn forget_closed(&mut self) {
         let Self { open, stragglers, doubts, expiries, .. } = self;
         for list in [doubts, expiries] {
             while let Some((_, name, attempt)) = list.front() {

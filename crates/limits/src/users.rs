@@ -99,7 +99,7 @@ impl Gate {
     pub(crate) fn bound(
         &mut self,
         user: Option<usize>,
-        bounds: Option<VisitorBounds>,
+        bounds: Option<&VisitorBounds>,
     ) -> Result<Lists, Millis> {
         let (Some(user), Some(bounds)) = (user, bounds) else { return Ok(0) };
         let state = &mut self.users[user];

@@ -282,7 +282,7 @@ pub(super) fn replied(
     let reply: Reply = json::from_str(text).map_err(|_| not_understood())?;
     isolate.gate_started(reply.started_ms);
     if let Some(policy) = reply.policy {
-        isolate.learn_policy(&passage.caller.tenant, policy, now);
+        isolate.learn_policy(&passage.caller.tenant, *policy, now);
     }
     let asked = passage.call()?.admission.borrows_since.take();
     if let Some(((pool, _), asked)) = borrower(passage).zip(asked) {

@@ -88,7 +88,7 @@ impl Problem {
 
     /// What the Gate refused, in words.
     pub fn refused(refusal: &Refusal) -> Self {
-        let limit = refusal.limit.as_ref();
+        let limit = refusal.limit.as_deref();
         let what = limit.map_or_else(|| "a limit".to_owned(), described);
         let when = match refusal.retry_after_ms {
             Some(ms) => format!(" Retry in {}.", span(ms)),
@@ -166,7 +166,7 @@ impl Problem {
             _ => rate("tollgate_refused", "The gate refused this request.".into()),
         };
         // A job has no window for the RateLimit headers.
-        let limit = refusal.limit.clone().filter(|limit| limit.scope != "job").map(Box::new);
+        let limit = refusal.limit.clone().filter(|limit| limit.scope != "job");
         Self { retry_after_ms: refusal.retry_after_ms, limit, ..problem }
     }
 

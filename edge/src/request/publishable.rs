@@ -8,7 +8,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use limits::message::{LimitView, PolicyView, PublishableView, Refusal};
+use limits::message::{PolicyView, PublishableView, Refusal};
 use providers::Speed;
 use providers::anthropic::request::{Api, Facts, SYSTEM_BYTES_KEPT};
 
@@ -155,10 +155,10 @@ pub(super) fn request(
 
 /// What a visitor may hear of a refusal: its own levels, nobody else's (invariant 7).
 pub(super) fn told(refusal: &Refusal) -> Refusal {
-    let limit = refusal.limit.as_ref().map(|limit| match limit.scope.as_str() {
-        "visitor" => limit.clone(),
-        _ => LimitView { level: 0, capacity: 0, per_s: 0, per_minute: 0, ..limit.clone() },
-    });
+    let mut limit = refusal.limit.clone();
+    if let Some(limit) = limit.as_mut().filter(|limit| limit.scope != "visitor") {
+        (limit.level, limit.capacity, limit.per_s, limit.per_minute) = (0, 0, 0, 0);
+    }
     Refusal { limit, ..refusal.clone() }
 }
 

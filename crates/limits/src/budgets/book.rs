@@ -304,13 +304,14 @@ impl Book {
     ) -> bool {
         let chunks =
             [durability.requests_chunk, durability.tokens_chunk, durability.microusd_chunk];
-        let (written, used) = (self.written(reserved), self.used(reserved));
+        let written = self.written(reserved);
         let mut raised = false;
         for (kind, unlimited) in chunks.into_iter().enumerate() {
             if written[kind] <= self.ceiling[kind] {
                 continue;
             }
             raised = true;
+            let used = self.used(reserved);
             let hard = self.rules.iter().filter(|rule| rule.is_hard);
             let chunk = match hard.filter_map(|rule| rule.limits[kind]).min() {
                 Some(limit) => {

@@ -249,7 +249,8 @@ fn a_page_never_goes_unasked_nor_hears_of_others_levels() {
         (Reason::BudgetSpent, "publishable", false),
     ] {
         let mut passage = world.asked(&[FROM], &body(""));
-        let refusal = Refusal { reason, retry_after_ms: Some(600), limit: Some(limit(scope)) };
+        let refusal =
+            Refusal { reason, retry_after_ms: Some(600), limit: Some(limit(scope).into()) };
         world.decide(&mut passage, Decision::Refused(refusal));
         assert_eq!((passage.step(), passage.answer().status), (Step::Answer, 429));
         let all = String::from_utf8(passage.answer().body.clone()).unwrap()
