@@ -8,6 +8,8 @@
 //! inference under distribution shift"): each miss widens the bound by more than
 //! each hit narrows it, so that in the long run the stated part is met all the same.
 
+use crate::WHOLE;
+
 /// Sizes that have bounds of their own: small requests are off by more.
 pub const SIZES: usize = 3;
 /// Estimates from here on are of the next size.
@@ -25,8 +27,9 @@ const ADAPTS: i64 = 128;
 const COLUMNS: usize = 48;
 const PARTS: i64 = 64;
 /// One request's weight, so that it can be halved some times.
-const ONE: u16 = 64;
-/// With so many requests all are halved: a bound rests on the last 128 to 256.
+const ONE: u16 = WHOLE;
+/// With so many requests all are halved: a bound rests on the last 128 to 256, by
+/// their weight.
 const REQUESTS_MAX: u32 = 256;
 
 /// The bounds of one size.
@@ -50,13 +53,14 @@ pub(super) fn size(estimate: u64) -> usize {
 }
 
 impl Bounds {
-    /// `real` was counted where these bounds were told, in thousandths; 0: none.
-    pub(super) fn learn(&mut self, estimate: u64, real: u64, lower: u64, upper: u64) {
+    /// `real` was counted where these bounds were told, in thousandths; 0: none. It is
+    /// `weight` of [`ONE`] request.
+    pub(super) fn learn(&mut self, estimate: u64, real: u64, lower: u64, upper: u64, weight: u16) {
         let of_estimate = |part: u64| estimate.saturating_mul(part);
         let thousandfold = real.saturating_mul(1_000);
-        adapt(&mut self.below, lower > 0 && thousandfold < of_estimate(lower));
-        adapt(&mut self.above, upper > 0 && thousandfold > of_estimate(upper));
-        self.columns[column(estimate, real)] += ONE;
+        adapt(&mut self.below, lower > 0 && thousandfold < of_estimate(lower), weight);
+        adapt(&mut self.above, upper > 0 && thousandfold > of_estimate(upper), weight);
+        self.columns[column(estimate, real)] += weight;
         if self.total() >= REQUESTS_MAX * u32::from(ONE) {
             self.columns.iter_mut().for_each(|column| *column /= 2);
         }
@@ -116,9 +120,10 @@ impl Bounds {
     }
 }
 
-fn adapt(tail: &mut i64, missed: bool) {
+fn adapt(tail: &mut i64, missed: bool, weight: u16) {
     let error = TAIL_MILLIONTHS - if missed { 1_000_000 } else { 0 };
-    *tail = (*tail + error / ADAPTS).clamp(0, TAIL_MAX);
+    let step = error * i64::from(weight) / (ADAPTS * i64::from(ONE));
+    *tail = (*tail + step).clamp(0, TAIL_MAX);
 }
 
 /// The column of an error: 0 at the middle one's left edge.

@@ -5,7 +5,8 @@
 //! says all of it. [`Learner`] makes it of pairs of estimate and truth, by recursive
 //! least squares on the relative error, with bounds by adaptive conformal prediction
 //! ([`bounds`]). It starts at the prior, which `data/estimate.toml` of `tokens` states, and moves
-//! as far as it has reason to.
+//! as far as it has reason to. [`Teachers`] weighs what comes of several, so that none
+//! decides for all.
 //!
 //! A crate of its own so that it is compiled small: `tokens` is built for speed, which
 //! unrolls each loop here for what happens ten times a second.
@@ -17,9 +18,11 @@
 #![forbid(unsafe_code)]
 
 mod bounds;
+mod teachers;
 
 use bounds::Bounds;
 pub use bounds::SIZES;
+pub use teachers::Teachers;
 
 /// Kinds of text that have a weight of their own: Latin words, digits, punctuation,
 /// blanks, other alphabets, ideographs, signs and emoji; and what a request has
@@ -79,6 +82,8 @@ const WEIGHT_MAX: f64 = 4.0;
 /// Of the mean distance between estimate and truth, which a 64th of each request's
 /// makes.
 const OFF_WEIGHT: i64 = 64;
+/// The weight of a request that counts as one: [`Learner::learn`].
+pub const WHOLE: u16 = 64;
 
 /// Stored numbers are whole: billionths.
 const STORED: f64 = 1e9;
@@ -91,7 +96,9 @@ pub struct Learner {
     bounds: [Bounds; SIZES],
     /// Mean distance between estimate and truth, in millionths of the estimate.
     off: i64,
-    samples: i64,
+    /// What all requests weighed. Rows of before have their number here: `off` then
+    /// follows the next 64 more closely.
+    weight: i64,
     told: Calibration,
 }
 
@@ -102,7 +109,7 @@ impl Default for Learner {
             covariance: first_doubt(),
             bounds: Default::default(),
             off: 0,
-            samples: 0,
+            weight: 0,
             told: Calibration::default(),
         }
     }
@@ -119,21 +126,26 @@ impl Learner {
         (self.off / 1_000) as u64
     }
 
-    /// A request was estimated by these kinds, and `real` tokens were counted.
-    pub fn learn(&mut self, kinds: &Kinds, real: u64) {
+    /// A request was estimated by these kinds, and `real` tokens were counted. It counts
+    /// as so many of [`WHOLE`], and for no more than one.
+    pub fn learn(&mut self, kinds: &Kinds, real: u64, weight: u16) {
         let total: u64 = kinds.iter().sum();
-        if total == 0 || real == 0 {
+        let weight = weight.min(WHOLE);
+        if total == 0 || real == 0 || weight == 0 {
             return;
         }
         let estimate = self.told.estimate(kinds).max(1);
         let size = bounds::size(estimate);
-        self.bounds[size].learn(estimate, real, self.told.lower[size], self.told.upper[size]);
+        let [lower, upper] = [self.told.lower[size], self.told.upper[size]];
+        self.bounds[size].learn(estimate, real, lower, upper, weight);
         let ratio = real as f64 / total as f64;
-        self.samples = self.samples.saturating_add(1);
+        let part = i64::from(weight);
+        self.weight = self.weight.saturating_add(part);
         if (1.0 / WEIGHT_MAX..=WEIGHT_MAX).contains(&ratio) {
             let apart = real.abs_diff(estimate).min(estimate) as f64 / estimate as f64;
-            self.off += ((apart * 1e6) as i64 - self.off) / self.samples.min(OFF_WEIGHT);
-            self.correct(kinds, total as f64, ratio);
+            let of = self.weight.min(OFF_WEIGHT * i64::from(WHOLE));
+            self.off += ((apart * 1e6) as i64 - self.off) * part / of;
+            self.correct(kinds, total as f64, ratio, f64::from(weight) / f64::from(WHOLE));
         }
         self.tell();
     }
@@ -147,13 +159,16 @@ impl Learner {
         }
     }
 
-    /// One step of recursive least squares: `ratio` of the prior's total was real.
-    fn correct(&mut self, kinds: &Kinds, total: f64, ratio: f64) {
+    /// One step of recursive least squares: `ratio` of the prior's total was real. What
+    /// weighs less is as if it were the noisier, and brings back the less doubt; odd is
+    /// what would be at full weight, or many small steps would go farther than one.
+    fn correct(&mut self, kinds: &Kinds, total: f64, ratio: f64, part: f64) {
         let parts = kinds.map(|kind| kind as f64 / total);
         let toward = self.covariance.map(|row| dot(&row, &parts));
         let rounding = NOISE_TOKENS / total;
-        let variance = dot(&toward, &parts) + NOISE + rounding * rounding;
-        let odd = ODD * variance.sqrt();
+        let (doubt, noise) = (dot(&toward, &parts), NOISE + rounding * rounding);
+        let odd = ODD * (doubt + noise).sqrt();
+        let variance = doubt + noise / part;
         let error = within(ratio - dot(&self.weights, &parts), -odd, odd);
         for (weight, toward) in self.weights.iter_mut().zip(toward) {
             *weight = within(*weight + toward * error / variance, 1.0 / WEIGHT_MAX, WEIGHT_MAX);
@@ -162,7 +177,7 @@ impl Learner {
         for (i, row) in self.covariance.iter_mut().enumerate() {
             for (j, cell) in row.iter_mut().enumerate() {
                 let known = *cell - toward[i] * toward[j] / variance;
-                *cell = known + (doubt[i][j] - known) * FORGETS;
+                *cell = known + (doubt[i][j] - known) * FORGETS * part;
             }
         }
     }
@@ -170,7 +185,7 @@ impl Learner {
     /// Its state, to be stored.
     pub fn save(&self) -> Vec<i64> {
         let learned = self.weights.iter().chain(self.covariance.as_flattened());
-        let mut numbers = vec![self.samples, self.off];
+        let mut numbers = vec![self.weight, self.off];
         numbers.extend(learned.map(|number| (number * STORED) as i64));
         self.bounds.iter().for_each(|bounds| bounds.save(&mut numbers));
         numbers
@@ -179,8 +194,8 @@ impl Learner {
     /// From what [`Self::save`] gave; none where it is not that.
     pub fn restore(numbers: &[i64]) -> Option<Self> {
         let mut next = numbers.iter();
-        let (samples, off) = ((*next.next()?).max(0), (*next.next()?).clamp(0, 1_000_000));
-        let mut learner = Self { samples, off, ..Self::default() };
+        let (weight, off) = ((*next.next()?).max(0), (*next.next()?).clamp(0, 1_000_000));
+        let mut learner = Self { weight, off, ..Self::default() };
         let learned = learner.weights.iter_mut().chain(learner.covariance.as_flattened_mut());
         for number in learned {
             *number = *next.next()? as f64 / STORED;

@@ -93,7 +93,7 @@ fn an_unknown_tokenizer_is_learned_in_some_fifty_requests() {
             let real = real(&kinds, &OLD, 0.03, &mut chance);
             let seen = if n < 50 { &mut first } else { &mut late };
             seen.add(&learner.told(), &kinds, real);
-            learner.learn(&kinds, real);
+            learner.learn(&kinds, real, WHOLE);
         }
         assert!(late.quantile(500) < 0.03, "seed {seed}: p50 {}", late.quantile(500));
         assert!(late.quantile(950) < 0.08, "seed {seed}: p95 {}", late.quantile(950));
@@ -116,7 +116,7 @@ fn bounds_hold_as_often_as_stated_and_are_narrow() {
             if n >= 200 {
                 seen.add(&learner.told(), &kinds, real);
             }
-            learner.learn(&kinds, real);
+            learner.learn(&kinds, real, WHOLE);
         }
         assert!((0.93..0.99).contains(&seen.covered()), "seed {seed}: {}", seen.covered());
         assert!(seen.stated * 100 >= 99 * 1_800, "seed {seed}: stated {}", seen.stated);
@@ -141,7 +141,7 @@ fn bounds_recover_when_the_tokenizer_changes() {
                 let seen = if n < 1_000 { &mut after } else { &mut late };
                 seen.add(&learner.told(), &kinds, real);
             }
-            learner.learn(&kinds, real);
+            learner.learn(&kinds, real, WHOLE);
         }
         assert!(after.covered() > 0.85, "seed {seed}: just after {}", after.covered());
         assert!(late.covered() > 0.93, "seed {seed}: later {}", late.covered());
@@ -163,7 +163,7 @@ fn bounds_hold_while_a_tokenizer_drifts_and_recover_when_the_texts_change() {
             if n >= 800 {
                 during.add(&drifting.told(), &kinds, count);
             }
-            drifting.learn(&kinds, count);
+            drifting.learn(&kinds, count, WHOLE);
 
             // First nothing but words and blanks, then everything.
             let kinds = if n < 800 { [kinds[0], 0, 0, kinds[3], 0, 0, 0, kinds[7]] } else { kinds };
@@ -171,10 +171,75 @@ fn bounds_hold_while_a_tokenizer_drifts_and_recover_when_the_texts_change() {
             if n >= 900 {
                 after.add(&changed.told(), &kinds, count);
             }
-            changed.learn(&kinds, count);
+            changed.learn(&kinds, count, WHOLE);
         }
         assert!(during.covered() > 0.93, "seed {seed}: drifting {}", during.covered());
         assert!(after.covered() > 0.93, "seed {seed}: other texts {}", after.covered());
+    }
+}
+
+/// What one tenant sends: shares of the kinds, and what its tokens are by kind.
+type Text = ([f64; KINDS], [f64; KINDS]);
+
+const PROSE: Text =
+    ([0.82, 0.01, 0.08, 0.03, 0.0, 0.0, 0.0, 0.02], [1.05, 1.0, 1.05, 1.0, 1.0, 1.0, 1.0, 1.0]);
+/// Words that are rare in the vocabulary, as of another language.
+const RARE_WORDS: Text =
+    ([0.80, 0.02, 0.10, 0.02, 0.0, 0.0, 0.0, 0.02], [1.35, 1.0, 1.05, 1.0, 1.0, 1.0, 1.0, 1.0]);
+/// Twice what is estimated.
+const CAPITALS: Text =
+    ([0.80, 0.02, 0.10, 0.02, 0.0, 0.0, 0.0, 0.02], [2.0, 1.0, 1.05, 1.0, 1.0, 1.0, 1.0, 1.0]);
+const JSON: Text =
+    ([0.45, 0.15, 0.30, 0.06, 0.0, 0.0, 0.0, 0.02], [0.8, 0.9, 0.85, 1.0, 1.0, 1.0, 1.0, 1.0]);
+
+/// What was said of the texts of two tenants, after the first thousand requests of which
+/// the second sends one of 21. Twenty runs, with all requests alike or weighed.
+fn two_tenants(texts: [&Text; 2], is_weighed: bool) -> [Seen; 2] {
+    let mut seen = <[Seen; 2]>::default();
+    for seed in 1..=20 {
+        let mut chance = Chance(seed);
+        let (mut learner, mut teachers) = (Learner::default(), Teachers::default());
+        for n in 0..4_000 {
+            let who = u64::from(chance.between(0.0, 21.0) < 1.0);
+            let (shares, weights) = texts[who as usize];
+            let total = chance.between(300.0, 6_000.0);
+            let kinds = shares.map(|share| (share * chance.between(0.6, 1.4) * total) as u64);
+            let real = real(&kinds, weights, 0.05, &mut chance);
+            if n >= 1_000 {
+                seen[who as usize].add(&learner.told(), &kinds, real);
+            }
+            let weight = if is_weighed { teachers.weigh(who) } else { WHOLE };
+            learner.learn(&kinds, real, weight);
+        }
+    }
+    seen
+}
+
+#[test]
+fn who_sends_a_twentieth_is_off_by_half_and_no_more_than_the_bounds_say() {
+    // Where words are 29 and 90 % more tokens to one of two, an equal say leaves about
+    // half of that to each, once it is learned; where their kinds differ, next to nothing.
+    // And of two that share 5 % of misses, none has more than 10.
+    for (most, least, off, covered) in [
+        (RARE_WORDS, PROSE, 0.12, 0.95),
+        (JSON, PROSE, 0.05, 0.95),
+        (CAPITALS, PROSE, 0.50, 0.95),
+        (PROSE, RARE_WORDS, 0.12, 0.90),
+        (PROSE, JSON, 0.06, 0.90),
+        (PROSE, CAPITALS, 0.30, 0.90),
+    ] {
+        let case = format!("{most:?} and a twentieth of {least:?}");
+        let [alike, weighed] = [false, true].map(|weighed| two_tenants([&most, &least], weighed));
+        for (who, text) in [&most, &least].iter().enumerate() {
+            let told = [&alike[who], &weighed[who]]
+                .map(|seen| [seen.quantile(500), seen.quantile(950), seen.covered()]);
+            println!("{who}, words {}: {told:.3?}", text.1[0]);
+        }
+        let [[_, alike], [_, weighed]] = [alike, weighed];
+        let (before, after) = (alike.quantile(500), weighed.quantile(500));
+        assert!(after < off && after < before, "{case}: {after}, {before} with all alike");
+        assert!(weighed.covered() >= covered, "{case}: {}", weighed.covered());
+        assert!(weighed.covered() > alike.covered(), "{case}: {}", alike.covered());
     }
 }
 
@@ -185,7 +250,7 @@ fn what_is_stored_comes_back_and_what_is_not_that_is_refused() {
     for _ in 0..300 {
         let kinds = chance.kinds();
         let real = real(&kinds, &OLD, 0.03, &mut chance);
-        learner.learn(&kinds, real);
+        learner.learn(&kinds, real, WHOLE);
     }
     let saved = learner.save();
     let mut again = Learner::restore(&saved).expect("it was saved");
@@ -193,8 +258,8 @@ fn what_is_stored_comes_back_and_what_is_not_that_is_refused() {
     assert!((15..45).contains(&again.off_permille()), "{}", again.off_permille());
     for _ in 0..50 {
         let kinds = chance.kinds();
-        learner.learn(&kinds, 1_234);
-        again.learn(&kinds, 1_234);
+        learner.learn(&kinds, 1_234, WHOLE);
+        again.learn(&kinds, 1_234, WHOLE);
     }
     let (one, other) = (learner.told().weights, again.told().weights);
     let apart = one.iter().zip(other).all(|(one, other)| one.abs_diff(other) <= 1);
@@ -209,9 +274,9 @@ fn broken_usage_moves_no_weight() {
     let mut learner = Learner::default();
     let kinds = [1_000, 0, 0, 0, 0, 0, 0, 10];
     for real in [0, 1, 100_000, u64::MAX] {
-        learner.learn(&kinds, real);
+        learner.learn(&kinds, real, WHOLE);
     }
-    learner.learn(&[0; KINDS], 5);
+    learner.learn(&[0; KINDS], 5, WHOLE);
     assert_eq!(learner.told().weights, [1_000; KINDS]);
 }
 
@@ -221,11 +286,49 @@ proptest! {
         usage in prop::collection::vec((prop::array::uniform8(0u64..1 << 40), any::<u64>()), 0..120),
     ) {
         let mut learner = Learner::default();
-        usage.iter().for_each(|(kinds, real)| learner.learn(kinds, *real));
+        usage.iter().for_each(|(kinds, real)| learner.learn(kinds, *real, WHOLE));
         let Calibration { weights, lower, upper } = learner.told();
         prop_assert!(lower.iter().zip(upper).all(|(lower, upper)| upper == 0 || *lower <= upper));
         prop_assert!(weights.iter().all(|weight| (250..=4_000).contains(weight)));
         let again = Learner::restore(&learner.save()).expect("it was saved");
         prop_assert_eq!(again.told(), learner.told());
     }
+
+    #[test]
+    fn whoever_teaches_has_about_the_same_say(
+        rates in prop::collection::vec(1_u32..=10, 1..=4), seed in 1..=u64::MAX,
+    ) {
+        let (mut chance, mut teachers) = (Chance(seed), Teachers::default());
+        let mut says = vec![0_u64; rates.len()];
+        for n in 0..20_000 {
+            let mut at = chance.between(0.0, f64::from(rates.iter().sum::<u32>())) as u32;
+            let who = rates.iter().position(|rate| {
+                let is_here = at < *rate;
+                at = at.saturating_sub(*rate);
+                is_here
+            });
+            let who = who.expect("it lies within their sum");
+            let weight = teachers.weigh(who as u64);
+            says[who] += if n < 2_000 { 0 } else { u64::from(weight) };
+        }
+        let (least, most) = (says.iter().min(), says.iter().max());
+        let apart = *most.expect("some") as f64 / *least.expect("some") as f64;
+        prop_assert!(apart < 2.3, "{says:?}");
+        prop_assert!(rates.len() > 1 || says == [18_000 * u64::from(WHOLE)], "{says:?}");
+    }
+}
+
+#[test]
+fn who_comes_new_weighs_whole_however_many_there_are() {
+    let mut teachers = Teachers::default();
+    (0..10_000).for_each(|_| assert_eq!(teachers.weigh(0), WHOLE));
+    for who in 1..10_000 {
+        assert_eq!(teachers.weigh(who), WHOLE);
+        assert!(teachers.weigh(0) < WHOLE / 8 && teachers.is_rarer(who) && !teachers.is_rarer(0));
+    }
+    // Long after the others were last seen it is alone again.
+    (0..5_000).for_each(|_| {
+        teachers.weigh(0);
+    });
+    assert_eq!(teachers.weigh(0), WHOLE);
 }

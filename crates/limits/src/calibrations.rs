@@ -2,19 +2,26 @@
 //! from what the provider counted (`tokens::calibration`).
 //!
 //! All tenants teach one calibration of a model, as its tokenizer is one for all; it
-//! holds weights and bounds, nothing of any request.
+//! holds weights and bounds, nothing of any request. Each tenant that sends has about the
+//! same say in it, for who sends most would else decide what all others are taken for.
 
-use tokens::calibration::{self, Kinds, Learner};
+use std::hash::Hasher;
+
+use tokens::calibration::{self, Kinds, Learner, Teachers};
 use tokens::{PRIOR, undated};
 
+use crate::map::Mix;
 use crate::message::{Calibration, Millis, Tokens};
 
-/// Models remembered, at a kilobyte each. Only what the provider answered teaches, so
+/// Models remembered, at 1.5 KiB each. Only what the provider answered teaches, so
 /// there are no more than it has models; beyond, estimates stay as they are.
 const MODELS_MAX: usize = 64;
 /// One request of a model teaches in this span: a tokenizer does not change faster
 /// than that, and learning costs more than all else of a settlement.
 const EVERY_MS: Millis = 100;
+/// A tenant that teaches less than others does so at once, and they wait the longer; but
+/// no more than this, so that ten requests teach in a second all the same.
+const AHEAD_MS: Millis = 1_000;
 
 /// All that was learned.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +35,8 @@ struct Model {
     /// Its id without a date.
     id: String,
     learner: Learner,
+    /// The tenants; not stored, as a minute's requests tell who they are.
+    teachers: Teachers,
     learns_at: Millis,
     is_unsaved: bool,
 }
@@ -47,16 +56,29 @@ impl Calibrations {
         text.saturating_add(margin).saturating_add(estimate.saturating_sub(of_kinds))
     }
 
-    /// The provider counted `real` tokens of a request that had nothing but these kinds.
-    pub(crate) fn learn(&mut self, model: &str, kinds: &Kinds, real: Tokens, now: Millis) {
+    /// The provider counted `real` tokens of a tenant's request that had nothing but these
+    /// kinds.
+    pub(crate) fn learn(
+        &mut self,
+        tenant: &str,
+        model: &str,
+        kinds: &Kinds,
+        real: Tokens,
+        now: Millis,
+    ) {
         if real == 0 || *kinds == Kinds::default() {
             return;
         }
-        let Some(model) = self.model(undated(model)).filter(|model| now >= model.learns_at) else {
+        let Some(model) = self.model(undated(model)) else { return };
+        let mut mix = Mix::default();
+        mix.write(tenant.as_bytes());
+        let tenant = mix.finish();
+        let is_early = now < model.learns_at;
+        if is_early && (now + AHEAD_MS <= model.learns_at || !model.teachers.is_rarer(tenant)) {
             return;
-        };
-        model.learner.learn(kinds, real);
-        (model.learns_at, model.is_unsaved) = (now + EVERY_MS, true);
+        }
+        model.learner.learn(kinds, real, model.teachers.weigh(tenant));
+        (model.learns_at, model.is_unsaved) = (model.learns_at.max(now) + EVERY_MS, true);
     }
 
     /// The model of this id, made where it is new; none where there is no room for it.
@@ -108,7 +130,7 @@ mod tests {
     fn learned(reals: &[Tokens]) -> Calibrations {
         let mut calibrations = Calibrations::default();
         for (n, real) in reals.iter().enumerate() {
-            calibrations.learn("m-20251001", &KINDS, *real, n as u64 * EVERY_MS);
+            calibrations.learn("t", "m-20251001", &KINDS, *real, n as u64 * EVERY_MS);
         }
         calibrations
     }
@@ -131,8 +153,8 @@ mod tests {
         let mut calibrations = Calibrations::default();
         let (words, signs) = ([1_000, 0, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 1_000, 0]);
         for n in 0..200 {
-            calibrations.learn("m", &words, 1_400, 2 * n * EVERY_MS);
-            calibrations.learn("m", &signs, 800, (2 * n + 1) * EVERY_MS);
+            calibrations.learn("t", "m", &words, 1_400, 2 * n * EVERY_MS);
+            calibrations.learn("t", "m", &signs, 800, (2 * n + 1) * EVERY_MS);
         }
         assert!((1_390..=1_440).contains(&calibrations.input("m", &words, 1_000)));
         assert!((790..=830).contains(&calibrations.input("m", &signs, 1_000)));
@@ -153,7 +175,7 @@ mod tests {
         other.restore(&model, &row.replacen(&PRIOR.to_string(), "1", 1));
         assert_eq!(other.told(), [], "it corrects other estimates");
         for n in 0..1_000 {
-            again.learn(&format!("m{n}"), &KINDS, 1_000, 0);
+            again.learn("t", &format!("m{n}"), &KINDS, 1_000, 0);
         }
         assert_eq!(again.told().len(), MODELS_MAX);
     }
@@ -163,9 +185,47 @@ mod tests {
         let mut calibrations = learned(&[1_000; 100]);
         let before = calibrations.told();
         let now = 99 * EVERY_MS;
-        (0..1_000).for_each(|_| calibrations.learn("m", &KINDS, 2_000, now));
+        (0..1_000).for_each(|_| calibrations.learn("t", "m", &KINDS, 2_000, now));
         assert_eq!(calibrations.told(), before);
-        calibrations.learn("m", &KINDS, 2_000, now + EVERY_MS);
+        calibrations.learn("t", "m", &KINDS, 2_000, now + EVERY_MS);
         assert_ne!(calibrations.told(), before);
+    }
+
+    /// A minute in which `odd` tenants' requests come to twice the estimate, each two hundred a
+    /// second, and `even` tenants' to the estimate, each one a second: the words' weight.
+    fn weight_of_words(odd: u64, even: u64) -> u64 {
+        let mut calibrations = Calibrations::default();
+        for tick in 0..12_000 {
+            let now = tick * 5;
+            for n in 0..odd {
+                calibrations.learn(&format!("odd{n}"), "m", &KINDS, 2_000, now);
+            }
+            for n in (0..even).filter(|n| tick % 200 == 31 * (n + 1)) {
+                calibrations.learn(&format!("even{n}"), "m", &KINDS, 1_000, now);
+            }
+        }
+        calibrations.told()[0].1.weights[0]
+    }
+
+    #[test]
+    fn who_sends_much_teaches_no_more_than_each_of_the_others() {
+        let alone = weight_of_words(1, 0);
+        assert!(alone > 1_950, "{alone}");
+        let of_five = weight_of_words(1, 4);
+        assert!((1_000..=1_200).contains(&of_five), "{of_five}");
+        let of_three = weight_of_words(2, 1);
+        assert!(of_three > 1_500, "{of_three}: two are more than one");
+    }
+
+    #[test]
+    fn ten_teach_in_a_second_however_many_send_little() {
+        let mut calibrations = learned(&[1_000; 100]);
+        let (mut taught, start) = (0, 100 * EVERY_MS);
+        for n in 0..10_000 {
+            let before = calibrations.models[0].learns_at;
+            calibrations.learn(&format!("t{n}"), "m", &KINDS, 1_000, start + n);
+            taught += usize::from(calibrations.models[0].learns_at != before);
+        }
+        assert!((100..=110).contains(&taught), "{taught}");
     }
 }

@@ -130,7 +130,7 @@ impl Gate {
         if let Used::Tokens { input_total, output, estimated: false, .. } = settle.used {
             let (tenant, model) = (&settle.tenant, &settle.model);
             self.lengths.learn(tenant, model, settle.max_tokens, output);
-            self.calibrations.learn(model, &settle.kinds, input_total, self.now);
+            self.calibrations.learn(tenant, model, &settle.kinds, input_total, self.now);
             self.reads.learn(settle, self.now);
         }
     }

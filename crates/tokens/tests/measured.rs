@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use tokens::calibration::{Kinds, Learner};
+use tokens::calibration::{Kinds, Learner, WHOLE};
 use tokens::{Estimate, Family, Features, estimate, kinds};
 use toml::Table;
 
@@ -166,7 +166,7 @@ fn a_kind_of_text_is_learned_and_spoils_the_others_little() {
         let mut learner = Learner::default();
         for _ in 0..20 {
             for text in texts.iter().filter(|text| taught(text)) {
-                learner.learn(&text.kinds(form), text.real);
+                learner.learn(&text.kinds(form), text.real, WHOLE);
             }
         }
         learner
@@ -207,7 +207,7 @@ fn one_novel_teaches_another() {
         let mut learner = Learner::default();
         // Bounds need 39 of a size.
         for text in first.iter().chain(&first) {
-            learner.learn(&text.kinds(form), text.real);
+            learner.learn(&text.kinds(form), text.real, WHOLE);
         }
         learner.told()
     });

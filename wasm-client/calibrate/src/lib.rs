@@ -1,7 +1,7 @@
 //! Learning a calibration, for `tollgate calibrate`: a module of its own, so that what
 //! pages load has nothing of it.
 
-use tokens::calibration::{Calibration, KINDS, Kinds, Learner};
+use tokens::calibration::{Calibration, KINDS, Kinds, Learner, WHOLE};
 use wasm_bindgen::prelude::wasm_bindgen;
 
 /// One model's learner.
@@ -26,7 +26,7 @@ impl Calibrator {
             // Saturates, and takes NaN for 0.
             *of = *kind as u64;
         }
-        self.learner.learn(&of, real as u64);
+        self.learner.learn(&of, real as u64, WHOLE);
     }
 
     /// What was learned: weights, lower and upper bounds, one after the other.
