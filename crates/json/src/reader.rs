@@ -203,18 +203,8 @@ impl<'de> Reader<'de> {
 
     fn string(&mut self) -> Result<Cow<'de, str>, Error> {
         self.at += 1;
-        let mut text = Cow::Borrowed("");
+        let mut text = Cow::Borrowed(self.plain());
         loop {
-            let start = self.at;
-            let rest = &self.text.as_bytes()[start..];
-            let is_plain = |byte: &u8| !matches!(byte, b'"' | b'\\' | 0..0x20);
-            self.at += rest.iter().take_while(|byte| is_plain(byte)).count();
-            let plain = &self.text[start..self.at];
-            if text.is_empty() {
-                text = Cow::Borrowed(plain)
-            } else {
-                text.to_mut().push_str(plain)
-            }
             match self.text.as_bytes().get(self.at) {
                 None => return Err(Error::new("EOF while parsing a string")),
                 Some(b'"') => {
@@ -227,7 +217,17 @@ impl<'de> Reader<'de> {
                 }
                 Some(_) => return Err(self.fail(CONTROL)),
             }
+            text.to_mut().push_str(self.plain());
         }
+    }
+
+    /// Takes what of a string stands for itself.
+    fn plain(&mut self) -> &'de str {
+        let rest = &self.text[self.at..];
+        let is_plain = |byte: &u8| !matches!(byte, b'"' | b'\\' | 0..0x20);
+        let plain = &rest[..rest.bytes().take_while(is_plain).count()];
+        self.at += plain.len();
+        plain
     }
 
     fn escape(&mut self) -> Result<char, Error> {
