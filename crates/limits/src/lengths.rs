@@ -52,22 +52,22 @@ pub(crate) struct Lengths {
 impl Lengths {
     /// The expected output of a request: at least 1, at most `max_tokens`.
     pub(crate) fn output(&self, tenant: &str, model: &str, max_tokens: Tokens) -> Tokens {
-        let [fine, coarse, band] = kinds(tenant, model, max_tokens);
+        let [fine, coarse] = kinds(tenant, model, max_tokens);
         let trusted = |mean: Option<&Mean>| mean.filter(|m| m.samples >= TRUSTED).copied();
         let mean = trusted(self.fine.get(&fine))
             .or_else(|| trusted(self.coarse.get(&coarse)))
-            .or_else(|| trusted(self.coarse.get(&band)))
+            .or_else(|| trusted(self.coarse.get(&of_band(max_tokens))))
             .map_or(PRIOR, |mean| mean.milli.div_ceil(1_000));
         mean.clamp(1, max_tokens.max(1))
     }
 
     /// Learns from a settled request with the provider's own figures.
     pub(crate) fn learn(&mut self, tenant: &str, model: &str, max_tokens: Tokens, output: Tokens) {
-        let [fine, coarse, band] = kinds(tenant, model, max_tokens);
+        let [fine, coarse] = kinds(tenant, model, max_tokens);
         let milli = output.min(max_tokens.max(1)).saturating_mul(1_000);
         insert(&mut self.fine, fine).learn(milli);
         insert(&mut self.coarse, coarse).learn(milli);
-        insert(&mut self.coarse, band).learn(milli);
+        insert(&mut self.coarse, of_band(max_tokens)).learn(milli);
         self.unsaved = self.unsaved.saturating_add(1);
     }
 
@@ -96,13 +96,14 @@ impl Lengths {
     }
 }
 
-/// Fine, coarse, band. Bands are powers of two: 1,000 and 1,024 differ little,
-/// 1,000 and 32,000 are different uses.
-fn kinds(tenant: &str, model: &str, max_tokens: Tokens) -> [u64; 3] {
-    let band = [max_tokens.max(1).ilog2() as u8];
-    let band = std::str::from_utf8(&band).unwrap_or("");
-    let coarse = key(&["model", model, band]);
-    [coarse ^ key(&[tenant]), coarse, key(&["band", band])]
+/// Fine and coarse.
+fn kinds(tenant: &str, model: &str, max_tokens: Tokens) -> [u64; 2] {
+    let coarse = banded(&["model", model], max_tokens);
+    [coarse ^ key(&[tenant]), coarse]
+}
+
+fn of_band(max_tokens: Tokens) -> u64 {
+    banded(&["band"], max_tokens)
 }
 
 fn insert(means: &mut Map<u64, Mean>, key: u64) -> &mut Mean {
@@ -120,12 +121,25 @@ fn insert(means: &mut Map<u64, Mean>, key: u64) -> &mut Mean {
 /// A hash of the parts, each closed by a byte that UTF-8 never has. It is stored: with
 /// another hash all is learned anew.
 pub(crate) fn key(parts: &[&str]) -> u64 {
+    mixed(parts).finish()
+}
+
+/// The same of parts and a band. Bands are powers of two: 1,000 and 1,024 differ
+/// little, 1,000 and 32,000 are different uses.
+fn banded(parts: &[&str], max_tokens: Tokens) -> u64 {
+    let mut mix = mixed(parts);
+    mix.write_u64(max_tokens.max(1).ilog2().into());
+    mix.write_u8(0xff);
+    mix.finish()
+}
+
+fn mixed(parts: &[&str]) -> Mix {
     let mut mix = Mix::default();
     for part in parts {
         mix.write(part.as_bytes());
         mix.write_u8(0xff);
     }
-    mix.finish()
+    mix
 }
 
 #[cfg(test)]
