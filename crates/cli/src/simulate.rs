@@ -52,6 +52,8 @@ pub(crate) fn simulate(play: &Play) -> Result<(), String> {
             broken.extend(whats.iter().map(|what| format!("{name}, seed {seed}: {what}")));
             merge(&mut gate, report);
         }
+        let together = gate.as_ref().and_then(|report| file.broken_together(report));
+        broken.extend(together.map(|what| format!("{name}: {what}")));
         let asked = gate.as_ref().map_or(0, |report| report.asked);
         eprintln!("{name}: {asked} requests in {} ms", began.elapsed().as_millis());
         let rivals = Rival::ALL.map(|rival| {

@@ -221,6 +221,7 @@ fn call(n: usize, patience_ms: u64, settles: Option<usize>) -> Call {
             max_tokens: 4_096,
             microusd_max: 80_000,
             patience_ms,
+            is_retry: None,
             bytes: 4_000,
             cached: None,
             running: None,

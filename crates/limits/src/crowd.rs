@@ -198,9 +198,8 @@ impl Gate {
         self.keep_place(waiter.need.job, waiter.asked);
         self.undraw(waiter.need.job, &waiter.need.day());
         if waiter.parked {
-            let Waiter { id, tenant, user, line, pool, class, need, .. } = waiter;
-            let (wait, _) = self.expect(tenant, (user, line), pool, &need, class);
-            self.answer(id, Decision::Refused(full(wait)));
+            let (wait, _) = self.expect(&waiter);
+            self.answer(waiter.id, Decision::Refused(full(wait)));
         }
         true
     }

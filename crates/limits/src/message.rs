@@ -87,6 +87,9 @@ pub struct Admit {
     pub microusd_max: MicroUsd,
     /// How long the client still waits, from this message on.
     pub patience_ms: Millis,
+    /// Whether its client says that it asks again, or for the first time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub is_retry: Option<bool>,
     /// Bytes that the waiting request holds in its isolate.
     #[serde(default)]
     pub bytes: u64,
@@ -425,6 +428,13 @@ pub enum Reason {
     JobSpent,
     /// The tenant has as many jobs as it may (429).
     JobsFull,
+}
+
+impl Reason {
+    /// Whether who is refused for it keeps its place until the time that it is told.
+    pub fn keeps_place(self) -> bool {
+        matches!(self, Self::ProviderLimit | Self::TenantLimit | Self::UserLimit | Self::Deadline)
+    }
 }
 
 /// One limit, as its owner may see it.

@@ -362,16 +362,19 @@ impl Mirror {
         waits
     }
 
-    /// What a request takes of the pool, for taking turns: its largest share of
-    /// a limit, in millionths of a minute.
+    /// What a request takes of the pool, for taking turns.
     pub(crate) fn cost(&self, need: &Need) -> u64 {
-        let rates = self.rates(need);
+        self.cost_of(&self.rates(need))
+    }
+
+    /// The largest share of a limit, in millionths of a minute.
+    pub(crate) fn cost_of(&self, rates: &Three) -> u64 {
         let share = |kind: usize| {
             let limit = self.limits[kind]?.max(1);
             Some(rates[kind].saturating_mul(1_000_000) / limit)
         };
         // Nothing is known: by tokens, output five times as dear as input.
-        let tokens = need.input.saturating_add(need.output.saturating_mul(5));
+        let tokens = rates[1].saturating_add(rates[2].saturating_mul(5));
         (0..3).filter_map(share).max().unwrap_or(tokens).max(1)
     }
 

@@ -6,6 +6,8 @@
 //! tenant whose own limit is shut sleeps and holds nobody up (`sleepers`). Every
 //! step is O(log n), but for a change of a tenant's limits, which looks at all sleepers.
 
+mod absent;
+mod pace;
 mod sleepers;
 #[cfg(test)]
 mod tests;
@@ -17,6 +19,9 @@ use crate::amounts::{Three, add, less};
 use crate::gate::ScopeId;
 use crate::map::{Map, name};
 use crate::message::Millis;
+pub(crate) use absent::Kept;
+use absent::{Absentee, Absentees, Away, Needs};
+use pace::Pace;
 use sleepers::{Sleeper, Sleepers};
 use turns::Turns;
 
@@ -50,6 +55,8 @@ pub(crate) fn line_of(limited: Option<usize>, id: Option<&str>) -> Line {
 pub(crate) struct Queue {
     classes: [Class; 3],
     sleepers: Sleepers,
+    absentees: Absentees,
+    now: Millis,
     /// Service that each class is owed for others' turns.
     credit: [u64; 3],
     pub(crate) len: usize,
@@ -61,7 +68,8 @@ struct Class {
     /// Tenants with someone ready, by the start of their turn.
     order: BTreeSet<(u64, u64)>,
     turns: Turns,
-    sum: Three,
+    pace: Pace,
+    needs: Needs,
     weights: u64,
 }
 
@@ -73,7 +81,7 @@ struct Tenant {
     turns: Turns,
     rest: Rest,
     start: u64,
-    sum: Three,
+    needs: Needs,
     weight: u64,
 }
 
@@ -83,7 +91,12 @@ struct Waiting {
     places: BTreeSet<Place>,
     rest: Rest,
     start: u64,
-    sum: Three,
+    needs: Needs,
+    /// What those need who are about to come back.
+    soon: Away,
+    /// Who is to come back: the size by which it is known, when, and its number among
+    /// the absentees.
+    kept: BTreeSet<(Three, Millis, u64)>,
 }
 
 /// Whether a line or a tenant may be next.
@@ -108,25 +121,99 @@ pub(crate) struct Spot {
 }
 
 impl Queue {
+    /// Time goes on: called before waiters come or go.
+    pub(crate) fn tick(&mut self, now: Millis) {
+        let span = now.saturating_sub(std::mem::replace(&mut self.now, now));
+        let busy = self.classes.iter_mut().filter(|class| !class.order.is_empty());
+        busy.for_each(|class| class.pace.waited(span));
+        while let Some(absentee) = self.absentees.comes(now) {
+            let tenant = self.classes[absentee.class].tenants.get_mut(&absentee.tenant);
+            if let Some(line) = tenant.and_then(|own| own.lines.get_mut(&absentee.line)) {
+                add(&mut line.soon[absentee.group], &absentee.rates);
+            }
+        }
+        while let Some((number, absentee)) = self.absentees.missing(now) {
+            self.give_up(number, &absentee);
+        }
+    }
+
     /// Adds a waiter that needs `rates`.
     pub(crate) fn insert(&mut self, spot: Spot, weight: u32, rates: &Three) {
         self.len += 1;
         let class = &mut self.classes[spot.class];
         let start = class.turns.start(spot.tenant as u64);
-        let weights = &mut class.weights;
-        let tenant = class.tenants.entry(spot.tenant).or_insert_with(|| {
-            *weights += u64::from(weight);
-            Tenant { start, weight: weight.into(), ..Tenant::default() }
-        });
-        add(&mut tenant.sum, rates);
-        add(&mut class.sum, rates);
+        add(&mut class.needs.here, rates);
+        let tenant = class.tenant(spot.tenant, weight);
+        if tenant.is_idle() {
+            tenant.start = start;
+        }
+        add(&mut tenant.needs.here, rates);
         let start = tenant.turns.start(spot.line);
-        tenant.lines.entry(spot.line).or_insert_with(|| Waiting { start, ..Waiting::default() });
+        let line = tenant.lines.entry(spot.line).or_default();
+        if line.places.is_empty() {
+            line.start = start;
+        }
         tenant.change(spot.line, |line| {
-            add(&mut line.sum, rates);
+            add(&mut line.needs.here, rates);
             line.places.insert(spot.place);
         });
         class.set_order(spot.tenant);
+    }
+
+    /// Keeps the place of one that does not wait now.
+    pub(crate) fn keep(&mut self, spot: Spot, weight: u32, rates: &Three, place: Kept) {
+        let Spot { class, tenant, line, .. } = spot;
+        let group = Absentees::group(place.due.saturating_sub(self.now));
+        let rates = *rates;
+        let absentee = Absentee { class, tenant, line, place, rates, group, is_soon: false };
+        let class = &mut self.classes[class];
+        let others = class.tenants.get(&tenant).map_or(0, |tenant| tenant.needs.kept());
+        let Some(number) = self.absentees.add(&absentee, others, self.now) else { return };
+        class.needs.keep(&absentee);
+        let tenant = class.tenant(tenant, weight);
+        tenant.needs.keep(&absentee);
+        let line = tenant.lines.entry(line).or_default();
+        line.needs.keep(&absentee);
+        line.kept.insert((place.size, place.due, number));
+    }
+
+    /// One of a line asks: the place that was kept for such a request, if it was to
+    /// come by now.
+    pub(crate) fn came(
+        &mut self,
+        spot: &Spot,
+        size: &Three,
+        is_retry: Option<bool>,
+    ) -> Option<Kept> {
+        let tenant = self.classes[spot.class].tenants.get(&spot.tenant)?;
+        let line = tenant.lines.get(&spot.line)?;
+        let mut alike = line.kept.range((*size, 0, 0)..).take_while(|(of, ..)| of == size);
+        let (_, _, number) = *alike.next().filter(|(_, due, _)| *due <= self.now)?;
+        if is_retry == Some(false) && alike.next().is_some() {
+            // Its client could count for itself. But many send the same text, and this
+            // is rather one more of them.
+            return None;
+        }
+        let absentee = self.absentees.came(number)?;
+        self.give_up(number, &absentee);
+        Some(absentee.place)
+    }
+
+    fn give_up(&mut self, number: u64, absentee: &Absentee) {
+        let Absentee { tenant: index, line: id, place, .. } = absentee;
+        let class = &mut self.classes[absentee.class];
+        class.needs.give_up(absentee);
+        let Some(tenant) = class.tenants.get_mut(index) else { return };
+        tenant.needs.give_up(absentee);
+        if let Some(line) = tenant.lines.get_mut(id) {
+            line.needs.give_up(absentee);
+            if absentee.is_soon {
+                let soon = &mut line.soon[absentee.group];
+                *soon = less(soon, &absentee.rates);
+            }
+            line.kept.remove(&(place.size, place.due, number));
+        }
+        class.tidy(*index, *id);
     }
 
     /// Takes a waiter out. True where it was there.
@@ -137,30 +224,21 @@ impl Queue {
         tenant.change(spot.line, |line| {
             was_first = line.places.first() == Some(&spot.place);
             was_there = line.places.remove(&spot.place);
-            line.sum = less(&line.sum, rates);
+            line.needs.here = less(&line.needs.here, rates);
         });
         if !was_there {
             return false;
         }
         self.len -= 1;
-        debug_assert!((0..3).all(|kind| class.sum[kind] >= rates[kind]), "sum = what waits");
-        tenant.sum = less(&tenant.sum, rates);
-        class.sum = less(&class.sum, rates);
+        debug_assert!((0..3).all(|kind| class.needs.here[kind] >= rates[kind]), "all that wait");
+        tenant.needs.here = less(&tenant.needs.here, rates);
+        class.needs.here = less(&class.needs.here, rates);
         if was_first {
             // What the next one needs is another matter.
             self.set_rest(spot, false, Rest::Awake);
             self.set_rest(spot, true, Rest::Awake);
         }
-        let class = &mut self.classes[spot.class];
-        let Some(tenant) = class.tenants.get_mut(&spot.tenant) else { return true };
-        if tenant.lines.get(&spot.line).is_some_and(|line| line.places.is_empty()) {
-            tenant.lines.remove(&spot.line);
-        }
-        if tenant.lines.is_empty() {
-            class.weights -= tenant.weight;
-            class.order.remove(&(tenant.start, spot.tenant as u64));
-            class.tenants.remove(&spot.tenant);
-        }
+        self.classes[spot.class].tidy(spot.tenant, spot.line);
         true
     }
 
@@ -169,7 +247,7 @@ impl Queue {
     pub(crate) fn is_before(&self, class: usize, tenant: Index) -> bool {
         self.len > 0
             && (self.classes[..=class].iter().any(|class| !class.order.is_empty())
-                || self.classes[class].tenants.contains_key(&tenant))
+                || self.classes[class].tenants.get(&tenant).is_some_and(|own| !own.is_idle()))
     }
 
     /// Who is next, and whether it is its turn by age. `cost` prices a place.
@@ -190,14 +268,15 @@ impl Queue {
         Some(Spot { class, tenant, line: *line, place: *place })
     }
 
-    /// A request of a tenant's line was served at `cost`: the next turn of either
-    /// comes later by that, the tenant's by that over its weight.
+    /// A request of a tenant's line was served at `cost`, after a wait or without: the
+    /// next turn of either comes later by that, the tenant's by that over its weight.
     pub(crate) fn served(
         &mut self,
         class: usize,
         (tenant, line): (Index, Line),
         weight: u32,
         cost: u64,
+        has_waited: bool,
     ) {
         self.credit[class] = self.credit[class].saturating_sub(cost);
         for lower in class + 1..3 {
@@ -206,9 +285,13 @@ impl Queue {
             }
         }
         let class = &mut self.classes[class];
+        if has_waited {
+            class.pace.went_on(class.turns.until(tenant as u64));
+        }
         let end = class.turns.served(tenant as u64, cost / u64::from(weight.max(1)));
         // Lines of a tenant that nobody waits for have all had what they asked for.
-        let Some(waiting) = class.tenants.get_mut(&tenant) else { return };
+        let waiting = class.tenants.get_mut(&tenant).filter(|waiting| !waiting.is_idle());
+        let Some(waiting) = waiting else { return };
         let before = std::mem::replace(&mut waiting.start, end);
         let line_end = waiting.turns.served(line, cost);
         waiting.change(line, |line| line.start = line_end);
@@ -315,43 +398,93 @@ impl Queue {
         self.classes.iter().any(|class| !class.order.is_empty())
     }
 
-    /// What goes before a new request of a tenant's line: all of the priorities
-    /// above, and of its own the part that fairness puts first, never more than all.
-    pub(crate) fn ahead(&self, class: usize, (tenant, line): (Index, Line), weight: u32) -> Three {
+    /// What goes before a request that would stand there: all of the priorities above,
+    /// and of its own the part that fairness puts first, never more than all.
+    pub(crate) fn ahead(&self, spot: &Spot, weight: u32, is_back: bool) -> Three {
         let weight = u64::from(weight.max(1));
         let mut ahead = [0; 3];
-        for above in &self.classes[..class] {
-            add(&mut ahead, &above.sum);
+        for above in &self.classes[..spot.class] {
+            add(&mut ahead, &self.absentees.before(&above.needs, is_back));
         }
-        let own = &self.classes[class];
-        let waiting = own.tenants.get(&tenant);
-        let weights = own.weights + if waiting.is_some() { 0 } else { weight };
-        let mine = waiting.map_or([0; 3], |waiting| waiting.ahead(line));
+        let own = &self.classes[spot.class];
+        let all = self.absentees.before(&own.needs, is_back);
+        let has_some = own.tenants.contains_key(&spot.tenant);
+        let weights = own.weights + if has_some { 0 } else { weight };
+        let [mine, _] = self.ahead_within(spot, is_back);
         for (kind, ahead) in ahead.iter_mut().enumerate() {
             // A newcomer's first request still waits for one turn of each other.
             let turns = u128::from(mine[kind]) * u128::from(weights) / u128::from(weight);
             let turns = u64::try_from(turns).unwrap_or(u64::MAX);
-            *ahead = ahead.saturating_add(turns.min(own.sum[kind]).max(mine[kind]));
+            *ahead = ahead.saturating_add(turns.min(all[kind]).max(mine[kind]));
         }
         ahead
     }
 
-    /// What waits of one tenant in one class before a newcomer of a line, and in
-    /// that line.
-    pub(crate) fn ahead_within(&self, class: usize, tenant: Index, line: Line) -> [Three; 2] {
-        let waiting = self.classes[class].tenants.get(&tenant);
-        waiting.map_or([[0; 3]; 2], |waiting| [waiting.ahead(line), waiting.sum_of(line)])
+    /// What of its tenant goes before it, as much of each other line as of its own, and
+    /// what of its line.
+    pub(crate) fn ahead_within(&self, spot: &Spot, is_back: bool) -> [Three; 2] {
+        let Some(tenant) = self.classes[spot.class].tenants.get(&spot.tenant) else {
+            return [[0; 3]; 2];
+        };
+        let its = tenant.lines.get(&spot.line);
+        let lines = tenant.lines.len() as u64 + u64::from(its.is_none());
+        let mine = its.map_or([0; 3], |line| self.absentees.before(&line.needs, is_back));
+        let all = self.absentees.before(&tenant.needs, is_back);
+        [std::array::from_fn(|kind| mine[kind].saturating_mul(lines).min(all[kind])), mine]
+    }
+
+    /// What a newcomer leaves to those of its line who are about to come back.
+    pub(crate) fn soon(&self, spot: &Spot) -> Three {
+        let tenant = self.classes[spot.class].tenants.get(&spot.tenant);
+        let line = tenant.and_then(|own| own.lines.get(&spot.line));
+        line.map_or([0; 3], |line| self.absentees.expected(&line.soon))
+    }
+
+    /// How long what its tenant has before it takes at the pace of late; `cost` prices
+    /// that. 0 where nobody waited of late.
+    pub(crate) fn turn_in(
+        &self,
+        spot: &Spot,
+        weight: u32,
+        is_back: bool,
+        cost: impl Fn(&Three) -> u64,
+    ) -> Millis {
+        let [mine, _] = self.ahead_within(spot, is_back);
+        let turns = if mine == [0; 3] { 0 } else { cost(&mine) / u64::from(weight.max(1)) };
+        self.classes[spot.class].pace.span(turns)
     }
 
     /// The sum of all that waits in `class` and above.
     pub(crate) fn sum(&self, class: usize) -> Three {
         let mut sum = [0; 3];
-        self.classes[..=class].iter().for_each(|class| add(&mut sum, &class.sum));
+        self.classes[..=class].iter().for_each(|class| add(&mut sum, &class.needs.here));
         sum
     }
 }
 
 impl Class {
+    fn tenant(&mut self, index: Index, weight: u32) -> &mut Tenant {
+        let weights = &mut self.weights;
+        self.tenants.entry(index).or_insert_with(|| {
+            *weights += u64::from(weight);
+            Tenant { weight: weight.into(), ..Tenant::default() }
+        })
+    }
+
+    /// Forgets a line that nobody waits in or comes back to, and a tenant without lines.
+    fn tidy(&mut self, index: Index, id: Line) {
+        let Some(tenant) = self.tenants.get_mut(&index) else { return };
+        if tenant.lines.get(&id).is_some_and(|line| line.places.is_empty() && line.kept.is_empty())
+        {
+            tenant.lines.remove(&id);
+        }
+        if tenant.lines.is_empty() {
+            self.weights -= tenant.weight;
+            self.order.remove(&(tenant.start, index as u64));
+            self.tenants.remove(&index);
+        }
+    }
+
     /// Puts a tenant in the order when someone of it is ready, else out of it.
     fn set_order(&mut self, index: Index) {
         let Some(tenant) = self.tenants.get(&index) else { return };
@@ -380,15 +513,9 @@ impl Tenant {
         }
     }
 
-    fn sum_of(&self, line: Line) -> Three {
-        self.lines.get(&line).map_or([0; 3], |line| line.sum)
-    }
-
-    /// What of it goes before a newcomer of a line: as much of each other one.
-    fn ahead(&self, line: Line) -> Three {
-        let lines = self.lines.len() as u64 + u64::from(!self.lines.contains_key(&line));
-        let mine = self.sum_of(line);
-        std::array::from_fn(|kind| mine[kind].saturating_mul(lines).min(self.sum[kind]))
+    /// Whether nobody of it waits: whoever does needs a request.
+    fn is_idle(&self) -> bool {
+        self.needs.here[0] == 0
     }
 }
 

@@ -241,12 +241,12 @@ impl Gate {
             }
             self.timers.remove(&(due, number));
             let Some(waiter) = self.waiting.get(&number) else { continue };
-            let (id, asked) = (waiter.name, waiter.asked);
-            let Waiter { tenant, user, line, pool, class, need, .. } = *waiter;
-            let (_, mut refusal) = self.expect(tenant, (user, line), pool, &need, class);
+            let waiter = Waiter { is_back: true, ..waiter.clone() };
+            let (_, mut refusal) = self.expect(&waiter);
             refusal.reason = Reason::Deadline;
-            self.keep_place(need.job, asked);
-            self.refuse_waiter(id, refusal);
+            self.keep_place(waiter.need.job, waiter.asked);
+            self.keep_for(&waiter, &refusal);
+            self.refuse_waiter(waiter.name, refusal);
         }
         while let Some(&(due, id, attempt)) = self.tickets.unclaimed.first() {
             if due > self.now {

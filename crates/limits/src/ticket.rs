@@ -123,6 +123,11 @@ pub(crate) struct Waiter {
     /// When it first asked.
     pub(crate) asked: Millis,
     pub(crate) bytes: u64,
+    /// By which it is known if it comes back: bytes, input as it was estimated,
+    /// `max_tokens`.
+    pub(crate) size: Three,
+    /// It stands at a place of its own, not behind all others.
+    pub(crate) is_back: bool,
     pub(crate) tenant: usize,
     pub(crate) user: Option<usize>,
     pub(crate) line: Line,

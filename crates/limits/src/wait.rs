@@ -4,6 +4,7 @@ use crate::admit::Obstacle;
 use crate::gate::{Gate, PoolState, ScopeId, reply};
 use crate::map::{Name, name};
 use crate::message::{Decision, Millis, Refusal, Reply, TicketId};
+use crate::queue::Kept;
 use crate::scope::Until;
 use crate::ticket::{Hold, Waiter};
 
@@ -23,11 +24,44 @@ impl Gate {
             self.users[user].waiting += 1;
         }
         let weight = self.weight(tenant);
+        self.pools[pool].queue.tick(self.now);
         self.pools[pool].queue.insert(waiter.spot(number), weight, &need.rates());
         self.draw(need.job, &need.day());
         self.step.pools.push(pool);
         self.waiting_ids.insert(waiter.name, number);
         self.waiting.insert(number, waiter);
+    }
+
+    /// One is refused whose turn comes later than it can wait: it is told when, and
+    /// keeps its place until then.
+    pub(crate) fn keep_for(&mut self, asker: &Waiter, refusal: &Refusal) {
+        let Some(wait) = refusal.retry_after_ms else { return };
+        // A job's place is kept by the job, and what the provider refused is not asked
+        // for by its client.
+        let is_own = asker.attempt == 0 && asker.need.job.is_none();
+        if !is_own || !refusal.reason.keeps_place() {
+            return;
+        }
+        let (weight, spot) = (self.weight(asker.tenant), asker.spot(0));
+        let Waiter { size, asked, is_back, .. } = *asker;
+        let due = self.now.saturating_add(wait);
+        let queue = &mut self.pools[asker.pool].queue;
+        let place = Kept { size, asked, due, is_first: is_back };
+        queue.tick(self.now);
+        queue.keep(spot, weight, &asker.need.rates(), place);
+    }
+
+    /// A newcomer takes the place that was kept for it.
+    pub(crate) fn came_back(&mut self, asker: &mut Waiter, is_retry: Option<bool>) {
+        if asker.attempt > 0 || asker.need.job.is_some() {
+            return;
+        }
+        let spot = asker.spot(0);
+        let queue = &mut self.pools[asker.pool].queue;
+        queue.tick(self.now);
+        if let Some(kept) = queue.came(&spot, &asker.size, is_retry) {
+            (asker.asked, asker.is_back) = (asker.asked.min(kept.asked), true);
+        }
     }
 
     /// A waiter's call came: parked, or told how long.
@@ -98,13 +132,12 @@ impl Gate {
             return true;
         };
         let (tenant, user, name) = (waiter.tenant, waiter.user, waiter.name);
-        let need = waiter.need;
         *retry_at = None;
         for payer in self.payers(tenant, user) {
             self.scope_mut(payer).refill(now);
         }
-        let obstacle = self.obstacle(tenant, user, pool, &need, spot.class, is_aged);
-        let Some(obstacle) = obstacle else {
+        let waiter = self.waiting.get(&spot.place.1);
+        let Some(obstacle) = waiter.and_then(|waiter| self.obstacle(waiter, is_aged)) else {
             self.grant_waiter(name);
             return true;
         };
@@ -187,6 +220,7 @@ impl Gate {
             self.users[user].waiting -= 1;
         }
         let queue = &mut self.pools[waiter.pool].queue;
+        queue.tick(self.now);
         queue.remove(waiter.spot(number), &waiter.need.rates());
         self.step.pools.push(waiter.pool);
         Some(waiter)

@@ -49,6 +49,7 @@ scenarios![
     "gate-restarts",
     "messages-lost-and-doubled",
     "isolates-lost",
+    "refused-and-back",
     "million",
 ];
 
@@ -182,7 +183,8 @@ pub struct Holds {
     /// The longest p95 wait of a flow.
     #[serde(default)]
     pub p95_ms: std::collections::BTreeMap<String, Millis>,
-    /// Of 1,000 clients that come back when they were told to, so many are granted.
+    /// Of 1,000 clients that come back when they were told to, in all seeds together,
+    /// so many are granted.
     pub back_in_time_permille: Option<u64>,
 }
 
@@ -300,12 +302,15 @@ impl File {
             let p95 = report.waits(tenant).quantile(950);
             hold(p95 <= *most, format!("{tenant} waits {p95} ms, {most} are allowed"));
         }
-        if let Some(least) = self.holds.back_in_time_permille {
-            let (back, granted) = (report.came_back, report.back_in_time);
-            let holds = back > 0 && granted * 1_000 >= least * back;
-            hold(holds, format!("{granted} of {back} that came back were granted"));
-        }
         broken
+    }
+
+    /// What does not hold of all seeds together.
+    pub fn broken_together(&self, all: &Report) -> Option<String> {
+        let least = self.holds.back_in_time_permille?;
+        let (back, granted) = (all.came_back, all.back_in_time);
+        let holds = back > 0 && granted * 1_000 >= least * back;
+        (!holds).then(|| format!("{granted} of {back} that came back were granted"))
     }
 }
 

@@ -41,8 +41,11 @@ pub struct Report {
     pub came_back: u64,
     /// The latter.
     pub back_in_time: u64,
-    /// Who was refused, and the time it was told, where its client comes back.
-    pub told_back: Vec<(usize, Millis)>,
+    /// Who was refused first, when, and the time it was told, where its client comes
+    /// back.
+    pub told_back: Vec<(usize, Millis, Millis)>,
+    /// Who was granted, and how long after it first asked.
+    pub turns: Vec<(usize, Millis)>,
     /// Who asked, and what it got.
     pub flows: Vec<FlowReport>,
     /// Waits as the Gate first told them and as they came, in ms.
@@ -330,6 +333,13 @@ impl fmt::Display for Report {
                 at(5),
                 at(50),
                 at(95)
+            )?;
+        }
+        if self.came_back > 0 {
+            writeln!(
+                f,
+                "  {} came back when they were told to, {} were then granted",
+                self.came_back, self.back_in_time
             )?;
         }
         for FlowReport { tenant, waits, .. } in &self.flows {

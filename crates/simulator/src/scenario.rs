@@ -37,9 +37,6 @@ pub struct Scenario {
     pub renew_ms: Millis,
     /// Real input tokens per 1,000 estimated.
     pub estimate_permille: (u64, u64),
-    /// The client of this request comes back earlier than it was told: after so
-    /// many thousandths of the time.
-    pub early: Option<(usize, u64)>,
     /// Whether the report is to have a look at the account each second.
     pub looks: bool,
 }
@@ -74,7 +71,6 @@ impl Scenario {
             latency_ms: (2, 30),
             renew_ms: 30_000,
             estimate_permille: (850, 1_150),
-            early: None,
             looks: false,
         }
     }

@@ -39,17 +39,23 @@ hold! {
     gate_restarts: "gate-restarts",
     messages_lost_and_doubled: "messages-lost-and-doubled",
     isolates_lost: "isolates-lost",
+    refused_and_back: "refused-and-back",
 }
 
 fn holds(name: &str, text: &str) {
     let file = File::parse(text).expect(name);
-    let mut broken = Vec::new();
+    let (mut broken, mut all) = (Vec::new(), None::<simulator::Report>);
     for seed in 0..20 {
         let scenario = file.scenario(seed);
         let report = simulator::run(&scenario);
         println!("{report}");
         let found = file.broken(&scenario, &report);
         broken.extend(found.iter().map(|what| format!("seed {seed}: {what}")));
+        match &mut all {
+            Some(all) => all.merge(&report),
+            None => all = Some(report),
+        }
     }
+    broken.extend(all.and_then(|all| file.broken_together(&all)));
     assert!(broken.is_empty(), "{name}:\n{}", broken.join("\n"));
 }

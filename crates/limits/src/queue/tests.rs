@@ -9,7 +9,7 @@ fn serve_all(queue: &mut Queue, cost: u64, weight: impl Fn(Index) -> u32) -> Vec
     let mut order = Vec::new();
     while let Some((spot, _)) = queue.next(|_| cost) {
         assert!(queue.remove(spot, &[1, 0, 0]));
-        queue.served(spot.class, (spot.tenant, spot.line), weight(spot.tenant), cost);
+        queue.served(spot.class, (spot.tenant, spot.line), weight(spot.tenant), cost, true);
         order.push(spot.tenant);
     }
     assert_eq!(queue.len, 0);
@@ -75,7 +75,7 @@ fn end_users_take_turns_by_what_they_use() {
     while let Some((spot, _)) = queue.next(|_| 1_000) {
         assert!(queue.remove(spot, &[1, 0, 0]));
         // The second's are twice as large.
-        queue.served(1, (0, spot.line), 1, 1_000 * spot.line);
+        queue.served(1, (0, spot.line), 1, 1_000 * spot.line, true);
         order.push(spot.line);
     }
     let last = order.iter().rposition(|line| *line == 2).expect("served");
@@ -91,7 +91,7 @@ fn users_who_come_once_go_in_the_order_they_asked() {
     let mut order = Vec::new();
     while let Some((spot, _)) = queue.next(|_| 1) {
         queue.remove(spot, &[1, 0, 0]);
-        queue.served(1, (0, spot.line), 1, 1);
+        queue.served(1, (0, spot.line), 1, 1, true);
         order.push(spot.line);
     }
     assert_eq!(order, [9, 2, 5]);
@@ -166,13 +166,13 @@ fn what_is_ahead_is_bounded_by_ones_own_turns() {
     for n in 0..100 {
         queue.insert(spot(1, 0, 0, n), 1, &[1, 10, 0]);
     }
-    assert_eq!(queue.ahead(1, (0, Line::MAX), 1), [100, 1_000, 0]);
-    assert_eq!(queue.ahead(1, (1, Line::MAX), 1), [0, 0, 0]);
-    assert_eq!(queue.ahead(2, (1, Line::MAX), 1), [100, 1_000, 0]);
+    assert_eq!(queue.ahead(&spot(1, 0, 0, 0), 1, false), [100, 1_000, 0]);
+    assert_eq!(queue.ahead(&spot(1, 1, 0, 0), 1, false), [0, 0, 0]);
+    assert_eq!(queue.ahead(&spot(2, 1, 0, 0), 1, false), [100, 1_000, 0]);
     queue.insert(spot(1, 1, 0, 200), 1, &[1, 10, 0]);
-    assert_eq!(queue.ahead(1, (1, Line::MAX), 1), [2, 20, 0]);
+    assert_eq!(queue.ahead(&spot(1, 1, 0, 0), 1, false), [2, 20, 0]);
     // Another end user of the flood's tenant waits for its own turns only.
-    assert_eq!(queue.ahead(1, (0, 7), 1), [0, 0, 0]);
+    assert_eq!(queue.ahead(&of_line(7, 0, 0), 1, false), [0, 0, 0]);
     queue.insert(Spot { line: 7, ..spot(1, 0, 0, 201) }, 1, &[1, 10, 0]);
-    assert_eq!(queue.ahead(1, (0, 7), 1), [4, 40, 0]);
+    assert_eq!(queue.ahead(&of_line(7, 0, 0), 1, false), [4, 40, 0]);
 }

@@ -27,6 +27,11 @@ impl Turns {
         self.ends.get(&who).copied().unwrap_or(0).max(self.now)
     }
 
+    /// How far the clock goes on when it is served next.
+    pub(super) fn until(&self, who: u64) -> u64 {
+        self.start(who) - self.now
+    }
+
     /// It was served at `cost`: where its next turn starts.
     pub(super) fn served(&mut self, who: u64, cost: u64) -> u64 {
         self.now = self.start(who);

@@ -162,6 +162,7 @@ pub(crate) fn admit(ticket: &str, tenant: &str) -> Admit {
         max_tokens: 1_000,
         microusd_max: 10_000,
         patience_ms: 30_000,
+        is_retry: None,
         bytes: 100,
         job: None,
         cached: None,

@@ -139,6 +139,7 @@ impl World<'_> {
             max_tokens: flow.max_tokens,
             microusd_max: self.microusd_max(index),
             patience_ms: request.deadline.saturating_sub(self.now),
+            is_retry: Some(request.returned > 0),
             bytes: 4 * request.estimate,
             cached: self.cached(index),
             running,
@@ -201,11 +202,9 @@ impl World<'_> {
             && request.returned < RETURNS_MAX
         {
             if request.returned == 0 {
-                self.report.told_back.push((index, wait));
+                self.report.told_back.push((index, self.now - super::START, wait));
             }
-            let early = self.scenario.early.filter(|(early, _)| *early == index);
-            let permille = early.map_or(1_000, |(_, permille)| permille);
-            self.at(self.now + wait * permille / 1_000, Happens::Return(index));
+            self.at(self.now + wait, Happens::Return(index));
             return;
         }
         self.report.count_refusal(request.flow, refusal.reason);
@@ -223,6 +222,7 @@ impl World<'_> {
             self.report.back_in_time += 1;
         }
         request.sent = now;
+        self.report.turns.push((index, now - request.arrived));
         let at = now + self.latency();
         self.at(at, Happens::Upstream(index));
     }
