@@ -19,6 +19,11 @@ const VIEW_MS: Millis = 1_000;
 /// Levels of a pool go to the Gate at most this often: its mirror knows what it
 /// granted, and the next response corrects what this one would have.
 const LEVELS_MS: Millis = 100;
+/// Whoever is refused by the Gate keeps its place there until the time that it is told;
+/// of one caller one in this span,
+const PLACED_MS: Millis = 125;
+/// and so many at once. What is beyond is a flood, and is told the same time.
+const PLACED_AT_ONCE: Millis = 32;
 /// Tenants, views and marks remembered at most: forgotten all at once beyond,
 /// as each can be asked for again.
 const REMEMBERED: usize = 2_000;
@@ -32,7 +37,7 @@ pub struct Isolate {
     pub at_cloudflare: bool,
     policies: HashMap<String, (PolicyView, Millis)>,
     views: HashMap<(String, Option<String>, bool), (View, Millis)>,
-    marks: HashMap<Mark, Vec<NotBefore>>,
+    marks: HashMap<Mark, Refused>,
     told: HashMap<Pool, Millis>,
     /// Tickets lent by the Gate.
     pub borrowed: Borrowed,
@@ -96,6 +101,15 @@ struct Mark {
     tenant: String,
     user: Option<String>,
     pool: Pool,
+}
+
+/// What the Gate refused of it.
+#[derive(Clone, Debug, Default)]
+struct Refused {
+    marks: Vec<NotBefore>,
+    /// When those who keep places had them one by one, as in the generic cell rate
+    /// algorithm.
+    placed_ms: Millis,
 }
 
 /// "Not before": holds for requests at least as large and no more patient.
@@ -275,7 +289,11 @@ impl Isolate {
                 && now + size.patience_ms < m.until_ms
                 && size.priority >= m.priority
         };
-        let found = self.marks.get(&mark)?.iter().find(holds)?;
+        let Refused { marks, placed_ms } = self.marks.get(&mark)?;
+        let found = marks.iter().find(holds)?;
+        if found.refusal.reason.keeps_place() && *placed_ms < now + PLACED_AT_ONCE * PLACED_MS {
+            return None;
+        }
         Some(Refusal { retry_after_ms: Some(found.until_ms - now), ..found.refusal.clone() })
     }
 
@@ -292,13 +310,14 @@ impl Isolate {
         let Some(after) = refusal.retry_after_ms else { return };
         bounded(&mut self.marks);
         let mark = Mark { tenant: tenant.into(), user: user.map(Into::into), pool: pool.clone() };
-        let list = self.marks.entry(mark).or_default();
-        list.retain(|m| now < m.until_ms.min(m.ask_ms));
+        let Refused { marks, placed_ms } = self.marks.entry(mark).or_default();
+        *placed_ms = now.max(*placed_ms) + PLACED_MS;
+        marks.retain(|m| now < m.until_ms.min(m.ask_ms));
         // A few sizes and priorities; more would make the look-up a search.
-        list.truncate(7);
+        marks.truncate(7);
         let Size { input_tokens, cached, max_tokens, patience_ms, priority } = size;
         let refusal = refusal.clone();
-        list.insert(
+        marks.insert(
             0,
             NotBefore {
                 until_ms: now + after,
@@ -354,7 +373,7 @@ mod tests {
             priority: 1,
         };
         let refusal =
-            Refusal { reason: Reason::TenantLimit, retry_after_ms: Some(9_000), limit: None };
+            Refusal { reason: Reason::BudgetSpent, retry_after_ms: Some(9_000), limit: None };
         isolate.learn_refusal("t", None, &pool, size, &refusal, 0);
         let at = |isolate: &Isolate, size: Size, now| {
             isolate.refused("t", None, &pool, size, now).map(|r| r.retry_after_ms)
@@ -376,6 +395,32 @@ mod tests {
         assert_eq!(at(&isolate, size, 10_000), None, "a budget can be raised: ask again");
         assert!(isolate.refused("u", None, &pool, size, 1_000).is_none(), "another tenant");
         assert!(isolate.refused("t", Some("x"), &pool, size, 1_000).is_none(), "another user");
+    }
+
+    #[test]
+    fn some_a_second_ask_for_places_of_their_own_and_the_rest_is_a_flood() {
+        let mut isolate = Isolate::default();
+        let pool = Pool { account: "a".into(), class: "c".into(), speed: "standard".into() };
+        let size = Size {
+            input_tokens: 100,
+            cached: None,
+            max_tokens: 50,
+            patience_ms: 1_000,
+            priority: 1,
+        };
+        let refusal =
+            Refusal { reason: Reason::ProviderLimit, retry_after_ms: Some(60_000), limit: None };
+        let mut asked = 0;
+        // 500 a second for ten seconds.
+        for now in (0..10_000).step_by(2) {
+            if isolate.refused("t", None, &pool, size, now).is_none() {
+                isolate.learn_refusal("t", None, &pool, size, &refusal, now);
+                asked += 1;
+            }
+        }
+        assert_eq!(asked, 32 + 80);
+        assert!(isolate.refused("t", None, &pool, size, 10_000).is_some());
+        assert!(isolate.refused("t", None, &pool, size, 10_125).is_none());
     }
 
     #[test]

@@ -202,6 +202,7 @@ pub(super) fn admit(passage: &Passage, now: Millis, running: Option<Progress>) -
         max_tokens: call.size.max_tokens,
         microusd_max: call.size.microusd_max,
         patience_ms: call.admission.patience_ms(now),
+        is_retry: passage.wishes.is_retry,
         bytes: call.facts.bytes,
         cached: call.size.cached,
         running,

@@ -74,6 +74,8 @@ pub struct Wishes {
     pub max_wait_ms: Option<Millis>,
     /// What the client's SDK waits at most: `x-stainless-timeout`.
     pub client_timeout_ms: Option<Millis>,
+    /// Whether the client's SDK sends it again: `x-stainless-retry-count`.
+    pub is_retry: Option<bool>,
     /// `x-tollgate-user`.
     pub user: Option<String>,
     /// `x-tollgate-cache`.
@@ -110,6 +112,9 @@ impl Wishes {
                 "x-stainless-timeout" => {
                     wishes.client_timeout_ms =
                         seconds(value.split('.').next().unwrap_or(value)).map(|s| s.saturating_mul(1000));
+                }
+                "x-stainless-retry-count" => {
+                    wishes.is_retry = seconds(value).map(|count| count > 0);
                 }
                 "x-tollgate-user" => wishes.user = Some(text_ok(value, USER_BYTES_MAX).ok_or_else(|| {
                     bad(name, "must be 1 to 128 visible ASCII characters without spaces")
@@ -291,6 +296,8 @@ mod tests {
 
     #[test]
     fn waits_follow_the_priority_and_never_outlast_the_client() {
+        let retry = |count| parse(&[("x-stainless-retry-count", count)]).unwrap().is_retry;
+        assert_eq!(["0", "2", "often"].map(retry), [Some(false), Some(true), None]);
         let wishes = parse(&[("x-stainless-timeout", "60")]).unwrap();
         assert_eq!(wishes.wait_ms(Priority::Critical), 30_000);
         assert_eq!(wishes.wait_ms(Priority::Background), 60_000);

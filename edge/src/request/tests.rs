@@ -431,13 +431,18 @@ fn a_refusal_is_told_in_words_and_remembered() {
     let mut passage = world.asked(&[("x-tollgate-max-wait", "1")], &body(""));
     let refusal =
         Refusal { reason: Reason::TenantLimit, retry_after_ms: Some(30_500), limit: None };
-    world.decide(&mut passage, Decision::Refused(refusal));
+    world.decide(&mut passage, Decision::Refused(refusal.clone()));
     assert_eq!((passage.step(), passage.answer().status), (Step::Answer, 429));
     assert_eq!(passage.answer().headers.get("retry-after"), Some("31"));
     assert_eq!(passage.answer().headers.get("x-should-retry"), Some("true"));
     let text = String::from_utf8(passage.answer().body.clone()).unwrap();
     assert!(text.contains("tollgate_tenant_limit") && text.contains("31 seconds"), "{text}");
-    // As large and no more patient: the Gate is not asked.
+    for _ in 1..32 {
+        let mut own_place = world.asked(&[("x-tollgate-max-wait", "1")], &body(""));
+        assert_eq!(own_place.step(), Step::Ask);
+        world.decide(&mut own_place, Decision::Refused(refusal.clone()));
+    }
+    // As large and no more patient, and many: the Gate is not asked.
     let again = world.asked(&[("x-tollgate-max-wait", "1")], &body(""));
     assert_eq!(again.step(), Step::Answer);
     assert_eq!(world.asked(&[], &body("")).step(), Step::Ask, "more patient: it may queue");

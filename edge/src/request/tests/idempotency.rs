@@ -129,7 +129,7 @@ fn a_refusal_that_is_remembered_holds_for_the_first_and_for_no_repeat() {
     let mut world = World::new();
     let mut refused = world.asked(&[], &body(""));
     let refusal =
-        Refusal { reason: Reason::TenantLimit, retry_after_ms: Some(3_600_000), limit: None };
+        Refusal { reason: Reason::BudgetSpent, retry_after_ms: Some(3_600_000), limit: None };
     world.decide(&mut refused, Decision::Refused(refusal));
     let (mut first, _) = ask(&mut world, &[KEY], &body(""));
     first.claimed(&world.isolate, Claim::Mine, None, NOW);
