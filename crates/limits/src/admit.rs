@@ -15,7 +15,7 @@ use crate::wait::lost_after;
 
 /// By this part more is told of a turn behind others than is expected: then 19 of 20
 /// go that come back (measured, `crates/simulator/tests/returns.rs`).
-const LATER: Millis = 32;
+const LATER: Millis = 20;
 /// The longest ticket, key or model id, in bytes.
 const ID_MAX: usize = 256;
 
@@ -217,7 +217,7 @@ impl Gate {
             let now = self.now;
             self.scope_mut(payer).refill(now);
         }
-        let obstacle = self.obstacle(&asker, false);
+        let obstacle = self.obstacle(&asker, true, false);
         let must_queue = self.pools[pool].queue.is_before(class, tenant);
         match obstacle {
             None if !must_queue => {
@@ -259,7 +259,7 @@ impl Gate {
 
     /// The first thing in the way, if any. Takes nothing. Payers and pool were
     /// brought to now.
-    pub(crate) fn obstacle(&self, asker: &Waiter, is_aged: bool) -> Option<Obstacle> {
+    pub(crate) fn obstacle(&self, asker: &Waiter, is_new: bool, is_aged: bool) -> Option<Obstacle> {
         let Waiter { tenant, user, pool, ref need, class, is_back, .. } = *asker;
         let state = &self.pools[pool];
         if self.stopped.get(&state.pool.account).is_some_and(|until| **until > self.now) {
@@ -271,7 +271,8 @@ impl Gate {
             }
         }
         let mut room = if is_aged { [0; 3] } else { state.mirror.room(class, self.now) };
-        if !is_aged && !is_back {
+        if is_new && !is_back {
+            // Who waits does not leave it: it would hold up all behind it.
             add(&mut room, &state.queue.soon(&asker.spot(0)));
         }
         let wait = state.mirror.wait_ms(need, &room, self.now);

@@ -137,7 +137,7 @@ impl Gate {
             self.scope_mut(payer).refill(now);
         }
         let waiter = self.waiting.get(&spot.place.1);
-        let Some(obstacle) = waiter.and_then(|waiter| self.obstacle(waiter, is_aged)) else {
+        let Some(obstacle) = waiter.and_then(|waiter| self.obstacle(waiter, false, is_aged)) else {
             self.grant_waiter(name);
             return true;
         };

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use simulator::file::{self, File};
-use simulator::{Scenario, run};
+use simulator::{Flow, Scenario, run};
 
 fn scenario(seed: u64) -> Scenario {
     let text = file::text("refused-and-back").expect("it is listed");
@@ -48,4 +48,26 @@ fn a_refused_client_is_told_about_when_its_turn_comes() {
     println!("in permille of the turn: {:?}", [50, 250, 500, 750, 950].map(at));
     assert!((900..=1_100).contains(&at(500)));
     assert!(near * 10 >= ratios.len() * 8);
+}
+
+/// Clients with patience wait for the room that is left to those who are about to come
+/// back; nobody else waits for it.
+#[test]
+fn room_for_who_comes_back_costs_another_tenant_nothing() {
+    for seed in 0..20 {
+        let mut scenario = scenario(seed);
+        // Well within its share.
+        scenario.flows[0].per_minute = 200.0;
+        let patient = Flow {
+            patience_ms: 600_000,
+            comes_back: false,
+            per_minute: 100.0,
+            ..scenario.flows[1].clone()
+        };
+        scenario.flows.push(patient);
+        let report = run(&scenario);
+        let wait = report.waits("chat").quantile(950);
+        println!("seed {seed}: {wait} ms");
+        assert!(wait <= 3_000, "seed {seed}: {wait} ms");
+    }
 }
