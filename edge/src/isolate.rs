@@ -24,6 +24,8 @@ const LEVELS_MS: Millis = 100;
 const PLACED_MS: Millis = 125;
 /// and so many at once. What is beyond is a flood, and is told the same time.
 const PLACED_AT_ONCE: Millis = 32;
+/// Of those who come back so many more can be refused again before they count as one.
+const BACK_AT_ONCE: Millis = 4 * PLACED_AT_ONCE;
 /// Tenants, views and marks remembered at most: forgotten all at once beyond,
 /// as each can be asked for again.
 const REMEMBERED: usize = 2_000;
@@ -141,6 +143,8 @@ pub struct Size {
     pub patience_ms: Millis,
     /// 0 is the highest.
     pub priority: u8,
+    /// Its client says that it comes back: perhaps to its place.
+    pub is_retry: bool,
 }
 
 impl Isolate {
@@ -291,7 +295,8 @@ impl Isolate {
         };
         let Refused { marks, placed_ms } = self.marks.get(&mark)?;
         let found = marks.iter().find(holds)?;
-        if found.refusal.reason.keeps_place() && *placed_ms < now + PLACED_AT_ONCE * PLACED_MS {
+        let at_once = if size.is_retry { BACK_AT_ONCE } else { PLACED_AT_ONCE };
+        if found.refusal.reason.keeps_place() && *placed_ms < now + at_once * PLACED_MS {
             return None;
         }
         Some(Refusal { retry_after_ms: Some(found.until_ms - now), ..found.refusal.clone() })
@@ -311,16 +316,19 @@ impl Isolate {
         bounded(&mut self.marks);
         let mark = Mark { tenant: tenant.into(), user: user.map(Into::into), pool: pool.clone() };
         let Refused { marks, placed_ms } = self.marks.entry(mark).or_default();
-        *placed_ms = now.max(*placed_ms) + PLACED_MS;
+        if refusal.reason.keeps_place() {
+            let most = now + BACK_AT_ONCE * PLACED_MS;
+            *placed_ms = (now.max(*placed_ms) + PLACED_MS).min(most);
+        }
         marks.retain(|m| now < m.until_ms.min(m.ask_ms));
         // A few sizes and priorities; more would make the look-up a search.
         marks.truncate(7);
-        let Size { input_tokens, cached, max_tokens, patience_ms, priority } = size;
+        let Size { input_tokens, cached, max_tokens, patience_ms, priority, .. } = size;
         let refusal = refusal.clone();
         marks.insert(
             0,
             NotBefore {
-                until_ms: now + after,
+                until_ms: now.saturating_add(after),
                 ask_ms: now + POLICY_MS,
                 input_tokens,
                 cached,
@@ -371,6 +379,7 @@ mod tests {
             max_tokens: 50,
             patience_ms: 1_000,
             priority: 1,
+            is_retry: false,
         };
         let refusal =
             Refusal { reason: Reason::BudgetSpent, retry_after_ms: Some(9_000), limit: None };
@@ -407,6 +416,7 @@ mod tests {
             max_tokens: 50,
             patience_ms: 1_000,
             priority: 1,
+            is_retry: false,
         };
         let refusal =
             Refusal { reason: Reason::ProviderLimit, retry_after_ms: Some(60_000), limit: None };
@@ -419,6 +429,12 @@ mod tests {
             }
         }
         assert_eq!(asked, 32 + 80);
+        let back = Size { is_retry: true, ..size };
+        assert!(isolate.refused("t", None, &pool, back, 10_000).is_none(), "it has a place");
+        let none = Refusal { reason: Reason::QueueFull, ..refusal.clone() };
+        (0..100).for_each(|_| isolate.learn_refusal("u", None, &pool, size, &none, 0));
+        isolate.learn_refusal("u", None, &pool, size, &refusal, 0);
+        assert!(isolate.refused("u", None, &pool, size, 0).is_none(), "those keep no places");
         assert!(isolate.refused("t", None, &pool, size, 10_000).is_some());
         assert!(isolate.refused("t", None, &pool, size, 10_125).is_none());
     }

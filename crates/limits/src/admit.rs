@@ -16,6 +16,8 @@ use crate::wait::lost_after;
 /// By this part more is told of a turn behind others than is expected: then 19 of 20
 /// go that come back (measured, `crates/simulator/tests/returns.rs`).
 const LATER: Millis = 20;
+/// What turns took of late tells at most four times what the limits do, and this.
+const UNSURE_MS: Millis = 60_000;
 /// The longest ticket, key or model id, in bytes.
 const ID_MAX: usize = 256;
 
@@ -82,7 +84,7 @@ impl Gate {
             asked: admit.asked_ms.saturating_sub(u64::from(attempt > 0)),
             bytes: admit.bytes,
             size: [admit.bytes, admit.input_tokens, admit.max_tokens],
-            is_back: false,
+            is_back: attempt > 0,
             tenant,
             user,
             line: line_of(user, admit.user.as_deref()),
@@ -244,7 +246,9 @@ impl Gate {
             return Some(Decision::Refused(refusal));
         }
         if !self.make_room(&asker) {
-            return Some(Decision::Refused(full(wait)));
+            let refusal = full(wait);
+            self.keep_for(&asker, &refusal);
+            return Some(Decision::Refused(refusal));
         }
         asker.expected = self.now.saturating_add(wait);
         self.take_place(need.job, asker.asked);
@@ -376,7 +380,8 @@ impl Gate {
                 refusal = self.refusal(payer, &block.unwrap_or(unknown), reason, None);
             }
         }
-        let told = told.saturating_add(told / LATER);
+        let told =
+            told.saturating_add(told / LATER).min(wait.saturating_mul(4).saturating_add(UNSURE_MS));
         refusal.retry_after_ms = Some(wait.max(told).max(1));
         (wait, refusal)
     }
@@ -430,7 +435,7 @@ impl Gate {
         let state = &mut self.pools[asker.pool];
         let cost = state.mirror.cost(&asker.need);
         let has_waited = asker.queued < self.now;
-        state.queue.tick(self.now);
+        state.tick(self.now);
         state.queue.served(asker.class, (asker.tenant, asker.line), weight, cost, has_waited);
     }
 

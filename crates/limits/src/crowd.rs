@@ -199,7 +199,9 @@ impl Gate {
         self.undraw(waiter.need.job, &waiter.need.day());
         if waiter.parked {
             let (wait, _) = self.expect(&waiter);
-            self.answer(waiter.id, Decision::Refused(full(wait)));
+            let refusal = full(wait);
+            self.keep_for(&waiter, &refusal);
+            self.answer(waiter.id, Decision::Refused(refusal));
         }
         true
     }

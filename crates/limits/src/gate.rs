@@ -245,6 +245,13 @@ pub(crate) struct PoolState {
     pub(crate) touched: Millis,
 }
 
+impl PoolState {
+    /// Time goes on for those who wait: before any of them comes or goes.
+    pub(crate) fn tick(&mut self, now: Millis) {
+        self.queue.tick(now, self.mirror.held_until);
+    }
+}
+
 impl Gate {
     /// An empty Gate. Rows of an earlier one are given to [`Gate::restore`]
     /// before the first [`Gate::handle`].

@@ -121,9 +121,11 @@ pub(crate) struct Spot {
 }
 
 impl Queue {
-    /// Time goes on: called before waiters come or go.
-    pub(crate) fn tick(&mut self, now: Millis) {
-        let span = now.saturating_sub(std::mem::replace(&mut self.now, now));
+    /// Time goes on: called before waiters come or go. Nobody's turn came until
+    /// `held_until`.
+    pub(crate) fn tick(&mut self, now: Millis, held_until: Millis) {
+        let from = std::mem::replace(&mut self.now, now).max(held_until);
+        let span = now.saturating_sub(from);
         let busy = self.classes.iter_mut().filter(|class| !class.order.is_empty());
         busy.for_each(|class| class.pace.waited(span));
         while let Some(absentee) = self.absentees.comes(now) {
@@ -143,9 +145,11 @@ impl Queue {
         let class = &mut self.classes[spot.class];
         let start = class.turns.start(spot.tenant as u64);
         add(&mut class.needs.here, rates);
-        let tenant = class.tenant(spot.tenant, weight);
+        let weights = &mut class.weights;
+        let tenant = class.tenants.entry(spot.tenant).or_default();
         if tenant.is_idle() {
-            tenant.start = start;
+            (tenant.start, tenant.weight) = (start, weight.into());
+            *weights += tenant.weight;
         }
         add(&mut tenant.needs.here, rates);
         let start = tenant.turns.start(spot.line);
@@ -161,16 +165,17 @@ impl Queue {
     }
 
     /// Keeps the place of one that does not wait now.
-    pub(crate) fn keep(&mut self, spot: Spot, weight: u32, rates: &Three, place: Kept) {
+    pub(crate) fn keep(&mut self, spot: Spot, rates: &Three, place: Kept) {
         let Spot { class, tenant, line, .. } = spot;
         let group = Absentees::group(place.due.saturating_sub(self.now));
         let rates = *rates;
         let absentee = Absentee { class, tenant, line, place, rates, group, is_soon: false };
+        let of = |class: &Class| class.tenants.get(&tenant).map_or(0, |own| own.needs.kept());
+        let others = self.classes.iter().map(of).sum();
         let class = &mut self.classes[class];
-        let others = class.tenants.get(&tenant).map_or(0, |tenant| tenant.needs.kept());
         let Some(number) = self.absentees.add(&absentee, others, self.now) else { return };
         class.needs.keep(&absentee);
-        let tenant = class.tenant(tenant, weight);
+        let tenant = class.tenants.entry(tenant).or_default();
         tenant.needs.keep(&absentee);
         let line = tenant.lines.entry(line).or_default();
         line.needs.keep(&absentee);
@@ -232,6 +237,9 @@ impl Queue {
         self.len -= 1;
         debug_assert!((0..3).all(|kind| class.needs.here[kind] >= rates[kind]), "all that wait");
         tenant.needs.here = less(&tenant.needs.here, rates);
+        if tenant.is_idle() {
+            class.weights -= tenant.weight;
+        }
         class.needs.here = less(&class.needs.here, rates);
         if was_first {
             // What the next one needs is another matter.
@@ -408,8 +416,8 @@ impl Queue {
         }
         let own = &self.classes[spot.class];
         let all = self.absentees.before(&own.needs, is_back);
-        let has_some = own.tenants.contains_key(&spot.tenant);
-        let weights = own.weights + if has_some { 0 } else { weight };
+        let waits = own.tenants.get(&spot.tenant).is_some_and(|own| !own.is_idle());
+        let weights = own.weights + if waits { 0 } else { weight };
         let [mine, _] = self.ahead_within(spot, is_back);
         for (kind, ahead) in ahead.iter_mut().enumerate() {
             // A newcomer's first request still waits for one turn of each other.
@@ -463,14 +471,6 @@ impl Queue {
 }
 
 impl Class {
-    fn tenant(&mut self, index: Index, weight: u32) -> &mut Tenant {
-        let weights = &mut self.weights;
-        self.tenants.entry(index).or_insert_with(|| {
-            *weights += u64::from(weight);
-            Tenant { weight: weight.into(), ..Tenant::default() }
-        })
-    }
-
     /// Forgets a line that nobody waits in or comes back to, and a tenant without lines.
     fn tidy(&mut self, index: Index, id: Line) {
         let Some(tenant) = self.tenants.get_mut(&index) else { return };
@@ -479,7 +479,6 @@ impl Class {
             tenant.lines.remove(&id);
         }
         if tenant.lines.is_empty() {
-            self.weights -= tenant.weight;
             self.order.remove(&(tenant.start, index as u64));
             self.tenants.remove(&index);
         }

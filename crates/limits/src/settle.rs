@@ -245,7 +245,10 @@ impl Gate {
             let (_, mut refusal) = self.expect(&waiter);
             refusal.reason = Reason::Deadline;
             self.keep_place(waiter.need.job, waiter.asked);
-            self.keep_for(&waiter, &refusal);
+            if waiter.parked {
+                // Else nobody is told.
+                self.keep_for(&waiter, &refusal);
+            }
             self.refuse_waiter(waiter.name, refusal);
         }
         while let Some(&(due, id, attempt)) = self.tickets.unclaimed.first() {

@@ -24,7 +24,7 @@ impl Gate {
             self.users[user].waiting += 1;
         }
         let weight = self.weight(tenant);
-        self.pools[pool].queue.tick(self.now);
+        self.pools[pool].tick(self.now);
         self.pools[pool].queue.insert(waiter.spot(number), weight, &need.rates());
         self.draw(need.job, &need.day());
         self.step.pools.push(pool);
@@ -39,16 +39,16 @@ impl Gate {
         // A job's place is kept by the job, and what the provider refused is not asked
         // for by its client.
         let is_own = asker.attempt == 0 && asker.need.job.is_none();
-        if !is_own || !refusal.reason.keeps_place() {
+        if !is_own || !(asker.is_back || refusal.reason.keeps_place()) {
             return;
         }
-        let (weight, spot) = (self.weight(asker.tenant), asker.spot(0));
+        let spot = asker.spot(0);
         let Waiter { size, asked, is_back, .. } = *asker;
         let due = self.now.saturating_add(wait);
-        let queue = &mut self.pools[asker.pool].queue;
+        let state = &mut self.pools[asker.pool];
         let place = Kept { size, asked, due, is_first: is_back };
-        queue.tick(self.now);
-        queue.keep(spot, weight, &asker.need.rates(), place);
+        state.tick(self.now);
+        state.queue.keep(spot, &asker.need.rates(), place);
     }
 
     /// A newcomer takes the place that was kept for it.
@@ -57,9 +57,9 @@ impl Gate {
             return;
         }
         let spot = asker.spot(0);
-        let queue = &mut self.pools[asker.pool].queue;
-        queue.tick(self.now);
-        if let Some(kept) = queue.came(&spot, &asker.size, is_retry) {
+        let state = &mut self.pools[asker.pool];
+        state.tick(self.now);
+        if let Some(kept) = state.queue.came(&spot, &asker.size, is_retry) {
             (asker.asked, asker.is_back) = (asker.asked.min(kept.asked), true);
         }
     }
@@ -219,9 +219,9 @@ impl Gate {
         if let Some(user) = waiter.user {
             self.users[user].waiting -= 1;
         }
-        let queue = &mut self.pools[waiter.pool].queue;
-        queue.tick(self.now);
-        queue.remove(waiter.spot(number), &waiter.need.rates());
+        let state = &mut self.pools[waiter.pool];
+        state.tick(self.now);
+        state.queue.remove(waiter.spot(number), &waiter.need.rates());
         self.step.pools.push(waiter.pool);
         Some(waiter)
     }

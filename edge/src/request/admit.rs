@@ -387,6 +387,7 @@ fn sized(passage: &Passage, now: Millis) -> Option<(Pool, isolate::Size)> {
         max_tokens: call.size.max_tokens,
         patience_ms: call.admission.patience_ms(now),
         priority: call.admission.priority as u8,
+        is_retry: passage.wishes.is_retry == Some(true),
     };
     Some((call.route.pool.clone(), size))
 }

@@ -12,10 +12,11 @@ use crate::amounts::{Three, add, less};
 use crate::map::Map;
 use crate::message::Millis;
 
-/// Places kept in one pool, some 150 bytes each.
-const KEPT_MAX: usize = 16_384;
+/// Places kept in one pool: some 200 bytes each, and 1 KB where each is of another end
+/// user.
+const KEPT_MAX: usize = 8_192;
 /// And for one tenant: a flood does not take all of them.
-const OF_TENANT_MAX: u64 = 4_096;
+const OF_TENANT_MAX: u64 = 2_048;
 /// For so much of the time that it was told one is about to come, before and after:
 /// what was expected was about right, and some spread their retries.
 const ABOUT: Millis = 8;
