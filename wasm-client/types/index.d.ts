@@ -69,7 +69,7 @@ export function guard(options: GuardOptions): GuardedFetch;
 /** A model's id; those with a date suffix are known, too. */
 export type ModelId = "claude-fable-5-2" | "claude-opus-5-5" | "claude-sonnet-5-5" | "claude-haiku-5-5" | (string & {});
 
-/** Tokens of a text or a request. `lower <= estimate <= upper`. With a calibration's bounds in 95 % of cases. */
+/** Tokens of a text or a request. `lower <= estimate <= upper`. A calibration's bounds aim at 95 of 100 requests; of one kind of text, or one tenant of a gate, it can be fewer (docs/counting.md). */
 export interface Bounds {
   /** Fewer are not to be expected. */
   lower: number;
@@ -101,7 +101,7 @@ export interface Calibration {
   readonly weights: readonly number[];
   /** The lower bound as a part of the corrected estimate: below 256 tokens, below 4,096, beyond. 0: the prior's. */
   readonly lower: readonly number[];
-  /** The upper bound, likewise. 95 % lie between them. */
+  /** The upper bound, likewise. They aim at 95 of 100 requests, all tenants' together; of one tenant or one kind of text it can be fewer (docs/counting.md). */
   readonly upper: readonly number[];
 }
 
@@ -237,7 +237,8 @@ export interface Measure extends Bounds {
    * `medium`: ordinary text of a known model, within some 15 %. `low`: the model is
    * not known, or much of the input is short, encrypted, in a rare script, or not in
    * the request at all (files, addresses, server tools). `calibrated`: text alone, and
-   * its bounds are a calibration's, which hold for 95 % of requests like those it saw.
+   * its bounds are a calibration's, which aim at 95 of 100 requests like those it saw, all
+   * kinds and tenants together; of one alone it can be fewer.
    */
   confidence: "calibrated" | "medium" | "low";
   /** Each estimated by itself; rounding makes their sum differ a little. */

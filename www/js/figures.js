@@ -15,7 +15,7 @@ const PARTS = { framing: "The request itself", roles: "Its messages’ roles", s
 /** What stands behind the estimate's sentence. @type {Record<string, string>} */
 const TRUST = {
   low: " Short or unusual text: this one is rough.",
-  calibrated: " This gate corrects it by what it has seen counted: of 100 requests 95 lie between these bounds.",
+  calibrated: " This gate corrects it by what it has seen counted: it aims at bounds such that of 100 requests 95 lie between them, all tenants’ together. Of one tenant or one kind of text it can be fewer.",
 };
 /** A screen reader hears a count when the typing pauses, not at each key. */
 const SAY_MS = 1_000;
