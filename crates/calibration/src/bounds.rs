@@ -2,11 +2,16 @@
 //! the requests.
 //!
 //! Split conformal prediction over the last requests' relative errors, a histogram
-//! of them: if the next request is like those (exchangeable with them), it lies
-//! outside each bound with at most the stated probability. Where it is not, the
-//! tail that is left out adapts (Gibbs and Candès, 2021, "Adaptive conformal
-//! inference under distribution shift"): each miss widens the bound by more than
-//! each hit narrows it, so that in the long run the stated part is met all the same.
+//! of them: if all weigh the same and the next request is like those (exchangeable
+//! with them), it lies outside each bound with at most the stated probability. What
+//! weighs by its teacher ([`crate::Teachers`]) is not exchangeable with the next
+//! request, which comes of whoever sends most: the histogram then is of teachers with
+//! about the same say, and the stated part is an aim, for each of them and for all.
+//!
+//! Where it is missed, the tail that is left out adapts (Gibbs and Candès, 2021,
+//! "Adaptive conformal inference under distribution shift"): each miss widens the
+//! bound by more than each hit narrows it, so that in the long run the stated part is
+//! met all the same, of requests as these steps weigh them.
 
 use crate::WHOLE;
 
@@ -58,8 +63,11 @@ impl Bounds {
     pub(super) fn learn(&mut self, estimate: u64, real: u64, lower: u64, upper: u64, weight: u16) {
         let of_estimate = |part: u64| estimate.saturating_mul(part);
         let thousandfold = real.saturating_mul(1_000);
-        adapt(&mut self.below, lower > 0 && thousandfold < of_estimate(lower), weight);
-        adapt(&mut self.above, upper > 0 && thousandfold > of_estimate(upper), weight);
+        // Half way between all requests alike, by which the bounds are wide at once after
+        // a change whoever sends, and all teachers alike: the geometric mean.
+        let step = (f64::from(weight) * f64::from(ONE)).sqrt() as u16;
+        adapt(&mut self.below, lower > 0 && thousandfold < of_estimate(lower), step);
+        adapt(&mut self.above, upper > 0 && thousandfold > of_estimate(upper), step);
         self.columns[column(estimate, real)] += weight;
         if self.total() >= REQUESTS_MAX * u32::from(ONE) {
             self.columns.iter_mut().for_each(|column| *column /= 2);
