@@ -369,18 +369,22 @@ mod tests {
     use super::*;
     use limits::message::Reason;
 
+    const SIZE: Size = Size {
+        input_tokens: 100,
+        cached: None,
+        max_tokens: 50,
+        patience_ms: 1_000,
+        priority: 1,
+        is_retry: false,
+    };
+
+    fn pool() -> Pool {
+        Pool { account: "a".into(), class: "c".into(), speed: "standard".into() }
+    }
+
     #[test]
     fn a_refusal_holds_for_the_larger_and_no_more_patient_until_its_time() {
-        let mut isolate = Isolate::default();
-        let pool = Pool { account: "a".into(), class: "c".into(), speed: "standard".into() };
-        let size = Size {
-            input_tokens: 100,
-            cached: None,
-            max_tokens: 50,
-            patience_ms: 1_000,
-            priority: 1,
-            is_retry: false,
-        };
+        let (mut isolate, pool, size) = (Isolate::default(), pool(), SIZE);
         let refusal =
             Refusal { reason: Reason::BudgetSpent, retry_after_ms: Some(9_000), limit: None };
         isolate.learn_refusal("t", None, &pool, size, &refusal, 0);
@@ -408,16 +412,7 @@ mod tests {
 
     #[test]
     fn some_a_second_ask_for_places_of_their_own_and_the_rest_is_a_flood() {
-        let mut isolate = Isolate::default();
-        let pool = Pool { account: "a".into(), class: "c".into(), speed: "standard".into() };
-        let size = Size {
-            input_tokens: 100,
-            cached: None,
-            max_tokens: 50,
-            patience_ms: 1_000,
-            priority: 1,
-            is_retry: false,
-        };
+        let (mut isolate, pool, size) = (Isolate::default(), pool(), SIZE);
         let refusal =
             Refusal { reason: Reason::ProviderLimit, retry_after_ms: Some(60_000), limit: None };
         let mut asked = 0;
@@ -431,12 +426,12 @@ mod tests {
         assert_eq!(asked, 32 + 80);
         let back = Size { is_retry: true, ..size };
         assert!(isolate.refused("t", None, &pool, back, 10_000).is_none(), "it has a place");
+        assert!(isolate.refused("t", None, &pool, size, 10_000).is_some());
+        assert!(isolate.refused("t", None, &pool, size, 10_125).is_none());
         let none = Refusal { reason: Reason::QueueFull, ..refusal.clone() };
         (0..100).for_each(|_| isolate.learn_refusal("u", None, &pool, size, &none, 0));
         isolate.learn_refusal("u", None, &pool, size, &refusal, 0);
         assert!(isolate.refused("u", None, &pool, size, 0).is_none(), "those keep no places");
-        assert!(isolate.refused("t", None, &pool, size, 10_000).is_some());
-        assert!(isolate.refused("t", None, &pool, size, 10_125).is_none());
     }
 
     #[test]

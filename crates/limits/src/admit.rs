@@ -21,6 +21,17 @@ const UNSURE_MS: Millis = 60_000;
 /// The longest ticket, key or model id, in bytes.
 const ID_MAX: usize = 256;
 
+/// How a request stands for what the pool has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stands {
+    /// It comes, and leaves room to those of its line who are about to come back.
+    Comes,
+    /// It waits. Left room would hold up all who stand behind it.
+    Waits,
+    /// It waited long: it leaves nobody room.
+    Aged,
+}
+
 /// What is in a request's way.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Obstacle {
@@ -109,6 +120,7 @@ impl Gate {
         if let Some(place) = job.and_then(|job| self.place_of(job)) {
             (asker.asked, asker.is_back) = (asker.asked.min(place), true);
         }
+        self.pools[pool].tick(self.now);
         self.came_back(&mut asker, admit.is_retry);
         self.arrive(asker, admit.patience_ms, may_park)
     }
@@ -219,7 +231,7 @@ impl Gate {
             let now = self.now;
             self.scope_mut(payer).refill(now);
         }
-        let obstacle = self.obstacle(&asker, true, false);
+        let obstacle = self.obstacle(&asker, Stands::Comes);
         let must_queue = self.pools[pool].queue.is_before(class, tenant);
         match obstacle {
             None if !must_queue => {
@@ -240,7 +252,7 @@ impl Gate {
         // A provider refusal puts a request back, whatever is expected
         // (invariant 4), a job's waits as long as it can, and so does one that came
         // when it was told to; their deadlines hold.
-        let stays = attempt > 0 || need.job.is_some() || asker.is_back;
+        let stays = need.job.is_some() || asker.is_back;
         if wait > patience && (!stays || patience == 0) {
             self.keep_for(&asker, &refusal);
             return Some(Decision::Refused(refusal));
@@ -263,7 +275,7 @@ impl Gate {
 
     /// The first thing in the way, if any. Takes nothing. Payers and pool were
     /// brought to now.
-    pub(crate) fn obstacle(&self, asker: &Waiter, is_new: bool, is_aged: bool) -> Option<Obstacle> {
+    pub(crate) fn obstacle(&self, asker: &Waiter, stands: Stands) -> Option<Obstacle> {
         let Waiter { tenant, user, pool, ref need, class, is_back, .. } = *asker;
         let state = &self.pools[pool];
         if self.stopped.get(&state.pool.account).is_some_and(|until| **until > self.now) {
@@ -274,9 +286,11 @@ impl Gate {
                 return Some(Obstacle::Scope(payer, block));
             }
         }
-        let mut room = if is_aged { [0; 3] } else { state.mirror.room(class, self.now) };
-        if is_new && !is_back {
-            // Who waits does not leave it: it would hold up all behind it.
+        let mut room = match stands {
+            Stands::Aged => [0; 3],
+            Stands::Waits | Stands::Comes => state.mirror.room(class, self.now),
+        };
+        if stands == Stands::Comes && !is_back {
             add(&mut room, &state.queue.soon(&asker.spot(0)));
         }
         let wait = state.mirror.wait_ms(need, &room, self.now);
@@ -435,7 +449,6 @@ impl Gate {
         let state = &mut self.pools[asker.pool];
         let cost = state.mirror.cost(&asker.need);
         let has_waited = asker.queued < self.now;
-        state.tick(self.now);
         state.queue.served(asker.class, (asker.tenant, asker.line), weight, cost, has_waited);
     }
 

@@ -1,6 +1,6 @@
 //! Those who wait: places in the queue, parked calls, and who goes next.
 
-use crate::admit::Obstacle;
+use crate::admit::{Obstacle, Stands};
 use crate::gate::{Gate, PoolState, ScopeId, reply};
 use crate::map::{Name, name};
 use crate::message::{Decision, Millis, Refusal, Reply, TicketId};
@@ -24,7 +24,6 @@ impl Gate {
             self.users[user].waiting += 1;
         }
         let weight = self.weight(tenant);
-        self.pools[pool].tick(self.now);
         self.pools[pool].queue.insert(waiter.spot(number), weight, &need.rates());
         self.draw(need.job, &need.day());
         self.step.pools.push(pool);
@@ -57,9 +56,8 @@ impl Gate {
             return;
         }
         let spot = asker.spot(0);
-        let state = &mut self.pools[asker.pool];
-        state.tick(self.now);
-        if let Some(kept) = state.queue.came(&spot, &asker.size, is_retry) {
+        let queue = &mut self.pools[asker.pool].queue;
+        if let Some(kept) = queue.came(&spot, &asker.size, is_retry) {
             (asker.asked, asker.is_back) = (asker.asked.min(kept.asked), true);
         }
     }
@@ -136,8 +134,9 @@ impl Gate {
         for payer in self.payers(tenant, user) {
             self.scope_mut(payer).refill(now);
         }
+        let stands = if is_aged { Stands::Aged } else { Stands::Waits };
         let waiter = self.waiting.get(&spot.place.1);
-        let Some(obstacle) = waiter.and_then(|waiter| self.obstacle(waiter, false, is_aged)) else {
+        let Some(obstacle) = waiter.and_then(|waiter| self.obstacle(waiter, stands)) else {
             self.grant_waiter(name);
             return true;
         };

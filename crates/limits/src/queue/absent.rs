@@ -24,9 +24,10 @@ const ABOUT: Millis = 8;
 const LATE_MS: Millis = 1_000;
 /// So many at most, half of them at least, tell how many come.
 const MEMORY: u64 = 64;
-/// Official SDKs come back by themselves at the time that they are told, up to this
-/// (`@anthropic-ai/sdk` 0.x, `anthropic` for Python; 2026-11).
-const SDK_MS: Millis = 60_000;
+/// The longest of a short time: any official SDK comes back by itself when it is told
+/// to within it (`openai` for JavaScript waits no longer; `@anthropic-ai/sdk` 1.13.0 and
+/// `anthropic` 2.13.0 for Python wait any length, but those who called them may not).
+const SHORT_MS: Millis = 60_000;
 
 /// Amounts of those who were told a short time, and of the others.
 pub(super) type Away = [Three; 2];
@@ -54,7 +55,7 @@ pub(super) struct Absentee {
     pub(super) rates: Three,
     /// 0 where the time that it was told is short, else 1.
     pub(super) group: usize,
-    /// It is about to come.
+    /// It was about to come when it left.
     pub(super) is_soon: bool,
 }
 
@@ -131,7 +132,7 @@ impl Default for Absentees {
 impl Absentees {
     /// 0 for a short time.
     pub(super) fn group(told: Millis) -> usize {
-        usize::from(told > SDK_MS)
+        usize::from(told > SHORT_MS)
     }
 
     /// Its number; none: too many are away.

@@ -176,3 +176,71 @@ fn what_is_ahead_is_bounded_by_ones_own_turns() {
     queue.insert(Spot { line: 7, ..spot(1, 0, 0, 201) }, 1, &[1, 10, 0]);
     assert_eq!(queue.ahead(&of_line(7, 0, 0), 1, false), [4, 40, 0]);
 }
+
+/// Keeps places of one tenant, each due at that time.
+fn keep(queue: &mut Queue, places: u64, due: Millis) {
+    for n in 0..places {
+        let place = Kept { size: [n, 0, 0], asked: 0, due, is_first: false };
+        queue.keep(spot(1, 0, 0, 0), &[1, 10, 0], place);
+    }
+}
+
+fn ahead_of_newcomer(queue: &Queue) -> u64 {
+    queue.ahead(&spot(1, 0, 9, 9), 1, false)[0]
+}
+
+#[test]
+fn a_place_is_kept_until_its_owner_is_late_and_room_is_left_about_its_time() {
+    let (told, part) = (8_000, 1_000);
+    let (begins, ends) = (told - part, told + part + 1_000);
+    let mut queue = Queue::default();
+    keep(&mut queue, 3, told);
+    for (now, kept, soon) in [(begins - 1, 3, 0), (begins, 3, 3), (ends - 1, 3, 3), (ends, 0, 0)] {
+        queue.tick(now, 0);
+        let left = queue.soon(&spot(1, 0, 9, 9))[0];
+        assert_eq!((ahead_of_newcomer(&queue), left), (kept, soon), "at {now}");
+    }
+    assert!(queue.came(&spot(1, 0, 9, 9), &[0; 3], None).is_none());
+    assert!(queue.classes.iter().all(|class| class.tenants.is_empty() && class.weights == 0));
+}
+
+#[test]
+fn who_came_is_counted_once_and_leaves_nothing_behind() {
+    let mut queue = Queue::default();
+    keep(&mut queue, 2, 8_000);
+    queue.tick(7_999, 0);
+    assert!(queue.came(&spot(1, 0, 9, 9), &[0; 3], None).is_none(), "too early");
+    queue.tick(8_000, 0);
+    assert!(queue.came(&spot(1, 0, 9, 9), &[7, 0, 0], None).is_none(), "another size");
+    assert!(queue.came(&spot(1, 0, 9, 9), &[0; 3], None).is_some());
+    assert!(queue.came(&spot(1, 0, 9, 9), &[0; 3], None).is_none(), "it was one");
+    assert_eq!((ahead_of_newcomer(&queue), queue.soon(&spot(1, 0, 9, 9))), (1, [1, 10, 0]));
+}
+
+#[test]
+fn how_many_come_back_is_learned_of_short_times_and_of_long_ones() {
+    let mut queue = Queue::default();
+    keep(&mut queue, 10, 100_000);
+    assert_eq!(ahead_of_newcomer(&queue), 0, "nobody came yet, and the time is long");
+    keep(&mut queue, 100, 8_000);
+    assert_eq!(ahead_of_newcomer(&queue), 100, "an SDK would come");
+    queue.tick(20_000, 0);
+    keep(&mut queue, 100, 28_000);
+    assert!(ahead_of_newcomer(&queue) <= 3, "none of a hundred did");
+}
+
+#[test]
+fn one_tenant_does_not_take_all_places() {
+    let mut queue = Queue::default();
+    keep(&mut queue, 10_000, 8_000);
+    let kept = ahead_of_newcomer(&queue);
+    assert_eq!(kept, 2_048);
+    for tenant in 1..10 {
+        for n in 0..3_000 {
+            let place = Kept { size: [n, 0, 0], asked: 0, due: 8_000, is_first: false };
+            queue.keep(spot(tenant % 3, tenant, 0, 0), &[1, 10, 0], place);
+        }
+    }
+    let kept = |class: &Class| class.needs.kept();
+    assert_eq!(queue.classes.iter().map(kept).sum::<u64>(), 8_192);
+}
