@@ -5,19 +5,22 @@
 //! boundary (`split::is_hard_boundary`): one that the two characters around it
 //! make, whatever stands further away. So each block's count is its own, and an
 //! edit recounts the block it falls in, and a neighbour only where the boundary
-//! between them has gone. Nothing is remembered of single pieces: to count a block
-//! again takes a few microseconds.
+//! between them has gone. Nothing is remembered of single pieces but long ones: to count
+//! a block again takes a few microseconds.
+//!
+//! A run without a hard boundary is one block, however long: letters without blanks,
+//! digits or signs between (ideographs, kana and Thai without punctuation, a megabyte of
+//! one word), digits alone, and signs or blanks alone. It is cut anew at each edit within,
+//! but its long pieces are not merged anew (`runs`).
 
 use std::fmt;
 use std::ops::Range;
 
+use super::blocks::{BLOCK_BYTES, Block, WHOLE_BYTES, byte_of_utf16, into_blocks};
 use super::cut::part;
-use super::split::is_hard_boundary;
+use super::runs::Known;
+use super::split::{are_apart, is_hard_boundary};
 use super::tokenizer::Tokenizer;
-
-/// A block of more than twice this is split. So much is counted in a few
-/// microseconds, and a megabyte of text is then some four thousand blocks to add up.
-const BLOCK_BYTES: usize = 256;
 
 /// A text with its count. The tokenizer is handed to each call, so that many
 /// documents share one; it must be of the same encoding each time.
@@ -37,14 +40,6 @@ pub struct Document {
 #[derive(Debug, Default, Clone, Copy)]
 struct Start {
     block: usize,
-    bytes: usize,
-    utf16: usize,
-}
-
-#[derive(Debug, Clone)]
-struct Block {
-    text: String,
-    tokens: usize,
     bytes: usize,
     utf16: usize,
 }
@@ -148,7 +143,7 @@ impl Document {
     /// # Errors
     ///
     /// If the range does not fit the text. A caller that may cut a surrogate pair
-    /// in two widens the range to the whole character.
+    /// in two widens the range to the whole character, which [`Self::cut_utf16`] tells.
     pub fn edit_utf16(
         &mut self,
         tokenizer: &mut Tokenizer,
@@ -158,6 +153,27 @@ impl Document {
         let places = self.places(&range, self.utf16, |start| start.utf16, byte_of_utf16)?;
         self.replace(tokenizer, places, text);
         Ok(self.tokens)
+    }
+
+    /// The character that a place, in UTF-16 units, lies within; none where it lies
+    /// between two, or behind the text.
+    #[must_use]
+    pub fn cut_utf16(&self, mut at: usize) -> Option<char> {
+        let mut blocks = self.blocks.iter();
+        let block = blocks.find(|block| {
+            let is_here = at < block.utf16;
+            if !is_here {
+                at -= block.utf16;
+            }
+            is_here
+        })?;
+        let mut units = 0;
+        let found = block.text.chars().find(|character| {
+            units += character.len_utf16();
+            units > at
+        })?;
+        // Its second unit is asked for, and it has one.
+        (units == at + 1 && found.len_utf16() == 2).then_some(found)
     }
 
     /// Puts `text` at the end; answers the new count.
@@ -212,13 +228,13 @@ impl Document {
             return Progress { stable: 0, provisional: 0 };
         };
         let bytes = last.text.as_bytes();
-        let open = (1..bytes.len())
+        // A longer block has a hard boundary at its beginning, or none. What stands before it
+        // is counted again and not what is behind, which may be a run.
+        let open = (1..bytes.len().min(WHOLE_BYTES))
             .rev()
             .find(|&at| last.text.is_char_boundary(at) && is_hard_boundary(bytes, at));
-        let provisional = match open {
-            Some(at) => tokenizer.count(part(&last.text, at..)),
-            None => last.tokens,
-        };
+        let settled = tokenizer.count(part(&last.text, ..open.unwrap_or(0)));
+        let provisional = last.tokens - settled;
         Progress { stable: self.tokens - provisional, provisional }
     }
 
@@ -294,7 +310,7 @@ impl Document {
         changed.push_str(text);
         changed.push_str(tail);
         // A boundary with a block beside that is none any more.
-        while first > 0 && !is_apart(&self.blocks[first - 1].text, &changed) {
+        while first > 0 && !are_apart(self.blocks[first - 1].text.as_bytes(), changed.as_bytes()) {
             first -= 1;
             let before = &self.blocks[first];
             start = Start {
@@ -306,13 +322,16 @@ impl Document {
         }
         // What is left of much text grows together with the next block again.
         while let Some(next) = self.blocks.get(behind) {
-            if changed.len() >= BLOCK_BYTES / 4 && is_apart(&changed, &next.text) {
+            if changed.len() >= BLOCK_BYTES / 4
+                && are_apart(changed.as_bytes(), next.text.as_bytes())
+            {
                 break;
             }
             changed.push_str(&next.text);
             behind += 1;
         }
-        let new = into_blocks(tokenizer, changed);
+        let known = self.known(first..behind, [from, to], changed.len() - text.len());
+        let new = into_blocks(tokenizer, &changed, &known);
         for block in &self.blocks[first..behind] {
             self.tokens -= block.tokens;
             self.utf16 -= block.utf16;
@@ -337,6 +356,26 @@ impl Document {
         self.last = start;
         debug_assert_eq!(self.bytes, self.parts().map(str::len).sum::<usize>());
     }
+
+    /// What is known of the text that these blocks become, of which `same` bytes are as
+    /// they were, by what was between two places.
+    fn known(&self, range: Range<usize>, [from, to]: [Place; 2], same: usize) -> Known<'_> {
+        let mut known = Known::default();
+        let Some(blocks) = self.blocks.get(range.clone()) else { return known };
+        let (first, last) = (from.start.block - range.start, to.start.block - range.start);
+        let mut bytes = 0;
+        for (nth, block) in blocks.iter().take(first + 1).enumerate() {
+            known.begins(bytes, &block.runs);
+            bytes += if nth == first { from.byte } else { block.bytes };
+        }
+        known.same = [bytes, same - bytes];
+        bytes = 0;
+        for block in blocks.iter().skip(last).rev() {
+            known.ends(bytes, block.bytes, &block.runs);
+            bytes += block.bytes;
+        }
+        known
+    }
 }
 
 /// A place in the text: in the block that starts at `start`, before its `byte`.
@@ -344,63 +383,6 @@ impl Document {
 struct Place {
     start: Start,
     byte: usize,
-}
-
-/// Cuts a text at hard boundaries into blocks.
-#[inline(never)]
-fn into_blocks(tokenizer: &mut Tokenizer, text: String) -> Vec<Block> {
-    let mut blocks = Vec::new();
-    let mut start = 0;
-    while text.len() - start > 2 * BLOCK_BYTES {
-        let end = (start + BLOCK_BYTES..text.len())
-            .find(|&at| text.is_char_boundary(at) && is_hard_boundary(text.as_bytes(), at));
-        let Some(end) = end else { break };
-        blocks.push(Block::new(tokenizer, part(&text, start..end).to_string()));
-        start = end;
-    }
-    match start {
-        0 if text.is_empty() => {}
-        0 => blocks.push(Block::new(tokenizer, text)),
-        _ => blocks.push(Block::new(tokenizer, part(&text, start..).to_string())),
-    }
-    blocks
-}
-
-impl Block {
-    fn new(tokenizer: &mut Tokenizer, text: String) -> Self {
-        let tokens = tokenizer.count(&text);
-        // A unit for each character, and another for those of four bytes.
-        let units = |byte: u8| usize::from(byte & 0xc0 != 0x80) + usize::from(byte >= 0xf0);
-        let utf16 = text.bytes().map(units).sum();
-        Self { tokens, bytes: text.len(), utf16, text }
-    }
-}
-
-/// Whether two texts that stand one behind the other are counted apart.
-#[inline(never)]
-fn is_apart(left: &str, right: &str) -> bool {
-    let (Some(before), Some(after)) = (left.chars().next_back(), right.chars().next()) else {
-        return false;
-    };
-    let mut bytes = [0; 8];
-    let at = before.encode_utf8(&mut bytes).len();
-    let end = at + after.encode_utf8(&mut bytes[at..]).len();
-    is_hard_boundary(&bytes[..end], at)
-}
-
-/// The byte of a block's text that stands `units` UTF-16 units behind its start.
-fn byte_of_utf16(block: &Block, units: usize) -> Option<usize> {
-    if block.utf16 == block.text.len() {
-        return Some(units);
-    }
-    let mut left = units;
-    for (at, character) in block.text.char_indices() {
-        if left == 0 {
-            return Some(at);
-        }
-        left = left.checked_sub(character.len_utf16())?;
-    }
-    (left == 0).then_some(block.text.len())
 }
 
 fn common_head(a: &[u8], b: &[u8]) -> usize {
@@ -427,6 +409,77 @@ mod tests {
     use super::super::encoding::Encoding;
     use super::super::merge::tests::vocabulary;
     use super::*;
+
+    fn letters(n: usize, letters: &[char]) -> String {
+        let mut seed = 7u32;
+        let next = || {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            letters[(seed >> 16) as usize % letters.len()]
+        };
+        std::iter::repeat_with(next).take(n).collect()
+    }
+
+    #[test]
+    fn what_is_settled_before_a_run_is_told_without_merging_the_run() {
+        let vocabulary = Arc::new(vocabulary("o200k_base"));
+        let mut tokenizer = Tokenizer::new(Encoding::O200kBase, vocabulary).expect("its own");
+        let run = letters(200_000, &['a', 'b', 'c', 'e', 'i', 'n', 's', 't']);
+        let mut document = Document::new(&mut tokenizer, "Whoever waits ");
+        document.append(&mut tokenizer, &run);
+        let before = tokenizer.steps();
+        let Progress { stable, provisional } = document.progress(&mut tokenizer);
+        assert!(tokenizer.steps() - before < 100, "{}", tokenizer.steps() - before);
+        let settled = tokenizer.count("Whoever waits");
+        assert_eq!([stable, provisional], [settled, document.count() - settled]);
+    }
+
+    /// Of a key pressed, a blank, a few characters deleted, and what makes one run of two.
+    #[test]
+    fn the_work_of_an_edit_within_a_run_does_not_grow_with_the_run() {
+        let kinds: [&[char]; 6] = [
+            &['a'],
+            &['a', 'b', 'c', 'e', 'i', 'n', 's', 't'],
+            &['中', '国', '文', '字', '日', '本'],
+            &['\u{e01}', '\u{e32}', '\u{e23}', '\u{e48}'],
+            &['-', '='],
+            &[' ', '\t'],
+        ];
+        for (name, encoding) in
+            [("o200k_base", Encoding::O200kBase), ("cl100k_base", Encoding::Cl100kBase)]
+        {
+            let vocabulary = Arc::new(vocabulary(name));
+            let mut tokenizer = Tokenizer::new(encoding, vocabulary).expect("its own");
+            for kind in kinds {
+                let mut most = [0; 2];
+                for (most, n) in most.iter_mut().zip([20_000, 200_000]) {
+                    let mut text = letters(n, kind);
+                    let mut document = Document::new(&mut tokenizer, &text);
+                    for part in 1..12 {
+                        let at = text.floor_char_boundary(part * text.len() / 12);
+                        let behind = text.floor_char_boundary(at + 12);
+                        let own = kind[part % kind.len()].to_string();
+                        for (range, put) in [
+                            (at..at, &own[..]),
+                            (at..at, "x 1"),
+                            (at..at + 3, ""),
+                            (at..behind, ""),
+                        ] {
+                            text.replace_range(range.clone(), put);
+                            let before = tokenizer.steps();
+                            document.edit(&mut tokenizer, range, put).expect("it is inside");
+                            *most = (*most).max(tokenizer.steps() - before);
+                        }
+                    }
+                    assert_eq!(document.count(), tokenizer.count(&text), "{name}, {kind:?}");
+                }
+                // Merging 200,000 letters takes some eight million.
+                assert!(
+                    most[0] > 0 && most.iter().all(|&most| most <= 40_000),
+                    "{name}, {kind:?}: {most:?}"
+                );
+            }
+        }
+    }
 
     /// Of a key pressed, a word pasted, a word deleted, and a text that grows at its end.
     #[test]

@@ -95,6 +95,7 @@ fn is_boundary(text: &str, at: usize) -> bool {
     }
 }
 
+#[inline(never)]
 fn class_of(character: char) -> u8 {
     let code = u32::from(character);
     if SYLLABLES.contains(&code) {

@@ -199,7 +199,7 @@ fn encode_run(vocabulary: &Vocabulary, work: &mut Workspace, piece: &[u8], start
                 at -= length_of(vocabulary, &work.run[keep..]);
                 work.run.truncate(keep);
                 window = at..at;
-                most *= 2;
+                most = most.saturating_mul(2);
                 continue;
             }
             sound = Some((left, right));

@@ -24,6 +24,7 @@
 //! ```
 
 mod adopt;
+mod blocks;
 mod cache;
 mod characters;
 mod cut;
@@ -35,6 +36,7 @@ mod graphemes;
 mod long;
 mod merge;
 mod pairs;
+mod runs;
 mod short;
 mod split;
 mod tokenizer;
@@ -48,7 +50,7 @@ pub use cut::{Chunk, Keep};
 pub use document::{Document, EditError, Progress};
 pub use encoding::Encoding;
 pub use file::LoadError;
-pub use split::Cut;
+pub use split::{Cut, is_hard_boundary};
 pub use tokenizer::{
     DisallowedSpecial, SpecialSet, Specials, Tokenizer, UnknownToken, WrongVocabulary,
 };

@@ -289,6 +289,18 @@ impl Tokenizer {
         count
     }
 
+    /// `count` of one piece of a text.
+    #[inline(never)]
+    pub(super) fn count_one(&mut self, bytes: &[u8], at: usize, end: usize) -> usize {
+        self.count_piece(bytes, at, end)
+    }
+
+    /// The tokens of a piece that is none itself.
+    pub(super) fn encode_piece(&mut self, piece: &[u8]) -> &[u32] {
+        encode_piece(&self.vocabulary, &mut self.work, piece, true);
+        &self.work.tokens
+    }
+
     #[inline(always)]
     fn count_piece(&mut self, bytes: &[u8], at: usize, end: usize) -> usize {
         match Short::within(bytes, at, end) {
@@ -314,6 +326,7 @@ impl Tokenizer {
         }
     }
 
+    #[inline(always)]
     fn count_long(&mut self, piece: &[u8]) -> usize {
         if let Some(long) = Long::new(piece) {
             return match self.long_cache.find(long) {

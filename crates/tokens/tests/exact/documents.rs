@@ -33,6 +33,19 @@ fn range(text: &str, a: &Index, b: &Index) -> (usize, usize) {
     (ends[first], ends[last])
 }
 
+/// What long runs are made of: each has what ends a run, too.
+const RUNS: &[&[&str]] = &[
+    &["a", "b", "in", "the", "A", " ", "'s"],
+    &["a", "a", "aa", " ", "B"],
+    &["AB", "Ba", "中", "x", "\u{301}", "1"],
+    &["中", "国", "文", "字", "。", "か"],
+    &["\u{e01}", "\u{e32}", "\u{e48}", " ", "ა"],
+    &["-", "=", "\n", " ", "/"],
+    &[" ", "\t", "\n", "  ", "a"],
+    &["😀", "\u{200d}", "👩", "!", "é"],
+    &["1", "234", "56", "²"],
+];
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(150))]
 
@@ -76,6 +89,32 @@ proptest! {
         }).into_iter().collect::<Result<(), _>>()?;
     }
 
+    /// Pieces of some kilobytes, of which most is kept.
+    #[test]
+    fn after_edits_within_long_runs_the_count_is_that_of_the_text(
+        letters in proptest::sample::select(RUNS),
+        lengths in proptest::collection::vec((any::<Index>(), 1..1_500usize), 2..6),
+        edits in proptest::collection::vec((any::<Index>(), 0..40usize, any::<Index>(), 0..4usize), 1..24),
+    ) {
+        let run = |lengths: &[(Index, usize)]| -> String {
+            lengths.iter().map(|(letter, n)| letter.get(letters).repeat(*n)).collect()
+        };
+        with_each(|tokenizer| {
+            let mut text = run(&lengths);
+            let mut document = Document::new(tokenizer, &text);
+            for (at, removed, letter, added) in &edits {
+                let from = text.floor_char_boundary(at.index(text.len() + 1));
+                let to = text.floor_char_boundary(text.len().min(from + removed)).max(from);
+                let put = letter.get(letters).repeat(*added);
+                text.replace_range(from..to, &put);
+                document.edit(tokenizer, from..to, &put).expect("the range is inside");
+                prop_assert_eq!(document.count(), tokenizer.count(&text), "{}..{}", from, to);
+                prop_assert_eq!(document.parts().collect::<String>(), text.as_str());
+            }
+            Ok(())
+        }).into_iter().collect::<Result<(), _>>()?;
+    }
+
     #[test]
     fn what_is_stable_stays_whatever_is_appended(start in text(), more in text()) {
         with_each(|tokenizer| {
@@ -106,4 +145,6 @@ fn an_edit_that_does_not_fit_changes_nothing() {
     assert_eq!(reversed, Err(EditError::OutOfRange { length: 7 }));
     assert_eq!(document.edit_utf16(&mut tokenizer, 3..3, "x"), inside(3));
     assert_eq!(document.parts().collect::<String>(), "aé😀");
+    let cut: Vec<_> = (0..6).map(|at| document.cut_utf16(at)).collect();
+    assert_eq!(cut, [None, None, None, Some('😀'), None, None]);
 }

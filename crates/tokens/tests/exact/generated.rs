@@ -10,6 +10,10 @@ use super::reference::{Pair, Random, TEXTS, number};
 
 /// Texts of each vocabulary, unless TEXTS says another number.
 const COUNT: usize = 200_000;
+/// Kinds of texts.
+const KINDS: usize = 13;
+/// Code points, surrogates among them.
+const CODES: usize = 0x11_0000;
 
 #[test]
 fn o200k_gives_tiktokens_ids() {
@@ -36,21 +40,30 @@ fn compare(encoding: Encoding) {
     let texts = number("TEXTS").unwrap_or(COUNT);
     let mut pair = Pair::new(encoding);
     let mut random = Random::new(seed);
-    let mut tokens = 0;
+    let (mut tokens, mut of_codes) = (0, 0);
+    let share = CODES.div_ceil((texts / KINDS).max(1));
+    let mut met = vec![false; CODES];
     for at in 0..texts {
-        let text = text(&mut random, at);
-        let (_, ids) = pair.ids(text, &format!("seed {seed}, text {at}"));
+        let text = text(&mut random, at, share);
+        let ids = pair.ids(&text, &format!("seed {seed}, text {at}"));
         tokens += ids.len();
+        if at % KINDS == KINDS - 1 {
+            of_codes += ids.len();
+        }
+        text.chars().for_each(|c| met[c as usize] = true);
     }
     println!("{}: {texts} texts, {tokens} tokens, ids equal", encoding.name());
-    assert!(tokens > 5 * texts, "texts are too short to tell anything");
+    assert!(tokens - of_codes > 5 * texts, "texts are too short to tell anything");
+    let missed = ('\0'..=char::MAX).find(|&c| !met[c as usize]);
+    assert_eq!(missed, None, "a code point was in no text");
 }
 
 const BASE64: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/// The text number `at`: each kind in turn.
-fn text(random: &mut Random, at: usize) -> String {
-    match at % 13 {
+/// The text number `at`: each kind in turn, of which the last has the next `share` of
+/// all code points.
+fn text(random: &mut Random, at: usize, share: usize) -> String {
+    match at % KINDS {
         0 => random.many(20, Random::telling),
         1 => random.many(8, Random::telling),
         2 => random.many(12, |random| random.character(0, 0x10_ffff)),
@@ -77,11 +90,12 @@ fn text(random: &mut Random, at: usize) -> String {
             }
             String::from_utf8_lossy(&bytes).into_owned()
         }
-        // Every code point in turn, where letters, marks, numbers and blanks differ.
+        // Where letters, marks, numbers and blanks differ.
         _ => {
-            let code = at / 13 * 73 % 0x11_0000;
-            let c = char::from_u32(code as u32).unwrap_or('\u{fffd}');
-            format!("{c}'s {c}a{c}1{c}\n")
+            let first = at / KINDS * share;
+            let codes = (first..first + share).map(|code| code % CODES);
+            let telling = |c| format!("{c}'s {c}a{c}1{c}\n");
+            codes.map(|code| telling(char::from_u32(code as u32).unwrap_or('\u{fffd}'))).collect()
         }
     }
 }
