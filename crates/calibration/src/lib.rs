@@ -188,6 +188,7 @@ impl Learner {
         let mut numbers = vec![self.weight, self.off];
         numbers.extend(learned.map(|number| (number * STORED) as i64));
         self.bounds.iter().for_each(|bounds| bounds.save(&mut numbers));
+        numbers.extend(self.bounds.iter().map(Bounds::watched));
         numbers
     }
 
@@ -205,6 +206,12 @@ impl Learner {
         }
         for bounds in &mut learner.bounds {
             *bounds = Bounds::restore(&mut next)?;
+        }
+        // Rows of before have none.
+        if next.len() > 0 {
+            for bounds in &mut learner.bounds {
+                bounds.watch_again(*next.next()?).then_some(())?;
+            }
         }
         learner.tell();
         next.next().is_none().then_some(learner)

@@ -53,6 +53,8 @@ struct Seen {
     stated: u32,
     /// Of those with both bounds stated.
     held: u32,
+    /// How far apart these were, of the estimate.
+    widths: f64,
 }
 
 impl Seen {
@@ -67,6 +69,7 @@ impl Seen {
         self.below += u32::from(is_below);
         self.above += u32::from(is_above);
         self.stated += u32::from(is_stated);
+        self.widths += if is_stated { (upper - lower) as f64 / 1_000.0 } else { 0.0 };
         self.held += u32::from(is_stated && !is_below && !is_above);
     }
 
@@ -85,6 +88,11 @@ impl Seen {
         f64::from(self.stated) / self.errors.len() as f64
     }
 
+    /// How far apart both bounds were in the mean, where they were stated.
+    fn width(&self) -> f64 {
+        self.widths / f64::from(self.stated)
+    }
+
     /// How often the truth lay between both, where both were stated; not a number where
     /// they never were, which no assertion below takes for held.
     fn covered_as_stated(&self) -> f64 {
@@ -97,6 +105,46 @@ fn without_usage_it_is_the_prior() {
     let told = Learner::default().told();
     assert_eq!(told, Calibration::default());
     assert_eq!(told.estimate(&[1_000, 20, 300, 4, 0, 0, 1, 15]), 1_340);
+}
+
+/// wasm-client/test/calibration.test.mjs reads the same table: what is told makes the same
+/// of an estimate in browsers as here.
+#[test]
+fn estimates_are_corrected_and_bounded_as_the_table_says() {
+    let cases: serde_json::Value =
+        serde_json::from_str(include_str!("corrected.json")).expect("JSON");
+    let numbers = |list: &serde_json::Value| -> Vec<u64> {
+        list.as_array().expect("a list").iter().map(|n| n.as_u64().expect("whole")).collect()
+    };
+    let cases = cases.as_array().expect("a list");
+    assert!(cases.len() >= 15);
+    for case in cases {
+        let why = &case["why"];
+        let [lower, upper] =
+            ["lower", "upper"].map(|name| numbers(&case["calibration"][name]).try_into());
+        let calibration = Calibration {
+            weights: numbers(&case["calibration"]["weights"]).try_into().expect("kinds"),
+            lower: lower.expect("sizes"),
+            upper: upper.expect("sizes"),
+        };
+        let kinds: Kinds = numbers(&case["kinds"]).try_into().expect("kinds");
+        let of = |what: &str, number: &str| case[what][number].as_u64().expect("whole");
+        let (text, all) = (calibration.estimate(&kinds), kinds.iter().sum::<u64>());
+        let beside = of("prior", "estimate").saturating_sub(all);
+        // What the text's bytes bound, whoever corrects it: those are not known here.
+        let most = of("prior", "upper");
+        let estimate = (text + beside).min(most);
+        assert_eq!(of("corrected", "estimate"), estimate, "{why}");
+        let size = bounds::size(text);
+        let stated = |of: u64| (beside == 0 && of > 0).then_some(of);
+        // What lies beyond a bound is a miss to `Bounds::learn`, and nothing else is.
+        let lower = stated(calibration.lower[size]).map(|part| text * part / 1_000);
+        let lower = lower.unwrap_or(of("prior", "lower")).min(estimate);
+        assert_eq!(of("corrected", "lower"), lower, "{why}");
+        let upper = stated(calibration.upper[size]).map(|part| (text * part).div_ceil(1_000));
+        let upper = upper.map_or(most, |upper| upper.min(most)).max(estimate);
+        assert_eq!(of("corrected", "upper"), upper, "{why}");
+    }
 }
 
 #[test]
@@ -196,11 +244,15 @@ fn bounds_recover_when_the_tokenizer_changes_and_one_of_two_sends_most() {
         ["next 50", "150", "400"].iter().zip(std::iter::zip(&alike, &weighed))
     {
         let told = [alike, weighed].map(|seen| {
-            [seen.quantile(500), seen.covered(), seen.stated(), seen.covered_as_stated()]
+            let (covered, stated) = (seen.covered(), seen.stated());
+            [seen.quantile(500), covered, stated, seen.covered_as_stated(), seen.width()]
         });
         println!("{part}: {told:.3?}");
     }
-    let [_, soon, late] = &weighed;
+    let [[all_at_once, ..], [at_once, soon, late]] = [&alike, &weighed];
+    // Whose texts they are makes no difference: the first few are missed, of either.
+    let (all, held) = (all_at_once.covered_as_stated(), at_once.covered_as_stated());
+    assert!(held > 0.80 && held > all - 0.02 && at_once.stated() > 0.95, "{held} of {all}");
     assert!(soon.covered() > 0.90 && soon.covered_as_stated() > 0.90, "{:?}", soon.covered());
     assert!(late.covered() > 0.95 && late.covered_as_stated() > 0.95, "{:?}", late.covered());
     assert!(soon.stated() > 0.90 && late.stated() > 0.95, "{} {}", soon.stated(), late.stated());
@@ -291,7 +343,8 @@ fn who_sends_a_twentieth_is_off_by_half_and_no_more_than_the_bounds_say() {
         for (who, text) in [&most, &least].iter().enumerate() {
             let told = [&alike[who], &weighed[who]].map(|seen| {
                 let (p50, p95) = (seen.quantile(500), seen.quantile(950));
-                [p50, p95, seen.covered(), seen.stated(), seen.covered_as_stated()]
+                let (covered, stated) = (seen.covered(), seen.stated());
+                [p50, p95, covered, stated, seen.covered_as_stated(), seen.width()]
             });
             println!("{who}, words {}: {told:.3?}", text.1[0]);
         }
@@ -320,7 +373,7 @@ fn what_is_stored_comes_back_and_what_is_not_that_is_refused() {
         let real = real(&kinds, &OLD, 0.03, &mut chance);
         learner.learn(&kinds, real, WHOLE);
     }
-    let saved = learner.save();
+    let (saved, learner_as_saved) = (learner.save(), learner.told());
     let mut again = Learner::restore(&saved).expect("it was saved");
     assert_eq!((again.told(), again.off_permille()), (learner.told(), learner.off_permille()));
     assert!((15..45).contains(&again.off_permille()), "{}", again.off_permille());
@@ -332,8 +385,16 @@ fn what_is_stored_comes_back_and_what_is_not_that_is_refused() {
     let (one, other) = (learner.told().weights, again.told().weights);
     let apart = one.iter().zip(other).all(|(one, other)| one.abs_diff(other) <= 1);
     assert!(apart, "{one:?} {other:?}");
+    // A row of before, which told nothing of late.
+    let before = saved.len() - SIZES;
+    let former = Learner::restore(&saved[..before]).expect("it was whole");
+    assert_eq!(former.told(), learner_as_saved);
+    assert!((before + 1..saved.len()).all(|len| Learner::restore(&saved[..len]).is_none()));
     assert!(Learner::restore(&saved[1..]).is_none());
     assert!(Learner::restore(&[saved.as_slice(), &[0]].concat()).is_none());
+    for wrong in [-1, 63, 63 << 6, 1_000_001 << 13, i64::MAX] {
+        assert!(Learner::restore(&[&saved[..before], &[0, 0, wrong]].concat()).is_none());
+    }
     assert!(Learner::restore(&vec![i64::MIN; saved.len()]).is_none());
 }
 

@@ -12,10 +12,9 @@ use crate::models::{Runs, runs};
 const TOP_KEYS_MAX: usize = 256;
 /// Betas kept by name; the API knows some 40.
 const BETAS_MAX: usize = 64;
-/// Fields that no decision depends on and that shape an answer, no more (API
-/// reference, Messages, 2026-11). Others may run something, or bill for it.
-const SHAPING: [&[u8]; 6] =
-    [b"temperature", b"top_p", b"top_k", b"stop_sequences", b"output_format", b"output_config"];
+/// Fields that may be input, that no decision depends on and that shape an answer, no more
+/// (API reference, Messages, 2026-11). Others may run something, or bill for it.
+const SHAPING: [&[u8]; 2] = [b"output_format", b"output_config"];
 /// Fallbacks and advisors; more than a handful makes no sense.
 const OTHER_MODELS_MAX: usize = 16;
 

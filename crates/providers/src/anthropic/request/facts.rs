@@ -244,7 +244,7 @@ impl Facts {
     /// Text that may reach the model, or not.
     pub(super) fn other(&self) -> Estimate {
         let unknown = self.text.other.bytes;
-        Estimate { lower: 0, estimate: unknown / 16, upper: unknown }
+        Estimate { lower: 0, estimate: unknown.div_ceil(16), upper: unknown }
     }
 
     pub(super) fn pictures(&self, family: Family) -> Estimate {

@@ -102,6 +102,8 @@ impl Field {
                 b"metadata" => Self::Metadata,
                 b"service_tier" => Self::ServiceTier,
                 b"inference_geo" => Self::InferenceGeo,
+                // They say how an answer is drawn and where it ends, and are no input.
+                b"temperature" | b"top_p" | b"top_k" | b"stop_sequences" => Self::Skip,
                 // Bedrock's and Vertex's bodies name them anthropic_beta.
                 b"betas" | b"anthropic_beta" => Self::Betas,
                 _ => Self::Json,
