@@ -12,3 +12,8 @@ pub mod isolate;
 pub mod journey;
 pub mod objects;
 pub mod request;
+
+/// Three KiB less than the standard library's, in as much time (2026-12-01).
+#[cfg(target_arch = "wasm32")]
+#[global_allocator]
+static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();

@@ -2,7 +2,7 @@
 
 import { gunzip } from "#bytes";
 import { fetched } from "./fetched.js";
-import { kindOf, TollgateError } from "./module.js";
+import { kindOf, TollgateError } from "./given.js";
 
 /**
  * @typedef {string | URL | Response | ArrayBuffer | ArrayBufferView} BytesSource

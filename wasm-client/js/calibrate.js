@@ -2,8 +2,8 @@
 // which is free, and writes how a model's estimates are to be corrected.
 
 import { Calibrator, initSync } from "#glue-calibrate";
-import { readFile, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { access, constants, readFile, writeFile } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { correctedMeasure, isText } from "./calibration.js";
@@ -13,7 +13,7 @@ import { measure } from "./index.js";
  * @typedef {import("../types/index.js").Calibration} Calibration
  * @typedef {import("../types/index.js").Measure} Measure
  * @typedef {{name: string, request: any}} Prompt
- * @typedef {{measure: Measure, real: number}} Sample
+ * @typedef {{name: string, measure: Measure, real: number}} Sample
  *
  * @typedef {object} Options
  * @property {string} model
@@ -25,13 +25,13 @@ import { measure } from "./index.js";
  */
 
 /** A text is cut into prompts of about so many characters: of many there is more to learn. */
-const CHARS_A_PROMPT = 6_000;
+export const CHARS_A_PROMPT = 6_000;
 /** Prompts asked for, the first of each file before the second of any. */
-const PROMPTS_MAX = 500;
-/** Every so many prompts are not learned from, so that the error is told on what was not seen. */
+export const PROMPTS_MAX = 500;
+/** Every so many prompts of a file are not learned from, so that the error is told on what was not seen. */
 const HELD_OUT = 3;
 /** Fewer say little; bounds need 39 of a size (crates/calibration/src/bounds.rs). */
-const PROMPTS_MIN = 12;
+export const PROMPTS_MIN = 12;
 /** Calls at a time: the Start tier counts 100 a minute (rate limits, 2026-10), and refusals are waited out. */
 const AT_A_TIME = 4;
 const TRIES_MAX = 8;
@@ -40,29 +40,48 @@ const BROKEN_MAX = 3;
 const TIMEOUT_MS = 60_000;
 /** What a kind is called that a weight is of. */
 const KINDS = ["words", "digits", "punctuation", "blanks", "other alphabets", "ideographs", "signs and emoji", "framing and tools"];
+
 /** @param {Options} options */
 export async function calibrate({ model, url, key, out, files, say }) {
   const prompts = await promptsOf(files);
   if (prompts.length < PROMPTS_MIN) throw new Error(`${prompts.length} prompts are too few to learn from: give ${PROMPTS_MIN} at least, better 100 (a text counts as one for each ${CHARS_A_PROMPT} characters)`);
+  // Before hundreds of calls, not after.
+  await access(dirname(resolve(out)), constants.W_OK);
   const samples = await counted(prompts, model, url, key);
   if (samples.length < PROMPTS_MIN) throw new Error(`only ${samples.length} of ${prompts.length} prompts are text alone, which can be learned from`);
 
   // Learned from the others, tried on these: what is written learns from all.
-  const isHeldOut = (/** @type {unknown} */ _, /** @type {number} */ at) => at % HELD_OUT === HELD_OUT - 1;
-  const heldOut = samples.filter(isHeldOut);
+  const heldOut = heldOutOf(samples);
   const module = await readFile(join(dirname(fileURLToPath(import.meta.url)), "../calibrate_bg.wasm"));
-  const learned = learnedOf(samples.filter((sample, at) => !isHeldOut(sample, at)), module);
+  const learned = learnedOf(samples.filter((sample) => !heldOut.includes(sample)), module);
   const [before, after] = [null, learned].map((calibration) => errorsOf(heldOut, calibration));
   const calibration = learnedOf(samples, module);
   const measured = { at: new Date().toISOString().slice(0, 10), prompts: samples.length, held_out: heldOut.length, before, after };
   await writeFile(out, `${JSON.stringify({ model, ...calibration, measured }, null, 2)}\n`);
 
+  if (samples.length < prompts.length) say(`${prompts.length - samples.length} of ${prompts.length} prompts are not text alone and were left out.`);
   say(`${model}: ${samples.length} prompts counted by ${new URL(url).host}; the error on ${heldOut.length} of them that were not learned from:`);
   say(`          mean     p50     p95   within the bounds`);
   for (const [name, of] of /** @type {const} */ ([["before", before], ["after", after]])) say(`${name.padEnd(6)} ${[of.mean, of.p50, of.p95].map((part) => percent(part).padStart(7)).join(" ")}   ${percent(of.covered)}`);
   say(`weights: ${calibration.weights.map((weight, at) => `${KINDS[at]} ${(weight / 1000).toFixed(2)}`).join(", ")}`);
   if (!calibration.upper.some(Boolean)) say("Too few prompts of one size for bounds of their own: those of the prior stay.");
   say(`\nWritten to ${out}: load("${model}", { calibration }), guard({ …, calibrations: { "${model}": calibration } }).`);
+}
+
+/**
+ * Every third of each file, of the next file another third: of many files with a prompt
+ * each there are some, and none is tried whole.
+ *
+ * @param {Sample[]} samples
+ */
+function heldOutOf(samples) {
+  /** @type {Map<string, number>} */
+  const turns = new Map();
+  return samples.filter(({ name }) => {
+    const turn = (turns.get(name) ?? turns.size) + 1;
+    turns.set(name, turn);
+    return turn % HELD_OUT === 0;
+  });
 }
 
 /**
@@ -140,7 +159,7 @@ async function counted(prompts, model, url, key) {
       } catch (error) {
         throw new Error(`${name}: ${error instanceof Error ? error.message : error}`);
       }
-      if (isText(own)) samples[at] = { measure: own, real: await count(asked, name, url, key, stop.signal) };
+      if (isText(own)) samples[at] = { name, measure: own, real: await count(asked, name, url, key, stop.signal) };
     }
   };
   try {

@@ -11,8 +11,15 @@
 const KINDS = 8;
 /** Corrected estimates from here on are of the next size. */
 const SIZE_FROM = [256, 4_096];
+/** Parts of a request that are its text: a token of it has a byte at least. */
+const OF_TEXT = ["system", "messages", "tools"];
 /** Parts of a request that its kinds are of. */
-const OF_KINDS = ["framing", "roles", "system", "messages", "tools", "tool_choice"];
+const OF_KINDS = ["framing", "roles", ...OF_TEXT, "tool_choice"];
+/** Thousandths: no tokenizer is so far off, and what is learned ends there (`WEIGHT_MAX` of crates/calibration). */
+const MOST = 4_000;
+
+/** What a calibration is, for errors. */
+export const SHAPE = `${KINDS} weights of at most ${MOST} thousandths, and bounds of which the lower ones are not above the upper`;
 
 /**
  * Whether all that the provider will count is text that is here. Bounds are learned of
@@ -29,15 +36,19 @@ export function isText({ parts }) {
  * @returns {Calibration | null} null: it is none
  */
 export function calibrationOf(told) {
-  const list = (/** @type {unknown} */ numbers, /** @type {number} */ length) => Array.isArray(numbers) && numbers.length === length && numbers.every((number) => Number.isSafeInteger(number) && number >= 0 && number <= 100_000);
-  const sizes = SIZE_FROM.length + 1;
-  if (!list(told?.weights, KINDS) || !list(told.lower ?? Array(sizes).fill(0), sizes) || !list(told.upper ?? Array(sizes).fill(0), sizes)) return null;
-  return { weights: told.weights, lower: told.lower ?? Array(sizes).fill(0), upper: told.upper ?? Array(sizes).fill(0) };
+  const list = (/** @type {unknown} */ numbers, /** @type {number} */ length) => Array.isArray(numbers) && numbers.length === length && numbers.every((number) => Number.isSafeInteger(number) && number >= 0 && number <= MOST);
+  const none = SIZE_FROM.concat(0).fill(0);
+  const { weights, lower = none, upper = none } = told ?? {};
+  if (!list(weights, KINDS) || ![lower, upper].every((bounds) => list(bounds, none.length))) return null;
+  // 0 states none.
+  if (lower.some((/** @type {number} */ bound, /** @type {number} */ size) => upper[size] && bound > upper[size])) return null;
+  return { weights, lower, upper };
 }
 
 /**
  * An estimate corrected, with its bounds in the place of the prior's. What it has
- * beyond its kinds (images, PDFs) is left as it is, and then so are its bounds.
+ * beyond its kinds (images, PDFs) is left as it is, and then so are its bounds. None is
+ * beyond the prior's upper bound, which is the text's bytes: that one holds for any text.
  *
  * @param {Bounds} prior
  * @param {readonly number[]} kinds
@@ -48,7 +59,7 @@ export function calibrationOf(told) {
 export function corrected(prior, kinds, calibration, bounded = true) {
   if (!calibration) return prior;
   const text = textOf(kinds, calibration);
-  const estimate = text + Math.max(0, prior.estimate - sum(kinds));
+  const estimate = Math.min(prior.upper, text + Math.max(0, prior.estimate - sum(kinds)));
   const [lower, upper] = bounded ? statedOf(prior, kinds, calibration) : [0, 0];
   return {
     lower: Math.min(estimate, lower ? Math.floor((text * lower) / 1000) : prior.lower),
@@ -71,11 +82,22 @@ export function correctedMeasure(measure, calibration) {
   const [before, after] = [sum(measure.kinds), textOf(measure.kinds, calibration)];
   const parts = measure.parts.map((part) => {
     if (!before || !OF_KINDS.includes(part.name)) return part;
-    const of = Math.round((part.estimate * after) / before);
+    const corrected = Math.round((part.estimate * after) / before);
+    const of = OF_TEXT.includes(part.name) ? Math.min(part.upper, corrected) : corrected;
     return { ...part, estimate: of, lower: Math.min(part.lower, of), upper: Math.max(part.upper, of) };
   });
   const cost = { ...measure.cost, input_microusd: measure.estimate ? Math.round((measure.cost.input_microusd * estimate) / measure.estimate) : 0 };
   return { ...measure, lower, estimate, upper, parts, cost, confidence: bounded ? "calibrated" : measure.confidence };
+}
+
+/**
+ * Whether a calibration is this model's, or does not say whose it is, as a gate's.
+ *
+ * @param {any} told
+ * @param {string} model
+ */
+export function isOf(told, model) {
+  return typeof told?.model !== "string" || undated(told.model) === undated(model);
 }
 
 /** A model's name without its date: the tokenizer is the same. @param {string} model */

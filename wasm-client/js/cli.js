@@ -4,8 +4,8 @@
 
 import { readFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
-import { calibrate } from "./calibrate.js";
-import { undated } from "./calibration.js";
+import { calibrate, CHARS_A_PROMPT, PROMPTS_MAX, PROMPTS_MIN } from "./calibrate.js";
+import { isOf } from "./calibration.js";
 import { DEFAULT_MODEL } from "./core.js";
 import { load } from "./index.js";
 
@@ -22,11 +22,15 @@ count: tokens of each file, or of the standard input where none is named (or by 
   --calibration FILE  corrects Claude's estimates by what calibrate wrote
   --json              one JSON object a file: { file, model, lower, estimate, upper, exact }
 
-calibrate: has the provider count your own prompts, which is free of charge, tells
-how far its counts are from the estimates, and writes how these are corrected.
-FILE is a text, or requests as JSON or JSON lines. The key is read from ${KEY}.
+calibrate: has the provider count your own prompts, which is free of charge, writes how
+the estimates of this one model are corrected, and prints how far they are from its counts
+before and after, by a third of the prompts that was not learned from.
+FILE is a text, of which each ${CHARS_A_PROMPT} characters are a prompt, or requests as JSON or JSON
+lines; ${PROMPTS_MIN} prompts are the least, ${PROMPTS_MAX} the most. Those with images, files, addresses, server
+tools or MCP are left out. The key is read from ${KEY}.
 What is sent is what the files hold; nothing else leaves.
 
+  --model MODEL       corrects this model (default ${DEFAULT_MODEL})
   --url URL           where to ask (default ${PROVIDER}; or your gate)
   --out FILE          where to write (default ${CALIBRATION})
 `;
@@ -68,17 +72,17 @@ async function main(argv) {
   let counter;
   try {
     const calibration = values.calibration === undefined ? undefined : JSON.parse(await readFile(values.calibration, "utf8"));
-    const learnedOf = calibration?.model;
-    if (typeof learnedOf === "string" && undated(learnedOf) !== undated(values.model))
-      return fail(EXIT_USAGE, `${values.calibration} corrects ${learnedOf}, not ${values.model}: --model ${learnedOf} counts by it.\n`);
+    if (!isOf(calibration, values.model)) return fail(EXIT_USAGE, `${values.calibration} corrects ${calibration.model}, not ${values.model}: --model ${calibration.model} counts by it.\n`);
     counter = await load(values.model, { calibration });
   } catch (error) {
     return fail(EXIT_USAGE, `${reason(error)}\n`);
   }
   if (command === "count") return count(counter, values.model, files, values.json);
   if (counter.exact) return fail(EXIT_USAGE, `${values.model} is counted exactly: there is nothing to calibrate.\n`);
-  const key = process.env[KEY];
+  const key = process.env[KEY]?.trim();
   if (!key || !files.length) return fail(EXIT_USAGE, `${key ? "Name files with prompts of yours." : `${KEY} is not set.`}\n\n${USAGE}`);
+  // What fetch says of such a key has the key in it.
+  if (/[^\x21-\x7e]/.test(key)) return fail(EXIT_USAGE, `${KEY} holds what no key has: a blank, a line end or a character beyond ASCII.\n`);
   if (!isSafe(values.url)) return fail(EXIT_USAGE, `--url ${values.url}: the key goes to https or to a loopback address only.\n`);
   try {
     await calibrate({ ...values, key, files, say: (line) => process.stdout.write(`${line}\n`) });

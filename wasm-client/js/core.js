@@ -3,17 +3,16 @@
 import * as glue from "#glue";
 import { source } from "#platform";
 import { undated } from "./calibration.js";
-import { moduleOf, TollgateError } from "./module.js";
-
-export { kindOf, TollgateError } from "./module.js";
+import { TollgateError } from "./given.js";
+import { moduleOf } from "./module.js";
 
 /** @typedef {import("../types/index.js").Measure} Measure */
 
 /** Of the meter, the hook and the command, where none is named. */
 export const DEFAULT_MODEL = "claude-sonnet-5-5";
 
-const { init, initSync, isReady, withText, withBytes, windows, guarded, onLost } = moduleOf(glue, source);
-export { init, initSync, isReady, onLost, withBytes, withText };
+const { init, initSync, isReady, withText, withParts, withBytes, windows, guarded, onLost } = moduleOf(glue, source);
+export { init, initSync, isReady, onLost, withBytes, withParts, withText };
 
 /**
  * A whole request's measure.

@@ -1,18 +1,20 @@
 // tollgate/hf: counters by any tokenizer.json, in a module of its own that is brought
-// in when the first is asked for. Reading such a file takes a second or two, so the
+// in when the first is asked for. Reading such a file takes up to three seconds, so the
 // compact form that the module makes of it is kept, by the hash of the file.
 
 import * as glue from "#glue-hf";
 import { keep, kept, source } from "#platform-hf";
 import { read, unpacked } from "./bytes.js";
+import { fieldsOf, idsOf, kindOf, tokensOf, TollgateError } from "./given.js";
 import { sha256 } from "./hash.js";
-import { kindOf, moduleOf, TollgateError } from "./module.js";
+import { isWhole, moduleOf, WHOLE_UNITS } from "./module.js";
 
 export { TollgateError };
 
 /**
  * @typedef {import("../types/hf.js").Tokenizer} Tokenizer
  * @typedef {import("../types/hf.js").TokenizerSource} TokenizerSource
+ * @typedef {import("../types/hf.js").EncodeOptions} EncodeOptions
  */
 
 /** The form's version: an older one that was kept is not found. */
@@ -21,7 +23,7 @@ const OF = /** @type {const} */ ({ code: "bad_tokenizer", what: "A tokenizer" })
 /** The largest published ones have 35 MB. What is larger is something else. */
 const BYTES_MAX = 256 << 20;
 
-const { init, withText, withBytes } = moduleOf(glue, source);
+const { init, withText, withParts, withBytes } = moduleOf(glue, source);
 
 /**
  * @param {TokenizerSource | Promise<TokenizerSource>} from
@@ -29,7 +31,7 @@ const { init, withText, withBytes } = moduleOf(glue, source);
  * @returns {Promise<Tokenizer>}
  */
 export async function loadTokenizer(from, options = {}) {
-  const { name = "tokenizer.json", cache = true, wasm } = options;
+  const { name = "tokenizer.json", cache = true, wasm } = fieldsOf(options, "loadTokenizer's options are an object like { sha256 }");
   const wanted = hashOf(options.sha256);
   await init(wasm);
   if (wanted && cache) {
@@ -81,29 +83,47 @@ function made(bytes) {
  * @returns {Tokenizer}
  */
 function counterOf(name, tokenizer) {
-  const whole = (/** @type {number} */ number, /** @type {string} */ what) => {
-    if (!Number.isSafeInteger(number) || number < 0) throw new TollgateError("bad_request", `${what} must be a whole number, 0 or more.`);
-    // A text has fewer.
-    return Math.min(number, 0xffffffff);
+  const framedOf = (/** @type {EncodeOptions} */ options) => Boolean(fieldsOf(options, "The options are an object like { addSpecialTokens: true }").addSpecialTokens);
+  const count = (/** @type {string} */ text, /** @type {EncodeOptions} */ options = {}) => {
+    const framed = framedOf(options);
+    return withText(text, (bytes) => tokenizer.count(bytes, framed));
   };
-  const count = (/** @type {string} */ text, { addSpecialTokens = false } = {}) => withText(text, (bytes) => tokenizer.count(bytes, addSpecialTokens));
+  const quick = tokenizer.is_quick();
+  let closed = false;
   return Object.freeze({
     name,
     exact: /** @type {const} */ (true),
-    quick: tokenizer.is_quick(),
+    quick,
     count,
     bounds(/** @type {string} */ text) {
       const tokens = count(text);
       return { lower: tokens, estimate: tokens, upper: tokens };
     },
-    fits: (/** @type {string} */ text, /** @type {number} */ tokens, { addSpecialTokens = false } = {}) => withText(text, (bytes) => tokenizer.fits(bytes, whole(tokens, "tokens"), addSpecialTokens)),
-    encode: (/** @type {string} */ text, { addSpecialTokens = false } = {}) => withText(text, (bytes) => tokenizer.encode(bytes, addSpecialTokens)),
-    decode(/** @type {ArrayLike<number>} */ ids, { skipSpecialTokens = false } = {}) {
-      const list = ids instanceof Uint32Array ? ids : Uint32Array.from(ids, (id) => whole(id, "An id"));
+    fits(/** @type {string} */ text, /** @type {number} */ tokens, /** @type {EncodeOptions} */ options = {}) {
+      const [most, framed] = [tokensOf(tokens, "tokens"), framedOf(options)];
+      // The crate `tokenizers` takes a text whole.
+      if (!quick || isWhole(text, most)) return withText(text, (bytes) => tokenizer.fits(bytes, most, framed));
+      const grown = withText("", () => new glue.Growing(tokenizer, framed));
+      const exceeds = withParts(text, WHOLE_UNITS, (bytes) => grown.exceeds(tokenizer, bytes, most) || undefined);
+      const fits = !exceeds && withText("", () => grown.fits(tokenizer, most));
+      // Not where the module stopped: then it is gone with all others.
+      grown.free();
+      return fits;
+    },
+    encode(/** @type {string} */ text, /** @type {EncodeOptions} */ options = {}) {
+      const framed = framedOf(options);
+      return withText(text, (bytes) => tokenizer.encode(bytes, framed));
+    },
+    decode(/** @type {ArrayLike<number>} */ ids, /** @type {{skipSpecialTokens?: boolean}} */ options = {}) {
+      const list = idsOf(ids);
+      const { skipSpecialTokens = false } = fieldsOf(options, "decode's options are an object like { skipSpecialTokens: true }");
       return withText("", () => tokenizer.decode(list, skipSpecialTokens));
     },
     form: () => withText("", () => tokenizer.form()),
-    close: () => tokenizer.free(),
+    close() {
+      if (!closed) withText("", () => tokenizer.free());
+      closed = true;
+    },
   });
 }
 

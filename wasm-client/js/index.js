@@ -1,13 +1,15 @@
 // The package's face: counters by name, whole requests, the guard.
 
-import { calibrationOf, corrected, correctedMeasure } from "./calibration.js";
-import { costOf, estimateText, init, initSync, kindOf, knownModel, knownModels, measureJson, onLost, TollgateError } from "./core.js";
+import { calibrationOf, corrected, correctedMeasure, isOf, SHAPE, undated } from "./calibration.js";
+import { costOf, estimateText, init, initSync, knownModel, knownModels, measureJson, onLost } from "./core.js";
+import { fieldsOf, jsonOf, kindOf, nameOf, TollgateError, wholeOf } from "./given.js";
 import { guard } from "./guard/index.js";
 import { encodingOf, loadVocabulary } from "./vocabulary.js";
 
 export { guard, init, initSync, TollgateError };
 
 /**
+ * @typedef {import("../types/index.js").Calibration} Calibration
  * @typedef {import("../types/index.js").ClaudeCounter} ClaudeCounter
  * @typedef {import("../types/index.js").Measure} Measure
  */
@@ -25,14 +27,21 @@ onLost(() => loaded.clear());
  * @returns {Promise<any>} its type is that of types/index.d.ts
  */
 export function load(name, options = {}) {
-  if (typeof name !== "string") return Promise.reject(new TollgateError("not_a_string", `load takes a model's name, not ${kindOf(name)}.`));
+  /** @type {Calibration | null} */
+  let calibration;
+  try {
+    nameOf(name, "load");
+    calibration = calibrationFor(name, fieldsOf(options, "load's options are an object like { vocabulary }").calibration);
+  } catch (error) {
+    return Promise.reject(error);
+  }
   const make = async () => {
     await init();
     const encoding = encodingOf(name);
-    return encoding ? await loadVocabulary(name, encoding, options.vocabulary) : claude(name, options.calibration);
+    return encoding ? await loadVocabulary(name, encoding, options.vocabulary) : claude(name, calibration);
   };
   // Not kept: there may be any number of calibrations, and such a counter is made at once.
-  if (options.calibration !== undefined) return make();
+  if (calibration) return make();
   let counter = loaded.get(name);
   if (!counter) {
     counter = make();
@@ -50,15 +59,8 @@ export function load(name, options = {}) {
  * @returns {Measure}
  */
 export function measure(request) {
-  if (typeof request !== "object" || request === null || Array.isArray(request))
-    throw new TollgateError("bad_request", `measure takes a request like messages.create does, not ${kindOf(request)}.`);
-  let json;
-  try {
-    json = JSON.stringify(request);
-  } catch (error) {
-    throw new TollgateError("bad_request", `The request cannot be written as JSON: ${error instanceof Error ? error.message : error}`, error);
-  }
-  return measureJson(wellFormed(json), "max_tokens" in request, Date.now());
+  fieldsOf(request, "measure takes a request like messages.create does");
+  return measureJson(wellFormed(jsonOf(request)), "max_tokens" in request, Date.now());
 }
 
 /** The Claude models that this version knows. `init` or `load` comes first. */
@@ -73,27 +75,44 @@ export function models() {
  * @param {import("../types/index.js").AnthropicUsage} usage
  */
 export function cost(model, usage) {
+  nameOf(model, "cost");
+  fieldsOf(usage, "cost takes an answer's usage, an object like { input_tokens, output_tokens }");
+  const tokens = (/** @type {keyof import("../types/index.js").AnthropicUsage} */ field, least = usage[field]) => wholeOf(/** @type {number} */ (least), `usage.${field}`);
   const used = {
-    input: usage.input_tokens,
-    cacheWritten: usage.cache_creation_input_tokens ?? 0,
-    cacheRead: usage.cache_read_input_tokens ?? 0,
-    output: usage.output_tokens,
+    input: tokens("input_tokens"),
+    // An answer may have none of these, or null.
+    cacheWritten: tokens("cache_creation_input_tokens", usage.cache_creation_input_tokens ?? 0),
+    cacheRead: tokens("cache_read_input_tokens", usage.cache_read_input_tokens ?? 0),
+    output: tokens("output_tokens"),
   };
   return costOf(model, used, Date.now());
 }
 
 /**
+ * What `load` was given to correct this model's estimates by; null: nothing. Exact counters
+ * need none, and are told of a wrong one all the same.
+ *
  * @param {string} model
- * @param {unknown} [told] a calibration
+ * @param {any} told
+ */
+function calibrationFor(model, told) {
+  if (told === undefined) return null;
+  const calibration = calibrationOf(told);
+  if (!calibration) throw new TollgateError("bad_request", `calibration is none: it has ${SHAPE}, as \`tollgate calibrate\` writes it.`);
+  if (!isOf(told, model)) throw new TollgateError("bad_request", `calibration corrects ${told.model}, not ${model}.`);
+  return calibration;
+}
+
+/**
+ * @param {string} model
+ * @param {Calibration | null} calibration
  * @returns {ClaudeCounter}
  */
-function claude(model, told) {
-  const calibration = told === undefined ? null : calibrationOf(told);
-  if (told !== undefined && !calibration) throw new TollgateError("bad_request", "calibration is none: it is what `tollgate calibrate` wrote.");
+function claude(model, calibration) {
   const info = knownModel(model);
   if (!info) {
     const names = knownModels().filter((known) => !known.retired).map((known) => known.id);
-    throw new TollgateError("unknown_model", `"${model}" is not known. Known are OpenAI's models and vocabularies (o200k_base, cl100k_base, …), and: ${names.join(", ")}.`);
+    throw new TollgateError("unknown_model", `"${model}" is not known, nor which tokenizer it has. If it counts by a vocabulary of OpenAI's, load that by its own name (o200k_base, cl100k_base, …). Known are OpenAI's models of tiktoken's list, and: ${names.join(", ")}.`);
   }
   const bounds = (/** @type {string} */ text) => {
     if (typeof text !== "string") throw new TollgateError("not_a_string", `A text is a string, not ${kindOf(text)}.`);
@@ -109,9 +128,15 @@ function claude(model, told) {
     bounds,
     fits: (text, tokens) => {
       const { lower, upper } = bounds(text);
+      wholeOf(tokens, "tokens");
       return upper <= tokens ? true : lower > tokens ? false : undefined;
     },
-    measure: (request) => correctedMeasure(measure({ ...request, model: request.model ?? model }), calibration),
+    measure: (request) => {
+      const of = fieldsOf(request, "measure takes a request like messages.create does").model ?? model;
+      const measured = measure({ ...request, model: of });
+      // What was learned of one model's tokenizer says nothing of another's.
+      return undated(of) === undated(model) ? correctedMeasure(measured, calibration) : measured;
+    },
   };
   return Object.freeze(counter);
 }

@@ -3,10 +3,11 @@
 //
 // Text crosses by `encodeInto` into one buffer that is used again and again. What
 // is only scanned comes in windows, so that 64 MB of text take no more memory than
-// one window; what is counted exactly comes whole. Everything after `init` is
-// synchronous.
+// one window; what is counted exactly comes whole, but where a part may be enough to
+// know. Everything after `init` is synchronous.
 
 import { fetched } from "./fetched.js";
+import { kindOf, TollgateError } from "./given.js";
 
 /**
  * @typedef {string | URL | Request | Response | BufferSource | WebAssembly.Module} InitSource
@@ -28,25 +29,23 @@ const KEPT_BYTES_MAX = 8 << 20;
 /** wasm's memory ends at 4 GB; long before that a page is of no use any more. */
 const TEXT_UNITS_MAX = 256 << 20;
 
+/**
+ * Whether a text fits is seen of the whole where it has no more than this, or no more
+ * units a token than nearly any text has (English and code: 3 to 5): it will mostly fit.
+ */
+export const WHOLE_UNITS = 1 << 16;
+const UNITS_A_TOKEN_MAX = 16;
+
 const encoder = new TextEncoder();
 
-/** What went wrong, with a stable code. */
-export class TollgateError extends Error {
-  /**
-   * @param {import("../types/index.js").ErrorCode} code
-   * @param {string} message
-   * @param {unknown} [cause]
-   */
-  constructor(code, message, cause) {
-    super(message, { cause });
-    this.name = "TollgateError";
-    this.code = code;
-  }
-}
-
-/** @param {unknown} value */
-export function kindOf(value) {
-  return value === null ? "null" : Array.isArray(value) ? "an array" : `a value of type ${typeof value}`;
+/**
+ * Whether a text is to be looked at whole, to see whether it has so many tokens.
+ *
+ * @param {string} text
+ * @param {number} tokens
+ */
+export function isWhole(text, tokens) {
+  return typeof text !== "string" || text.length <= Math.max(WHOLE_UNITS, tokens * UNITS_A_TOKEN_MAX);
 }
 
 /**
@@ -103,10 +102,46 @@ export function moduleOf(glue, source) {
    * @returns {T}
    */
   function withText(text, call) {
+    return reading(text, () => call(written(text)));
+  }
+
+  /**
+   * Calls with a text in the buffer part by part, each as large as all before it, until
+   * an answer comes. So a part may be counted together with those before it, and all is
+   * counted twice at most.
+   *
+   * @template T
+   * @param {string} text
+   * @param {number} first bytes of the first part, at most
+   * @param {(bytes: number) => T | undefined} call
+   * @returns {T | undefined}
+   */
+  function withParts(text, first, call) {
+    return reading(text, () => {
+      let rest = text;
+      for (let bytes = first, all = 0; rest; bytes = all) {
+        const part = Math.min(bytes, rest.length * BYTES_A_UNIT_MAX);
+        const { read, written } = encoder.encodeInto(rest, roomFor(part).subarray(0, part));
+        const answer = call(written);
+        if (answer !== undefined) return answer;
+        all += written;
+        rest = rest.slice(read);
+      }
+      return undefined;
+    });
+  }
+
+  /**
+   * @template T
+   * @param {string} text
+   * @param {() => T} read
+   * @returns {T}
+   */
+  function reading(text, read) {
     if (typeof text !== "string") throw new TollgateError("not_a_string", `A text is a string, not ${kindOf(text)}.`);
     if (text.length > TEXT_UNITS_MAX) throw new TollgateError("too_long", `A text has ${TEXT_UNITS_MAX} UTF-16 units at most.`);
     try {
-      return call(written(text));
+      return read();
     } catch (error) {
       throw told(error);
     } finally {
@@ -250,7 +285,7 @@ export function moduleOf(glue, source) {
     return new TollgateError("internal", `The WebAssembly module stopped: ${reason(error)}. Please report it.`, error);
   }
 
-  return { init, initSync, isReady, withText, withBytes, windows, guarded, onLost };
+  return { init, initSync, isReady, withText, withParts, withBytes, windows, guarded, onLost };
 }
 
 /** @param {unknown} error */

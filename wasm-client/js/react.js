@@ -1,7 +1,8 @@
 // useTokenCount: a text's or a request's tokens, as it is typed.
 
 import { useDeferredValue, useEffect, useMemo, useState } from "react";
-import { DEFAULT_MODEL, TollgateError } from "./core.js";
+import { DEFAULT_MODEL } from "./core.js";
+import { TollgateError } from "./given.js";
 import { load } from "./index.js";
 
 /** @typedef {import("../types/react.js").TokenCount} TokenCount */

@@ -5,9 +5,13 @@ import { Document as DocumentHandle, Encoder, vocabulary_of } from "#glue";
 import { vocabulary } from "#platform";
 import index from "../vocabularies/index.json" with { type: "json" };
 import { read, unpacked } from "./bytes.js";
-import { kindOf, onLost, TollgateError, withBytes, withText } from "./core.js";
+import { onLost, withBytes, withParts, withText } from "./core.js";
+import { documentOf } from "./document.js";
+import encodings from "./encodings.json" with { type: "json" };
+import { fieldsOf, idsOf, kindOf, tokensOf, TollgateError } from "./given.js";
 import { exactly, openaiMeasure } from "./guard/openai.js";
 import { sha256 } from "./hash.js";
+import { isWhole, WHOLE_UNITS } from "./module.js";
 import { storeOf } from "./store.js";
 
 /**
@@ -16,44 +20,36 @@ import { storeOf } from "./store.js";
  * @typedef {{sha256: string, bytes: number}} Known
  */
 
-/**
- * Models by the beginning of their names: tiktoken's model.py, 0.12 (2026). The
- * first that fits.
- *
- * @type {readonly (readonly [string, string])[]}
- */
-const ENCODINGS = [
-  ["gpt-oss-", "o200k_harmony"],
-  ["gpt-5", "o200k_base"],
-  ["gpt-4.5", "o200k_base"],
-  ["gpt-4.1", "o200k_base"],
-  ["gpt-4o", "o200k_base"],
-  ["chatgpt-4o-", "o200k_base"],
-  ["o1", "o200k_base"],
-  ["o3", "o200k_base"],
-  ["o4-mini", "o200k_base"],
-  ["gpt-4", "cl100k_base"],
-  ["gpt-3.5-turbo", "cl100k_base"],
-  ["gpt-35-turbo", "cl100k_base"],
-  ["text-embedding-3-", "cl100k_base"],
-  ["text-embedding-ada-002", "cl100k_base"],
-];
+/** What every special token looks like. */
+const SPECIAL = /^<\|[a-z0-9_]+\|>$/;
+
 /** The browser's store of whole answers; the name is the asset's own version. */
 const CACHE = "tollgate-vocabularies";
 
-/** Counters that are there, for whoever asks without waiting. @type {Map<string, VocabularyCounter>} */
+/** Counters that are there, for whoever asks without waiting: by encoding. @type {Map<string, VocabularyCounter>} */
 const ready = new Map();
 onLost(() => ready.clear());
+/**
+ * Those on their way, and from where, so that names of one encoding that are asked for at
+ * once share its counter.
+ *
+ * @type {Map<string, {made: Promise<VocabularyCounter>, from: unknown}>}
+ */
+const making = new Map();
 
 /**
- * The encoding that a name means, if any. After `init`.
+ * The encoding that a name means, if it is known to: encodings.json says by whom. After `init`.
  *
  * @param {string} name
  * @returns {string | null}
  */
 export function encodingOf(name) {
   if (vocabulary_of(name) !== undefined) return name;
-  return ENCODINGS.find(([start]) => name.startsWith(start))?.[1] ?? null;
+  // `ft:gpt-4o-2024-08-06:org::id` has the tokenizer of what it was made of. (tiktoken looks for
+  // `ft:gpt-4` and so takes a GPT-4.1 for a GPT-4.)
+  const model = name.startsWith("ft:") ? name.split(":")[1] : name;
+  const among = (/** @type {Record<string, string[]>} */ lists, /** @type {(of: string) => boolean} */ fits) => Object.entries(lists).find(([, list]) => list.some(fits))?.[0];
+  return among(encodings.names, (known) => known === model) ?? among(encodings.beginnings, (start) => model.startsWith(start)) ?? null;
 }
 
 /**
@@ -74,8 +70,29 @@ export function readyFor(model) {
  * @returns {Promise<VocabularyCounter>}
  */
 export async function loadVocabulary(name, encoding, from) {
-  const known = ready.get(encoding);
-  if (known) return Object.freeze({ ...known, name, measure: measurer(name, known.count) });
+  for (;;) {
+    const known = ready.get(encoding);
+    if (known) return known.name === name ? known : Object.freeze({ ...known, name, measure: measurer(name, known.count) });
+    let way = making.get(encoding);
+    if (!way) {
+      way = { made: make(name, encoding, from).finally(() => making.delete(encoding)), from };
+      making.set(encoding, way);
+    }
+    try {
+      await way.made;
+    } catch (error) {
+      // Another's place failed; one's own may be sound.
+      if (way.from === from) throw error;
+    }
+  }
+}
+
+/**
+ * @param {string} name
+ * @param {string} encoding
+ * @param {VocabularySource | Promise<VocabularySource>} [from]
+ */
+async function make(name, encoding, from) {
   const needed = /** @type {string} */ (vocabulary_of(encoding));
   const bytes = await bytesOf(needed, /** @type {Record<string, Known>} */ (index)[needed], from);
   let encoder;
@@ -95,8 +112,7 @@ export async function loadVocabulary(name, encoding, from) {
  */
 function measurer(model, count) {
   return (/** @type {import("../types/index.js").OpenAiRequest} */ request) => {
-    if (typeof request !== "object" || request === null || Array.isArray(request)) throw new TollgateError("bad_request", `measure takes a request like responses.create does, not ${kindOf(request)}.`);
-    return openaiMeasure({ model, ...request }, exactly(count));
+    return openaiMeasure({ model, ...fieldsOf(request, "measure takes a request like responses.create does") }, exactly(count));
   };
 }
 
@@ -107,16 +123,33 @@ function measurer(model, count) {
  * @returns {VocabularyCounter}
  */
 function counterOf(name, encoding, encoder) {
-  const whole = (/** @type {number} */ number, /** @type {string} */ what, least = 0) => {
-    if (!Number.isSafeInteger(number) || number < least) throw new TollgateError("bad_request", `${what} must be a whole number, ${least} or more.`);
-    // A text has fewer.
-    return Math.min(number, 0xffffffff);
-  };
   const count = (/** @type {string} */ text) => withText(text, (bytes) => encoder.count(bytes));
   const decode = (/** @type {ArrayLike<number>} */ ids) => {
-    const list = ids instanceof Uint32Array ? ids : Uint32Array.from(ids, (id) => whole(id, "An id"));
+    const list = idsOf(ids);
     const bytes = withText("", () => encoder.decode(list));
     return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
+  };
+  const ids = (/** @type {string} */ text, /** @type {boolean} */ specials) => withText(text, (bytes) => encoder.encode(bytes, specials));
+  /** The id of a special token; none: there is no such one. @param {unknown} name */
+  const special = (name) => {
+    const found = typeof name === "string" && SPECIAL.test(name) ? ids(name, true) : [];
+    if (found.length !== 1) throw new TollgateError("bad_request", `${encoding} has no special token ${typeof name === "string" ? name : kindOf(name)}.`);
+    return found[0];
+  };
+  /**
+   * What stands between special tokens is cut by itself, as tiktoken does it. None of them
+   * begins within another.
+   *
+   * @param {string} text
+   * @param {readonly unknown[]} names
+   */
+  const encodeSome = (text, names) => {
+    const known = new Map(names.map((name) => [name, special(name)]));
+    if (typeof text !== "string" || known.size === 0) return ids(text, false);
+    const escaped = [...known.keys()].map((name) => String(name).replaceAll("|", "\\|"));
+    const parts = text.split(new RegExp(`(${escaped.join("|")})`));
+    const found = parts.flatMap((part, at) => (at % 2 ? [known.get(part)] : [...ids(part, false)]));
+    return Uint32Array.from(/** @type {number[]} */ (found));
   };
   return Object.freeze({
     name,
@@ -128,48 +161,52 @@ function counterOf(name, encoding, encoder) {
       const tokens = count(text);
       return { lower: tokens, estimate: tokens, upper: tokens };
     },
-    fits: (/** @type {string} */ text, /** @type {number} */ tokens) => withText(text, (bytes) => encoder.fits(bytes, whole(tokens, "tokens"))),
-    encode(/** @type {string} */ text, /** @type {{specials?: boolean | "refuse"}} */ { specials = false } = {}) {
-      const ids = withText(text, (bytes) => encoder.encode(bytes, specials === true));
+    fits(/** @type {string} */ text, /** @type {number} */ tokens) {
+      const most = tokensOf(tokens, "tokens");
+      if (isWhole(text, most)) return withText(text, (bytes) => encoder.fits(bytes, most));
+      const grown = new DocumentHandle();
+      const exceeds = withParts(text, WHOLE_UNITS, (bytes) => {
+        grown.append(encoder, bytes);
+        return grown.stable(encoder) > most || undefined;
+      });
+      const fits = !exceeds && grown.count() <= most;
+      // Not where the module stopped: then it is gone with all others.
+      grown.free();
+      return fits;
+    },
+    encode(/** @type {string} */ text, /** @type {{specials?: boolean | "refuse" | readonly string[]}} */ options = {}) {
+      const { specials = false } = fieldsOf(options, "encode's options are an object like { specials: true }");
+      if (Array.isArray(specials)) return encodeSome(text, specials);
+      if (typeof specials !== "boolean" && specials !== "refuse") throw new TollgateError("bad_request", 'specials must be true, false, "refuse" or a list of special tokens.');
+      const told = ids(text, specials === true);
       // All of them begin so.
       if (specials === "refuse" && text.includes("<|")) {
-        const special = withText(text, (bytes) => encoder.encode(bytes, true));
-        if (special.length !== ids.length || special.some((id, at) => id !== ids[at])) {
-          const names = Array.from(special, (id) => decode([id])).filter((name) => /^<\|.+\|>$/.test(name));
+        const all = ids(text, true);
+        if (all.length !== told.length || all.some((id, at) => id !== told[at])) {
+          const names = Array.from(all, (id) => decode([id])).filter((name) => SPECIAL.test(name));
           throw new TollgateError("bad_request", `The text holds the special token ${names[0]}.`);
         }
       }
-      return ids;
+      return told;
     },
     decode,
-    truncate(/** @type {string} */ text, /** @type {number} */ tokens, { keep = "head" } = {}) {
-      const at = withText(text, (bytes) => encoder.truncate(bytes, whole(tokens, "tokens"), keep === "tail"));
+    truncate(/** @type {string} */ text, /** @type {number} */ tokens, /** @type {{keep?: "head" | "tail"}} */ options = {}) {
+      const { keep = "head" } = fieldsOf(options, 'truncate\'s options are an object like { keep: "tail" }');
+      if (keep !== "head" && keep !== "tail") throw new TollgateError("bad_request", 'keep must be "head" or "tail".');
+      const most = tokensOf(tokens, "tokens");
+      const at = withText(text, (bytes) => encoder.truncate(bytes, most, keep === "tail"));
       return keep === "tail" ? text.slice(at) : text.slice(0, at);
     },
-    chunk(/** @type {string} */ text, /** @type {number} */ size, { overlap = 0 } = {}) {
-      const flat = withText(text, (bytes) => encoder.chunk(bytes, whole(size, "size", 1), whole(overlap, "overlap")));
+    chunk(/** @type {string} */ text, /** @type {number} */ size, /** @type {{overlap?: number}} */ options = {}) {
+      const { overlap = 0 } = fieldsOf(options, "chunk's options are an object like { overlap: 8 }");
+      const [most, again] = [tokensOf(size, "size", 1), tokensOf(overlap, "overlap")];
+      const flat = withText(text, (bytes) => encoder.chunk(bytes, most, again));
       return Array.from({ length: flat.length / 3 }, (_, i) => {
         const [start, end, tokens] = flat.subarray(i * 3);
         return { start, end, tokens, text: text.slice(start, end) };
       });
     },
-    document(text = "") {
-      const handle = new DocumentHandle();
-      withText(text, (bytes) => handle.set(encoder, bytes));
-      return {
-        get count() {
-          return handle.count();
-        },
-        get stable() {
-          return handle.stable(encoder);
-        },
-        set: (/** @type {string} */ text) => withText(text, (bytes) => handle.set(encoder, bytes)),
-        append: (/** @type {string} */ text) => withText(text, (bytes) => handle.append(encoder, bytes)),
-        edit: (/** @type {number} */ start, /** @type {number} */ end, /** @type {string} */ text) =>
-          withText(text, (bytes) => handle.edit(encoder, whole(start, "start"), whole(end, "end"), bytes)),
-        close: () => handle.free(),
-      };
-    },
+    document: (text = "") => documentOf(encoder, text),
   });
 }
 

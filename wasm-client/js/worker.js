@@ -1,7 +1,7 @@
 // Counting off the main thread: a web worker, and the promises of its answers.
 
-import { TollgateError } from "./core.js";
 import { SILENT_MS } from "./fetched.js";
+import { fieldsOf, nameOf, TollgateError } from "./given.js";
 
 /** @typedef {import("../types/worker.js").WorkerCounter<any, any>} WorkerCounter */
 
@@ -13,7 +13,8 @@ import { SILENT_MS } from "./fetched.js";
  * @returns {Promise<WorkerCounter>}
  */
 export async function loadInWorker(model, options = {}) {
-  const thread = options.worker ?? started();
+  nameOf(model, "loadInWorker");
+  const thread = fieldsOf(options, "loadInWorker's options are an object like { calibration }").worker ?? started();
   /** @type {Map<number, {resolve: (value: any) => void, reject: (error: unknown) => void}>} */
   const waiting = new Map();
   let asked = 0;

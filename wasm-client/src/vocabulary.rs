@@ -2,6 +2,7 @@
 //! [`super::room`] gives; places in a text are UTF-16 units, as JavaScript counts
 //! them. What is wrong comes back as a sentence.
 
+use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
@@ -29,9 +30,9 @@ impl Encoder {
     pub fn new(encoding: &str, bytes: usize) -> Result<Encoder, String> {
         let encoding = Encoding::from_name(encoding).ok_or("There is no such encoding.")?;
         let vocabulary = Vocabulary::load_with(room::take(bytes), &[]);
-        let vocabulary = vocabulary.map_err(|error| error.to_string())?;
+        let vocabulary = vocabulary.map_err(|error| told(&error))?;
         let tokenizer = Tokenizer::new(encoding, Arc::new(vocabulary));
-        Ok(Encoder { tokenizer: tokenizer.map_err(|error| error.to_string())? })
+        Ok(Encoder { tokenizer: tokenizer.map_err(|error| told(&error))? })
     }
 
     /// The text's tokens.
@@ -60,7 +61,7 @@ impl Encoder {
 
     /// The bytes that the ids stand for.
     pub fn decode(&self, ids: &[u32]) -> Result<Vec<u8>, String> {
-        self.tokenizer.decode(ids).map_err(|error| error.to_string())
+        self.tokenizer.decode(ids).map_err(|error| told(&error))
     }
 
     /// Where to cut the text for so many tokens: where its beginning ends, or with
@@ -132,8 +133,13 @@ impl Document {
     ) -> Result<usize, String> {
         with_text(bytes, |text| {
             let edited = self.document.edit_utf16(&mut by.tokenizer, start..end, text);
-            edited.map_err(|error| error.to_string())
+            edited.map_err(|error| told(&error))
         })
+    }
+
+    /// The code point of the character that a place lies within; 0 if in none.
+    pub fn cut(&self, at: usize) -> u32 {
+        self.document.cut_utf16(at).map_or(0, u32::from)
     }
 
     /// Its tokens.
@@ -146,6 +152,12 @@ impl Document {
         let Progress { stable, .. } = self.document.progress(&mut by.tokenizer);
         stable
     }
+}
+
+/// In one place: what writes a sentence is large.
+#[inline(never)]
+fn told(error: &dyn fmt::Display) -> String {
+    format!("{error}")
 }
 
 fn units(text: &str) -> usize {

@@ -18,10 +18,11 @@ import { guard, init, load } from "./source.mjs";
 /** As it was built. */
 const CLI = new URL("../../dist/client/node/cli.js", import.meta.url).pathname;
 
-const CASES = JSON.parse(await readFile(new URL("calibrations.json", import.meta.url), "utf8"));
+/** Rust's tests read the same table. */
+const CASES = JSON.parse(await readFile(new URL("../../crates/calibration/src/corrected.json", import.meta.url), "utf8"));
 
 test("an estimate is corrected by kinds and bounded by size, in whole numbers", () => {
-  assert.ok(CASES.length >= 8);
+  assert.ok(CASES.length >= 15);
   for (const { why, prior, kinds, calibration, corrected: expected } of CASES) {
     assert.deepEqual(corrected(prior, kinds, calibrationOf(calibration)), expected, why);
   }
@@ -62,9 +63,49 @@ test("no bounds are stated of what the provider adds, nor called calibrated wher
     assert.deepEqual([after.lower, after.upper], [before.lower, before.upper], why);
     assert.equal(after.confidence, before.confidence, why);
   }
-  // The correction leads beyond the prior's bounds, which are moved, and not stated.
-  const beyond = await load(MODEL, { calibration: { weights: Array(8).fill(100_000) } });
-  assert.notEqual(beyond.measure(asked(1)).confidence, "calibrated");
+});
+
+test("no correction leads beyond the bytes, and none that would is taken", async () => {
+  await init();
+  const [prior, most] = await Promise.all([load(MODEL), load(MODEL, { calibration: { weights: Array(8).fill(4_000) } })]);
+  for (const text of ["", "a", "1;2;3;4;5;6;7;8", "wait ".repeat(50), "Whoever stands before the gate waits. ".repeat(90), "{}[]();".repeat(400), "漢字😀".repeat(30)]) {
+    const bytes = Buffer.byteLength(text);
+    const { lower, estimate, upper } = most.bounds(text);
+    assert.ok(lower <= estimate && estimate <= upper && upper <= bytes, `${text.slice(0, 20)}: ${lower}, ${estimate}, ${upper} of ${bytes}`);
+    assert.equal(most.count(text), estimate);
+    const request = { system: text || "a", messages: [{ role: "user", content: text || "a" }] };
+    const [before, after] = [prior, most].map((counter) => counter.measure(request));
+    assert.ok(after.estimate <= after.upper && after.upper <= before.upper);
+    for (const [at, part] of after.parts.entries()) if (/^(system|messages)$/.test(part.name)) assert.ok(part.upper <= before.parts[at].upper && part.estimate <= part.upper, part.name);
+  }
+  assert.ok(most.count("{}[]();".repeat(400)) > 1.3 * prior.count("{}[]();".repeat(400)), "it corrects");
+
+  const weights = Array(8).fill(1_000);
+  const wrong = [null, 5, "garbage", [], {}, { weights: weights.slice(1) }, { weights: [...weights.slice(1), 4_001] }, { weights: [...weights.slice(1), 100_000] }, { weights, lower: [900, 900, 1_050], upper: [1_100, 1_100, 1_040] }, { weights, lower: [0, 0, 4_001] }, { weights, upper: [5_000, 0, 0] }];
+  for (const calibration of wrong)
+    for (const name of [MODEL, "o200k_base", "gpt-5"])
+      await assert.rejects(load(name, { calibration: /** @type {any} */ (calibration) }), { name: "TollgateError", code: "bad_request", message: /^calibration is none: it has 8 weights of at most 4000 thousandths/ }, `${name}: ${JSON.stringify(calibration)}`);
+  assert.ok(await load(MODEL, { calibration: { weights, lower: [900, 900, 0], upper: [0, 1_100, 800] } }), "0 states no bound");
+});
+
+test("a calibration is one model's: requests of another are measured as without it", async () => {
+  await init();
+  const [plain, calibrated] = [await load(MODEL), await load(MODEL, { calibration: STATED })];
+  const asked = (/** @type {string | undefined} */ model) => ({ max_tokens: 10, messages: [{ role: "user", content: "Whoever stands before the gate waits. ".repeat(90) }], ...(model && { model }) });
+  for (const own of [undefined, MODEL, `${MODEL}-20261101`]) {
+    const { estimate, confidence } = calibrated.measure(asked(own));
+    assert.deepEqual([confidence, estimate > plain.measure(asked(own)).estimate], ["calibrated", true], own);
+  }
+  for (const other of ["claude-opus-5-5", "claude-sonnet-4-5-20250929", "claude-none-1"]) {
+    const measured = calibrated.measure(asked(other));
+    assert.notEqual(measured.confidence, "calibrated", other);
+    assert.deepEqual(measured, plain.measure(asked(other)), other);
+  }
+  // What `tollgate calibrate` wrote says whose it is.
+  const written = { ...STATED, model: "claude-opus-5-5-20261101" };
+  await assert.rejects(load(MODEL, { calibration: written }), { code: "bad_request", message: /corrects claude-opus-5-5-20261101, not / });
+  assert.throws(() => guard({ limits: { rpm: 1 }, calibrations: { [MODEL]: written } }), /corrects claude-opus-5-5-20261101/);
+  assert.ok(await load("claude-opus-5-5", { calibration: written }));
 });
 
 test("counters with calibrations are not kept", async () => {
@@ -95,6 +136,11 @@ test("the guard corrects for limits given in code, and for a gate's counts as th
   assert.deepEqual(decided(false, gate("tokens_day", 150)), ["send", 100]);
   const told = { [MODEL]: { max_input_tokens: 1_000, calibration: { weights: Array(8).fill(3_000) } } };
   assert.deepEqual(decided(false, gate("input_tokens", 150), told), ["send", 300], "held as the gate holds it, refused by the wide bound");
+  assert.deepEqual(decided(false, gate("tokens_day", 150), told), ["send", 300], "310 by what others taught, which refuses nothing for good");
+  assert.deepEqual(decided(false, gate("tokens_day", 109), told), ["refuse", 300], "110 by the estimate");
+  const half = { [MODEL]: { ...told[MODEL], calibration: { weights: Array(8).fill(500) } } };
+  assert.deepEqual(decided(false, gate("tokens_day", 109), half), ["refuse", 50], "as the gate, which believes no less there");
+  assert.deepEqual(decided(true, { tokens_day: 209 }), ["refuse", 200], "the app's own limits by its own counts");
   for (const calibration of [null, {}, { weights: "x" }, { weights: [1] }]) assert.deepEqual(decided(false, gate("input_tokens", 150), { [MODEL]: { ...told[MODEL], calibration } }), ["send", 100]);
 });
 
@@ -140,7 +186,7 @@ async function counting(status) {
   return { url: `http://127.0.0.1:${port}`, calls: () => calls, stop: () => (server.closeAllConnections(), server.close()) };
 }
 
-test("tollgate calibrate: a broken connection is tried again, then named; what is fatal ends all calls", async () => {
+test("tollgate calibrate: a broken connection is tried again, then named; what is fatal ends all calls, or begins none", async () => {
   const dir = await mkdtemp(path.join(tmpdir(), "tollgate-calibrate-"));
   /** @type {Awaited<ReturnType<typeof counting>>[]} */
   const servers = [];
@@ -156,12 +202,14 @@ test("tollgate calibrate: a broken connection is tried again, then named; what i
     const failing = await serve((text) => (text.includes("wrong") ? 400 : new Promise((resolve) => setTimeout(resolve, 100, 200))));
     const gone = await serve(() => 200);
     gone.stop();
-    const run = (/** @type {string} */ url) => command(dir, ["calibrate", "--url", url, "asked.jsonl"]);
-    const [first, second, third] = await Promise.all([run(shaky.url), run(failing.url), run(gone.url)]);
+    const idle = await serve(() => 200);
+    const run = (/** @type {string} */ url, /** @type {string[]} */ ...more) => command(dir, ["calibrate", "--url", url, ...more, "asked.jsonl"]);
+    const [first, second, third, fourth] = await Promise.all([run(shaky.url), run(failing.url), run(gone.url), run(idle.url, "--out", "nowhere/its.json")]);
     assert.deepEqual([first.code, shaky.calls()], [0, 41], first.err);
     assert.deepEqual([second.code, /asked\.jsonl: count_tokens answered 400: no/.test(second.err)], [1, true], second.err);
     assert.ok(failing.calls() < 12, `${failing.calls()} calls after one was fatal`);
     assert.deepEqual([third.code, /asked\.jsonl: 127\.0\.0\.1:\d+ gave no answer: ECONNREFUSED/.test(third.err)], [1, true], third.err);
+    assert.deepEqual([fourth.code, /nowhere/.test(fourth.err), idle.calls()], [1, true, 0], fourth.err);
   } finally {
     for (const server of servers) server.stop();
     await rm(dir, { recursive: true, force: true });
@@ -191,6 +239,37 @@ test("the command in Node 20, and with the calibration of another model", async 
   }
 });
 
+test("of each file some prompts are held out, whatever their order; what is not text alone is left out, and told", async () => {
+  const dir = await mkdtemp(path.join(tmpdir(), "tollgate-calibrate-"));
+  const provider = await emulator(UNLIMITED);
+  try {
+    const lines = (/** @type {(n: number) => object} */ request) => Array.from({ length: 30 }, (_, n) => JSON.stringify(request(n))).join("\n");
+    const user = (/** @type {unknown} */ content) => ({ messages: [{ role: "user", content }] });
+    // How an answer is drawn is no input.
+    const drawn = { temperature: 0.5, top_p: 1, top_k: 4, stop_sequences: ["Human:"] };
+    await writeFile(path.join(dir, "prose.jsonl"), lines((n) => ({ ...user(prompt(n)), ...drawn })));
+    await writeFile(path.join(dir, "more.jsonl"), lines((n) => user(prompt(n + 100))));
+    await writeFile(path.join(dir, "digits.jsonl"), lines((n) => user(`${n + 1}234567890 `.repeat(200))));
+    const url = { type: "image", source: { type: "url", url: "https://example.com/a.png" } };
+    await writeFile(path.join(dir, "images.jsonl"), lines(() => user([url])));
+    const measured = async (/** @type {string[]} */ ...files) => {
+      const done = await command(dir, ["calibrate", "--url", provider.url, ...files]);
+      assert.equal(done.code, 0, done.err);
+      return { ...JSON.parse(await readFile(path.join(dir, "tollgate-calibration.json"), "utf8")).measured, out: done.out };
+    };
+    const one = await measured("prose.jsonl", "more.jsonl", "digits.jsonl");
+    const other = await measured("digits.jsonl", "prose.jsonl", "more.jsonl", "images.jsonl");
+    assert.deepEqual([one.prompts, one.held_out, other.prompts, other.held_out], [90, 30, 90, 30]);
+    assert.ok(Math.abs(one.before.mean - other.before.mean) < 0.03, JSON.stringify([one, other]));
+    assert.ok(Math.abs(one.after.mean) < 0.05 && Math.abs(other.after.mean) < 0.05, JSON.stringify([one, other]));
+    assert.match(other.out, /^30 of 120 prompts are not text alone and were left out/);
+    assert.doesNotMatch(one.out, /left out/);
+  } finally {
+    await provider.stop();
+    await rm(dir, { recursive: true, force: true });
+  }
+});
+
 test("tollgate calibrate: one's own prompts, counted by the provider, halve the error; load and guard take the file", async () => {
   await init();
   const dir = await mkdtemp(path.join(tmpdir(), "tollgate-calibrate-"));
@@ -215,6 +294,7 @@ test("tollgate calibrate: one's own prompts, counted by the provider, halve the 
     for (const [args, env, code, words] of /** @type {[string[], object, number, RegExp][]} */ ([
       [[], {}, 2, /Name files/],
       [["asked.jsonl"], { ANTHROPIC_API_KEY: "" }, 2, /ANTHROPIC_API_KEY is not set/],
+      ...["sec\nret", "secret\u0142"].map((key) => [["--url", provider.url, "asked.jsonl"], { ANTHROPIC_API_KEY: key }, 2, /^ANTHROPIC_API_KEY holds what no key has: [^:]*$/]),
       [["--url", "http://example.com", "asked.jsonl"], {}, 2, /https or to a loopback/],
       [["--url", provider.url, "--model", "gpt-5", "asked.jsonl"], {}, 2, /bring|not at hand|exactly/],
       [["--url", provider.url, "asked.jsonl"], { ANTHROPIC_API_KEY: "none" }, 1, /answered 401/],

@@ -2,9 +2,12 @@
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { before, test } from "node:test";
 import { setImmediate } from "node:timers/promises";
 import { gunzipSync } from "node:zlib";
+import { random as randomly } from "../../tests/tokens/texts.mjs";
+import { copiedBy } from "./copied.mjs";
 import { Tiktoken } from "./tiktoken.mjs";
 import { cost, init, load, measure, models, TollgateError } from "./source.mjs";
 
@@ -14,11 +17,58 @@ const o200k = () => load("o200k_base", { vocabulary: asset("o200k_base") });
 /** @param {import("../types/index.js").ErrorCode} code @param {RegExp} [words] */
 const failing = (code, words = /./) => (/** @type {any} */ error) => error instanceof TollgateError && error.code === code && words.test(error.message);
 
+const TORN = /^[\ud800-\udbff][\udc00-\udfff]$/;
+
+/** Whole numbers below another, by a seed. @param {number} seed */
+const random = (seed) => {
+  const next = randomly(seed);
+  return (/** @type {number} */ n) => Math.floor(next() * n);
+};
+
 before(async () => {
   await assert.rejects(init(new Uint8Array([1, 2, 3])), failing("no_wasm"));
   assert.throws(() => models(), failing("not_ready", /init\(\) or load\(\)/));
   await init();
   await init();
+});
+
+test("names of one vocabulary that are asked for at once share one", async (t) => {
+  const whole = asset("p50k_base");
+  const fetch = t.mock.method(globalThis, "fetch");
+  /** @type {PromiseWithResolvers<Response>[]} */
+  const asked = [];
+  fetch.mock.mockImplementation(async () => {
+    asked.push(Promise.withResolvers());
+    return /** @type {PromiseWithResolvers<Response>} */ (asked.at(-1)).promise;
+  });
+  const { loadVocabulary } = await import("../js/vocabulary.js");
+  const names = ["p50k_base", "code-davinci-002", "text-davinci-003"];
+  const from = "https://app.example.com/p50k_base.bin";
+  const at = (/** @type {string} */ name, /** @type {any} */ vocabulary = from) => loadVocabulary(name, "p50k_base", vocabulary);
+  const turns = async () => {
+    for (let turn = 0; turn < 20; turn++) await setImmediate();
+  };
+  // Of one place, one failure; and whoever has another place goes there.
+  const failed = Promise.allSettled(names.map((name) => at(name)));
+  const sound = at("p50k_base", whole);
+  await turns();
+  assert.equal(asked.length, 1);
+  asked[0].resolve(new Response("gone", { status: 404 }));
+  assert.deepEqual((await failed).map((outcome) => outcome.status), ["rejected", "rejected", "rejected"]);
+  assert.equal((await sound).count("Hello, world"), 3);
+  assert.equal(asked.length, 1);
+
+  /** @type {WebAssembly.Memory} */
+  const memory = (await import("#glue")).initSync().memory;
+  const mebibytes = () => memory.buffer.byteLength >> 20;
+  const others = /** @type {const} */ (["gpt-5", "gpt-4o", "o200k_base", "gpt-4.1", "o3", "o1"]);
+  const before = mebibytes();
+  const counters = await Promise.all(others.map((name) => load(name, { vocabulary: asset("o200k_base") })));
+  assert.deepEqual(new Set(counters.map((counter) => counter.count("How many tokens?"))), new Set([4]));
+  assert.deepEqual(counters.map(({ name }) => name), others);
+  const first = mebibytes();
+  // Tables of 12 MiB and a cache of 4, with the file they come from; each by itself was 90.
+  assert.ok(first - before > 10 && first - before <= 20, `${before} to ${first} MiB`);
 });
 
 test("a vocabulary counts as tiktoken does, ids and all", async () => {
@@ -37,6 +87,28 @@ test("a vocabulary counts as tiktoken does, ids and all", async () => {
   for (const text of ["a <|endoftext|>", "<|endofprompt|><|endoftext|>", "<|<|endoftext|>|>"]) assert.throws(() => counter.encode(text, { specials: "refuse" }), { code: "bad_request", message: /special token <\|endof(text|prompt)\|>\.$/ }, text);
   for (const text of ["a <|endoftext|", "<|im_start|>", "<||>", ""]) assert.deepEqual(counter.encode(text, { specials: "refuse" }), counter.encode(text), text);
   assert.equal(counter.exact, true);
+});
+
+test("whether a text fits is told by no more of it than that takes", async () => {
+  const counter = await o200k();
+  const megabytes = "Whoever stands before the gate is told how long to wait. ".repeat(180_000);
+  for (const [tokens, most] of [[0, 1 << 17], [100, 1 << 17], [100_000, 1 << 20]]) {
+    const { answer, copied } = copiedBy(() => counter.fits(megabytes, tokens));
+    assert.equal(answer, false);
+    assert.ok(copied > 0 && copied <= most, `${copied} bytes for ${tokens} tokens`);
+  }
+  // Tokens of many bytes, with what lies across the ends of the parts: of 65,536 bytes, and of twice that.
+  const across = ["😀".repeat(9), "\ud83d", "a\udc00漢字", " internationalization", "'ll don't", "\r\n\r\n x", "e\u0301".repeat(4), "=".repeat(70)];
+  for (const what of across) {
+    for (let before = 0; before <= 24; before++) {
+      for (const text of [" ".repeat(65_536 - before) + what, " ".repeat(65_536 - before) + what + " ".repeat(65_536 - what.length) + what + "\t".repeat(70_000)]) {
+        const tokens = counter.count(text);
+        assert.ok(text.length < 65_536 || text.length > tokens * 16, "it comes in parts");
+        const answers = [tokens - 1, tokens, tokens + 1].map((most) => counter.fits(text, most));
+        assert.deepEqual(answers, [false, true, true], `${JSON.stringify(what)} behind ${65_536 - before} of ${text.length}`);
+      }
+    }
+  }
 });
 
 test("models of OpenAI's count by their vocabulary", async () => {
@@ -152,6 +224,37 @@ test("a server that falls silent is given up after half a minute, and one that i
   assert.equal(slow.counter.count("Hello, world"), 3);
 });
 
+test("names are of the encodings that tiktoken's own list says, and no others are guessed", async () => {
+  const { encodingOf } = await import("../js/vocabulary.js");
+  /** @type {Record<string, string>} */
+  const list = JSON.parse(readFileSync(createRequire(import.meta.url).resolve("tiktoken/model_to_encoding.json"), "utf8"));
+  const others = /** @type {Record<string, string | null>} */ ({ gpt2: "r50k_base", p50k_edit: null });
+  for (const [name, encoding] of Object.entries(list)) assert.equal(encodingOf(name), encoding in others ? others[encoding] : encoding, name);
+  assert.ok(Object.keys(list).length > 100);
+  for (const [name, encoding] of [
+    ["gpt-3.5", "cl100k_base"],
+    ["gpt-35-turbo-16k", "cl100k_base"],
+    ["davinci-002", "cl100k_base"],
+    ["babbage-002", "cl100k_base"],
+    ["davinci", "r50k_base"],
+    ["gpt-2", "r50k_base"],
+    ["text-embedding-3-large", "cl100k_base"],
+    ["ft:gpt-4o-mini-2024-07-18:org::abc123", "o200k_base"],
+    ["ft:gpt-4-0613:org:name:abc123", "cl100k_base"],
+    ["ft:gpt-3.5-turbo-0125:org::abc123", "cl100k_base"],
+    ["ft:babbage-002:org::abc123", "cl100k_base"],
+    ["ft:davinci-002:org", "cl100k_base"],
+    ["ft:gpt-4.1-mini-2025-04-14:org::abc123", "o200k_base"],
+    ["gpt-5.2-codex", "o200k_base"],
+    ["gpt-oss-20b", "o200k_harmony"],
+  ])
+    assert.equal(encodingOf(name), encoding, name);
+  for (const name of ["gpt-4.2", "gpt-4.2-mini", "gpt-6", "gpt-3", "gpt-3.5o", "gpt-4x", "o1x", "o2", "o5-mini", "text-embedding-4", "text-embedding-3", "ft:", "ft:gpt-4.2:org", "ft:claude-opus-5-5", "davinci-003", "adam", "text-davinci-edit-001"]) {
+    assert.equal(encodingOf(name), null, name);
+    await assert.rejects(load(name), failing("unknown_model", new RegExp(`"${name}" is not known, nor which tokenizer it has.*load that by its own name \\(o200k_base`)), name);
+  }
+});
+
 test("names that mean nothing are refused with those that do", async () => {
   await assert.rejects(load("claude-9"), failing("unknown_model", /claude-sonnet-5-5/));
   await assert.rejects(load("o900k_base"), failing("unknown_model"));
@@ -181,7 +284,85 @@ test("arguments out of range are refused, and nothing is left behind", async () 
   assert.throws(() => counter.chunk("text", 0), failing("bad_request", /size/));
   assert.throws(() => counter.decode([0xffff_ffff]), failing("bad_request", /no token has the id/));
   assert.throws(() => counter.decode([-1]), failing("bad_request"));
+  for (const wrong of [null, undefined, 5, "13225", new Set([13225]), { length: 2 ** 33 }]) assert.throws(() => counter.decode(/** @type {any} */ (wrong)), failing("bad_request", /a list of ids/));
+  for (const keep of ["TAIL", "", null, true]) assert.throws(() => counter.truncate("text", 1, { keep: /** @type {any} */ (keep) }), failing("bad_request", /"head" or "tail"/));
   assert.equal(counter.count("Hello, world"), 3);
+});
+
+test("a document edited anywhere, within pairs too, counts as its text from scratch", async () => {
+  const counter = await o200k();
+  const below = random(3);
+  // Pairs that are letters, emoji, parts of emoji; ideographs that o200k has as a token and not.
+  const parts = ["🦄", "😀", "🏽", "𝒳", "𠀋", "\ud83e", "\udd84", "\ud840", "\udc0b", "word", " ", "1", "'s", "\n", "漢"];
+  const some = (/** @type {number} */ most) => Array.from({ length: below(most) }, () => parts[below(parts.length)]).join("");
+  let [within, alone, joined] = [0, 0, 0];
+  for (let n = 0; n < 150; n++) {
+    let now = some(30);
+    const document = counter.document(now);
+    for (let step = 0; step < 30; step++) {
+      const start = below(now.length + 1);
+      const end = Math.min(now.length, start + below(5));
+      const put = some(4);
+      if (TORN.test(now.slice(start - 1, start + 1))) within += 1;
+      switch (below(4)) {
+        case 0:
+          document.append(put);
+          now += put;
+          break;
+        case 1:
+          now = now.slice(0, start) + put + now.slice(end);
+          document.set(now);
+          break;
+        default:
+          now = now.slice(0, start) + put + now.slice(end);
+          document.edit(start, end, put);
+      }
+      if (!now.isWellFormed()) alone += 1;
+      if (TORN.test(now.slice(start - 1, start + 1))) joined += 1;
+      assert.equal(document.count, counter.count(now), `${n}, ${step}: ${JSON.stringify(now)}`);
+      const { stable } = document;
+      assert.ok(stable <= document.count && document.count === counter.count(now));
+      const grown = counter.document(now);
+      grown.append(some(3) || "\udc0b");
+      assert.ok(grown.stable >= stable, `${n}, ${step}: ${JSON.stringify(now)}`);
+      grown.close();
+    }
+    for (const [start, end] of [[now.length + 1, now.length + 1], [0, now.length + 1], [2, 1]]) assert.throws(() => document.edit(start, end, "x"), failing("bad_request", /outside/));
+    assert.equal(document.count, counter.count(now));
+    document.close();
+  }
+  assert.ok(within > 200 && alone > 1000 && joined > 50, `${within}, ${alone}, ${joined}`);
+  for (const name of /** @type {const} */ (["o200k_base", "cl100k_base", "p50k_base"])) {
+    const counter = await load(name, { vocabulary: asset(name) });
+    for (const pair of ["🦄", "🪿", "🏽", "𝒳", "𠀋"]) {
+      const [appended, edited] = [counter.document("x"), counter.document("x")];
+      appended.append(pair[0]);
+      appended.append(pair[1]);
+      edited.edit(1, 1, pair[1]);
+      edited.edit(1, 1, pair[0]);
+      assert.deepEqual([appended.count, edited.count], [counter.count(`x${pair}`), counter.count(`x${pair}`)], `${name}, ${pair}`);
+    }
+  }
+});
+
+test("of special tokens some become their ids, and what is none is refused", async () => {
+  const counter = await o200k();
+  const reference = Tiktoken("o200k_base");
+  const text = "a <|endoftext|>'s<|endofprompt|><|endoftext|> <|endoftext <|endoftext|>\ud83e";
+  for (const names of [["<|endoftext|>"], ["<|endofprompt|>"], ["<|endofprompt|>", "<|endoftext|>"], []]) assert.deepEqual(counter.encode(text, { specials: names }), reference.encode(text, names, []), names.join());
+  assert.deepEqual(counter.encode(text, { specials: ["<|endofprompt|>", "<|endoftext|>"] }), counter.encode(text, { specials: true }));
+  assert.notDeepEqual(counter.encode(text, { specials: ["<|endofprompt|>"] }), counter.encode(text, { specials: ["<|endoftext|>"] }));
+  for (const name of ["<|im_start|>", "<|endoftext|><|endofprompt|>", "<|endoftext|>\n", "endoftext", "a", "", ".*", undefined, null, 5]) assert.throws(() => counter.encode("a", { specials: /** @type {any} */ (["<|endoftext|>", name]) }), failing("bad_request", /no special token/), String(name));
+  for (const specials of ["allow", "<|endoftext|>", 1, null, {}]) assert.throws(() => counter.encode("a", { specials: /** @type {any} */ (specials) }), failing("bad_request", /specials must be/));
+  assert.throws(() => counter.encode(/** @type {any} */ (5), { specials: ["<|endoftext|>"] }), failing("not_a_string"));
+});
+
+test("what was closed says so, and may be closed again", async () => {
+  const counter = await o200k();
+  const document = counter.document("some text\ud83e");
+  document.close();
+  document.close();
+  for (const call of [() => document.count, () => document.stable, () => document.set("x"), () => document.append("x"), () => document.edit(0, 1, "x")]) assert.throws(call, failing("not_ready", /document was closed/));
 });
 
 test("a trap of the module is one error: what it had made is gone, and all else goes on", async () => {

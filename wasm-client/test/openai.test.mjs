@@ -172,6 +172,10 @@ test("what is not in the request has no upper bound; what is nonsense throws not
     const { lower, estimate, upper } = gpt4o.measure(/** @type {any} */ (nonsense));
     assert.ok(lower <= estimate && estimate <= upper, JSON.stringify(nonsense));
   }
+  /** @type {any} */
+  const circular = { type: "function" };
+  circular.function = { name: "a", parameters: { properties: { circular } } };
+  for (const tool of [1n, { n: 1n }, circular]) assert.throws(() => gpt4o.measure(/** @type {any} */ ({ tools: [tool] })), { code: "bad_request", message: /^The request cannot be written as JSON: / });
   for (const wrong of [null, [], "x"]) assert.throws(() => gpt4o.measure(/** @type {any} */ (wrong)), { code: "bad_request" });
 });
 

@@ -15,3 +15,9 @@ export class Tokenizer {
   decode(ids: Uint32Array, bare: boolean): string;
   free(): void;
 }
+export class Growing {
+  constructor(by: Tokenizer, framed: boolean);
+  exceeds(by: Tokenizer, bytes: number, most: number): boolean;
+  fits(by: Tokenizer, most: number): boolean;
+  free(): void;
+}

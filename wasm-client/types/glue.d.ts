@@ -30,6 +30,7 @@ export class Document {
   set(by: Encoder, bytes: number): number;
   append(by: Encoder, bytes: number): number;
   edit(by: Encoder, start: number, end: number, bytes: number): number;
+  cut(at: number): number;
   count(): number;
   stable(by: Encoder): number;
   free(): void;

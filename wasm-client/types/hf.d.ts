@@ -37,11 +37,12 @@ export interface TokenizerOptions {
 }
 
 /**
- * Makes a counter of a tokenizer.json. The first time this takes a second or two for a
- * large file; from its compact form, a twentieth of that.
+ * Makes a counter of a tokenizer.json. The first time this takes two to three seconds for
+ * a file of 7 to 9 MB; from its compact form, 0.03 to 0.5.
  *
- * Rejects with `bad_tokenizer` for what is none, is of a kind that is not known, is
- * damaged, has another hash, or whose server falls silent for half a minute; with `no_wasm` where the module cannot be started.
+ * Rejects with `bad_tokenizer` for what is none, is of a kind that is not known or has a
+ * part that the crate `tokenizers` does not read (such as `ByteLevel` before other steps:
+ * docs/browser.md has the list), is damaged, has another hash, or whose server falls silent for half a minute; with `no_wasm` where the module cannot be started.
  */
 export function loadTokenizer(source: TokenizerSource | Promise<TokenizerSource>, options?: TokenizerOptions): Promise<Tokenizer>;
 
@@ -51,7 +52,9 @@ export interface EncodeOptions {
 }
 
 /**
- * Counts as the crate `tokenizers` does. Added tokens within a text, such as
+ * Counts as the crate `tokenizers` does. Throws `bad_request` for a text over which the
+ * tokenizer's pattern goes back without end, and for a character that a model without an
+ * unknown token has not. Added tokens within a text, such as
  * `<|im_start|>`, are always those tokens. A lone surrogate counts as U+FFFD.
  */
 export interface Tokenizer extends Counter {
@@ -59,11 +62,12 @@ export interface Tokenizer extends Counter {
   /** Whether it is byte-level BPE of a kind that the package's own counter runs, several times as fast. */
   readonly quick: boolean;
   count(text: string, options?: EncodeOptions): number;
+  /** Whether the text has at most so many tokens. Where it is `quick` a long text is read no further than it takes to know. */
   fits(text: string, tokens: number, options?: EncodeOptions): boolean;
   encode(text: string, options?: EncodeOptions): Uint32Array;
   /** The text of ids. Throws `bad_request` for an id that is none. */
   decode(ids: ArrayLike<number>, options?: { skipSpecialTokens?: boolean }): string;
-  /** The compact form, to be served in the file's place: a fraction of its size, and read at once. */
+  /** The compact form, to be served in the file's place: smaller, and read several times as fast where it is `quick`. */
   form(): Uint8Array<ArrayBuffer>;
   /** Gives its memory back; it counts no more. */
   close(): void;

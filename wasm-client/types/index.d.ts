@@ -26,7 +26,8 @@ export function initSync(module: BufferSource | WebAssembly.Module): void;
  * Its asset is fetched at the first call, checked by its hash and kept by the browser.
  *
  * Rejects with `bad_vocabulary` where the asset is missing, damaged or another one, or
- * its server falls silent for half a minute.
+ * its server falls silent for half a minute; with `unknown_model` for a model of which
+ * nobody told which vocabulary it has: it is not guessed.
  */
 export function load(vocabulary: VocabularyName | OpenAiModel, options?: LoadOptions): Promise<VocabularyCounter>;
 /**
@@ -80,7 +81,8 @@ export interface Bounds {
 }
 
 export type VocabularyName = "o200k_base" | "o200k_harmony" | "cl100k_base" | "p50k_base" | "r50k_base";
-export type OpenAiModel = `gpt-${string}` | `o1${string}` | `o3${string}` | `o4-mini${string}` | `chatgpt-4o-${string}` | `text-embedding-${string}`;
+/** By tiktoken's own list, and `ft:` before those that a fine-tuned model is made of. A name that is not on it rejects with `unknown_model`: load its vocabulary by name. */
+export type OpenAiModel = `${"" | "ft:"}${`gpt-${string}` | "davinci-002" | "babbage-002"}` | `o1${string}` | `o3${string}` | `o4-mini${string}` | `chatgpt-4o-${string}` | `text-embedding-${string}`;
 
 /** A vocabulary's bytes (packed or not), or where they are. */
 export type VocabularySource = string | URL | Response | ArrayBuffer | ArrayBufferView;
@@ -91,13 +93,13 @@ export interface LoadOptions {
    * script imports: `import vocabulary from "tollgate/vocabularies/o200k_base.bin"`.
    */
   vocabulary?: VocabularySource | Promise<VocabularySource>;
-  /** How a Claude model's estimates are corrected. Exact counters need none. */
+  /** How a Claude model's estimates are corrected: this one's alone, with or without a date. Exact counters need none. */
   calibration?: CalibrationOption;
 }
 
 /** How a model's estimates are corrected: learned by `tollgate calibrate`, or by a gate from its usage ({@link LimitsSnapshot}). In thousandths. */
 export interface Calibration {
-  /** For each estimated token: of Latin words, digits, punctuation, blanks, other alphabets, ideographs, signs and emoji, framing and tools. */
+  /** For each estimated token: of Latin words, digits, punctuation, blanks, other alphabets, ideographs, signs and emoji, framing and tools. At most 4,000 each. */
   readonly weights: readonly number[];
   /** The lower bound as a part of the corrected estimate: below 256 tokens, below 4,096, beyond. 0: the prior's. */
   readonly lower: readonly number[];
@@ -105,8 +107,8 @@ export interface Calibration {
   readonly upper: readonly number[];
 }
 
-/** A calibration; its bounds may be left out, and what stands beside them passes. */
-export type CalibrationOption = Pick<Calibration, "weights"> & Partial<Calibration>;
+/** A calibration; its bounds may be left out. What would be beyond a text's bytes is cut to them. `model`, where it says whose it is, must be that model; what else stands beside passes. */
+export type CalibrationOption = Pick<Calibration, "weights"> & Partial<Calibration> & { readonly model?: string };
 
 /** What every counter has. */
 export interface Counter {
@@ -118,7 +120,7 @@ export interface Counter {
   count(text: string): number;
   /** The same with its bounds. */
   bounds(text: string): Bounds;
-  /** Whether the text has at most so many tokens, by {@link bounds}; `undefined`: that cannot be told. */
+  /** Whether the text has at most so many tokens, a whole number, by {@link bounds}; `undefined`: that cannot be told. */
   fits(text: string, tokens: number): boolean | undefined;
 }
 
@@ -126,7 +128,7 @@ export interface Counter {
 export interface ClaudeCounter extends Counter {
   readonly exact: false;
   readonly model: ModelInfo;
-  /** A whole request; `model` may be left out. */
+  /** A whole request; `model` may be left out. One of another model than the counter's is measured for that one, without the counter's calibration. */
   measure(request: MessagesRequest): Measure;
 }
 
@@ -137,6 +139,7 @@ export interface ClaudeCounter extends Counter {
 export interface VocabularyCounter extends Counter {
   readonly exact: true;
   readonly encoding: VocabularyName;
+  /** Whether the text has at most so many tokens. A long text is read no further than it takes to know. */
   fits(text: string, tokens: number): boolean;
   /**
    * A whole request of Chat Completions or Responses: texts exact, what stands around
@@ -144,13 +147,17 @@ export interface VocabularyCounter extends Counter {
    */
   measure(request: OpenAiRequest): OpenAiMeasure;
   /**
-   * The ids. `specials`: `<|endoftext|>` and its like become their ids; else they are text, or with
-   * `"refuse"` a `bad_request`, as tiktoken's `encode` does without arguments.
+   * The ids. `specials`: `<|endoftext|>` and its like become their ids; of a list those that it has, and
+   * all others are text; else all are text, or with `"refuse"` a `bad_request`, as tiktoken's `encode` does
+   * without arguments. A name in the list that the encoding does not have is a `bad_request`.
    */
-  encode(text: string, options?: { specials?: boolean | "refuse" }): Uint32Array;
+  encode(text: string, options?: { specials?: boolean | "refuse" | readonly string[] }): Uint32Array;
   /** The text of ids; what is not UTF-8 becomes U+FFFD. Throws `bad_request` for an id that is none. */
   decode(ids: ArrayLike<number>): string;
-  /** The longest beginning (or end) of at most so many tokens that tears no grapheme. */
+  /**
+   * The beginning (or end) as far as so many tokens of the whole text reach, tearing no grapheme, and of
+   * at most so many by itself. Where a cut makes other tokens of it, more might fit.
+   */
   truncate(text: string, tokens: number, options?: { keep?: "head" | "tail" }): string;
   /**
    * Parts of at most `size` tokens, each beginning with at most the last `overlap` tokens of the one
@@ -200,7 +207,10 @@ export interface Chunk {
   text: string;
 }
 
-/** The count of a text that is being written. Each edit answers the new one. */
+/**
+ * The count of a text that is being written. Each edit answers the new one: that of the whole text, also
+ * where its ends lie within a surrogate pair, or a half that stood alone gets its other one.
+ */
 export interface TokenDocument {
   readonly count: number;
   /** Those tokens that nothing appended can change any more. */
@@ -208,9 +218,9 @@ export interface TokenDocument {
   /** Makes this the whole text; what stayed is compared, not counted again. */
   set(text: string): number;
   append(text: string): number;
-  /** Throws `bad_request` where the range does not fit, or tears a character. */
+  /** Throws `bad_request` where the range does not fit. */
   edit(start: number, end: number, text: string): number;
-  /** Gives its memory back at once, not when it is collected. */
+  /** Gives its memory back at once, not when it is collected. All else throws `not_ready` then. */
   close(): void;
 }
 

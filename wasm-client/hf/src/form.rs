@@ -154,7 +154,7 @@ impl<'a> Rest<'a> {
 
 /// IEEE 802.3's. Against damage, not against malice: whoever keeps the form knows the
 /// hash of its source.
-fn crc32(bytes: &[u8]) -> u32 {
+pub(crate) fn crc32(bytes: &[u8]) -> u32 {
     const TABLE: [u32; 256] = {
         let mut table = [0; 256];
         let mut at = 0;

@@ -9,17 +9,21 @@
 //! decides, `form` keeps what it decided.
 
 mod form;
+mod general;
+mod growing;
 mod quick;
 #[path = "../../src/room.rs"]
 pub mod room;
+mod sound;
 mod source;
 #[cfg(test)]
 mod tests;
 
-use tokenizers::pipeline::{EncodeOptions, Override, PipelineTokenizer};
 use wasm_bindgen::prelude::wasm_bindgen;
 
 use form::Form;
+use general::General;
+use growing::Grown;
 use quick::Quick;
 use room::with_text;
 
@@ -34,7 +38,7 @@ pub struct Tokenizer {
 #[allow(clippy::large_enum_variant)]
 enum Runs {
     Quick(Quick),
-    General(PipelineTokenizer),
+    General(General),
 }
 
 #[wasm_bindgen]
@@ -47,7 +51,12 @@ impl Tokenizer {
 
     fn of(bytes: Vec<u8>) -> Result<Tokenizer, String> {
         if form::is_form(&bytes) {
-            return Ok(Tokenizer { runs: Runs::of(form::read(&bytes)?)?, form: bytes });
+            let form = form::read(&bytes)?;
+            // Whoever kept it may have written it anew, checksum and all.
+            if let Form::General(json) = &form {
+                source::check(json)?;
+            }
+            return Ok(Tokenizer { runs: Runs::of(form)?, form: bytes });
         }
         let form = source::read(&bytes)?;
         let bytes = form::write(&form);
@@ -68,7 +77,7 @@ impl Tokenizer {
     pub fn count(&mut self, bytes: usize, framed: bool) -> Result<usize, String> {
         with_text(bytes, |text| match &mut self.runs {
             Runs::Quick(quick) => Ok(quick.count(text, framed, usize::MAX)),
-            Runs::General(general) => Ok(encode(general, text, framed)?.len()),
+            Runs::General(general) => Ok(general.encode(text, framed)?.len()),
         })
     }
 
@@ -76,7 +85,7 @@ impl Tokenizer {
     pub fn fits(&mut self, bytes: usize, tokens: usize, framed: bool) -> Result<bool, String> {
         with_text(bytes, |text| match &mut self.runs {
             Runs::Quick(quick) => Ok(quick.count(text, framed, tokens) <= tokens),
-            Runs::General(general) => Ok(encode(general, text, framed)?.len() <= tokens),
+            Runs::General(general) => Ok(general.encode(text, framed)?.len() <= tokens),
         })
     }
 
@@ -84,27 +93,50 @@ impl Tokenizer {
     pub fn encode(&mut self, bytes: usize, framed: bool) -> Result<Vec<u32>, String> {
         with_text(bytes, |text| match &mut self.runs {
             Runs::Quick(quick) => Ok(quick.encode(text, framed)),
-            Runs::General(general) => encode(general, text, framed),
+            Runs::General(general) => general.encode(text, framed),
         })
     }
 
     /// The text that the ids stand for; `bare`: without the special tokens'.
     pub fn decode(&self, ids: &[u32], bare: bool) -> Result<String, String> {
-        let unknown = |id: u32| format!("No token has the id {id}.");
         match &self.runs {
-            Runs::Quick(quick) => quick.decode(ids, bare).map_err(unknown),
-            Runs::General(general) => {
-                let added = general.get_added_vocabulary();
-                let known = |id: u32| {
-                    added.simple_id_to_token(id).is_some()
-                        || general.get_model().id_to_token(id).is_some()
-                };
-                if let Some(&id) = ids.iter().find(|&&id| !known(id)) {
-                    return Err(unknown(id));
-                }
-                general.decode(ids, bare).map_err(|error| error.to_string())
+            Runs::Quick(quick) => {
+                quick.decode(ids, bare).map_err(|id| format!("No token has the id {id}."))
             }
+            Runs::General(general) => general.decode(ids, bare),
         }
+    }
+}
+
+/// A long text that comes in parts, to a tokenizer that `is_quick`: whether it fits.
+#[wasm_bindgen]
+pub struct Growing {
+    text: Grown,
+}
+
+#[wasm_bindgen]
+impl Growing {
+    /// Nothing of it yet; `framed`: as for [`Tokenizer::count`].
+    #[wasm_bindgen(constructor)]
+    pub fn new(by: &Tokenizer, framed: bool) -> Growing {
+        let frame = match &by.runs {
+            Runs::Quick(quick) if framed => quick.frame_tokens(),
+            _ => 0,
+        };
+        Growing { text: Grown::new(frame) }
+    }
+
+    /// The buffer's text is the next part. Whether it has more than so many tokens,
+    /// whatever follows.
+    pub fn exceeds(&mut self, by: &mut Tokenizer, bytes: usize, most: usize) -> bool {
+        let Runs::Quick(quick) = &mut by.runs else { return false };
+        with_text(bytes, |text| self.text.exceeds(quick, text, most))
+    }
+
+    /// Nothing follows: whether all of it has at most so many tokens.
+    pub fn fits(&mut self, by: &mut Tokenizer, most: usize) -> bool {
+        let Runs::Quick(quick) = &mut by.runs else { return false };
+        self.text.fits(quick, most)
     }
 }
 
@@ -112,21 +144,7 @@ impl Runs {
     fn of(form: Form) -> Result<Self, String> {
         Ok(match form {
             Form::Quick(parts) => Self::Quick(Quick::new(parts)?),
-            Form::General(json) => {
-                Self::General(tokenizers::from_json(&json).map_err(|error| error.to_string())?)
-            }
+            Form::General(json) => Self::General(General::new(&json)?),
         })
     }
-}
-
-fn encode(general: &PipelineTokenizer, text: &str, framed: bool) -> Result<Vec<u32>, String> {
-    let options = EncodeOptions {
-        add_special_tokens: framed,
-        encode_special_tokens: false,
-        padding: Override::Off,
-        truncation: Override::Off,
-    };
-    let mut tokens = Vec::new();
-    general.encode_into(text, &options, &mut tokens).map_err(|error| error.to_string())?;
-    Ok(tokens.into_iter().map(|token| token.id()).collect())
 }

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tokens::bpe::{self, Cut, Encoding, Vocabulary};
+use tokens::bpe::{self, Cut, Encoding, Vocabulary, is_hard_boundary};
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
 /// What such a tokenizer is made of; `form` keeps it.
@@ -45,6 +45,8 @@ pub(crate) struct Quick {
     added: Vec<Added>,
     /// Whether an added token begins with this byte.
     begins: [bool; 256],
+    /// Bytes of the longest of them.
+    longest: usize,
     ids: Vec<u32>,
     bytes: HashMap<u32, Meaning>,
 }
@@ -81,17 +83,18 @@ impl Quick {
             let first = token.text.as_bytes().first().ok_or("an added token is empty")?;
             begins[usize::from(*first)] = true;
         }
+        let longest = added.iter().map(|token| token.text.len()).max().unwrap_or_default();
         let mut bytes: HashMap<u32, Meaning> = HashMap::with_capacity(ids.len() + added.len());
         bytes.extend((0..).zip(&ids).map(|(token, &id)| (id, Meaning::Token(token))));
         bytes.extend(unmade.into_iter().map(|(id, bytes)| (id, Meaning::Unmade(bytes))));
         // An added token that is in the vocabulary, too, is the added one.
         bytes.extend(added.iter().enumerate().map(|(at, token)| (token.id, Meaning::Added(at))));
-        Ok(Self { counter, nfc, frame, added, begins, ids, bytes })
+        Ok(Self { counter, nfc, frame, added, begins, longest, ids, bytes })
     }
 
     /// The text's tokens; above `limit`, some number above it.
     pub(crate) fn count(&mut self, text: &str, framed: bool, limit: usize) -> usize {
-        let mut count = if framed { self.frame.iter().map(Vec::len).sum() } else { 0 };
+        let mut count = if framed { self.frame_tokens() } else { 0 };
         let mut from = 0;
         while count <= limit {
             let found = self.next_added(text, from);
@@ -102,6 +105,37 @@ impl Quick {
             from = start + self.added[at].text.len();
         }
         count
+    }
+
+    /// Of the model's template.
+    pub(crate) fn frame_tokens(&self) -> usize {
+        self.frame.iter().map(Vec::len).sum()
+    }
+
+    /// The last place where what stands before it and what stands behind have the
+    /// tokens that they have in the whole text, whatever follows the text.
+    pub(crate) fn last_cut(&self, text: &str) -> Option<usize> {
+        let bytes = text.as_bytes();
+        // What follows may be the end of an added token.
+        let end = bytes.len().checked_sub(self.longest.max(2))?;
+        // Only marks change what stands before them, and ASCII has none.
+        let composes = |at: usize| self.nfc && !bytes[at - 1..at + 2].is_ascii();
+        (1..=end).rev().find(|&at| {
+            text.is_char_boundary(at)
+                && !composes(at)
+                && is_hard_boundary(bytes, at)
+                && !self.is_within_added(bytes, at)
+        })
+    }
+
+    /// Whether an added token may reach across a place.
+    fn is_within_added(&self, bytes: &[u8], at: usize) -> bool {
+        (at.saturating_sub(self.longest)..at).any(|start| {
+            self.begins[usize::from(bytes[start])]
+                && self
+                    .longest_at(&bytes[start..])
+                    .is_some_and(|found| start + self.added[found].text.len() > at)
+        })
     }
 
     pub(crate) fn encode(&mut self, text: &str, framed: bool) -> Vec<u32> {

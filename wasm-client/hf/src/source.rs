@@ -9,6 +9,7 @@ use tokens::bpe::{Cut, Vocabulary, adopt};
 
 use crate::form::Form;
 use crate::quick::{Added, Parts};
+use crate::sound;
 
 /// # Errors
 ///
@@ -25,15 +26,39 @@ pub(crate) fn read(json: &[u8]) -> Result<Form, String> {
             "the model type {kind} is not known: BPE, WordPiece, Unigram or WordLevel"
         ));
     }
-    canonicalize_value(&mut value).map_err(|error| error.to_string())?;
+    let steps = shape(&value["pre_tokenizer"]);
+    canonicalize_value(&mut value)
+        .map_err(|error| format!("{error} (its pre_tokenizer is {steps})"))?;
     // Counting is of whole texts, one by one.
     for key in ["truncation", "padding"] {
         value[key] = Value::Null;
     }
     match quick(&value) {
         Some(parts) => Ok(Form::Quick(parts)),
-        None => Ok(Form::General(value.to_string())),
+        None => {
+            sound::check(&value)?;
+            Ok(Form::General(value.to_string()))
+        }
     }
+}
+
+/// The types of which a step is, in order: what is not read is mostly an order.
+fn shape(step: &Value) -> String {
+    match step["pretokenizers"].as_array() {
+        Some(list) => format!("[{}]", list.iter().map(shape).collect::<Vec<_>>().join(", ")),
+        None => step["type"].as_str().unwrap_or("none").to_owned(),
+    }
+}
+
+/// Of the JSON that [`read`] made for `tokenizers`, and that was kept.
+///
+/// # Errors
+///
+/// As for [`read`].
+pub(crate) fn check(canonical: &str) -> Result<(), String> {
+    let value = serde_json::from_str(canonical)
+        .map_err(|error| format!("this is no tokenizer.json: {error}"))?;
+    sound::check(&value)
 }
 
 /// The parts of a tokenizer that the package's own counter runs; `None` for every

@@ -1,8 +1,9 @@
 // guard(…): a `fetch` for the official SDKs that refuses what must fail before it
 // leaves. The way of a call is `guarded` below; what is decided is ledger.js's.
 
-import { calibrationOf, undated } from "../calibration.js";
+import { calibrationOf, isOf, SHAPE, undated } from "../calibration.js";
 import { costOf, init, isReady } from "../core.js";
+import { fieldsOf, TollgateError } from "../given.js";
 import { randomHex, sha256 } from "../hash.js";
 import { Book } from "./book.js";
 import { askOf, callOf } from "./call.js";
@@ -28,7 +29,7 @@ const MODULE_MS = 2_000;
  * @returns {GuardedFetch}
  */
 export function guard(options) {
-  const { limits, key, maxWait, share = true, onRefuse, onUnchecked } = options;
+  const { limits, key, maxWait, share = true, onRefuse, onUnchecked } = fieldsOf(options, "guard: its options are an object like { limits, key }");
   const clock = options.now ?? Date.now;
   // As it is at the time of a call: tests and polyfills replace it.
   const send =
@@ -39,19 +40,20 @@ export function guard(options) {
     });
   const url = typeof limits === "string" || limits instanceof URL ? absolute(limits) : null;
   const fixed = url ? null : /** @type {import("../../types/index.js").FixedLimits} */ (limits);
-  if (!url && (typeof fixed !== "object" || fixed === null)) throw new TypeError("guard: limits must be the address of /v1/limits, or limits");
-  if (maxWait !== undefined && !(Number.isInteger(maxWait) && maxWait >= 0 && maxWait <= 3600)) throw new TypeError("guard: maxWait must be whole seconds, 0 to 3600");
+  if (!url && (typeof fixed !== "object" || fixed === null || Array.isArray(fixed))) throw new TollgateError("bad_request", "guard: limits must be the address of /v1/limits, or limits");
+  if (maxWait !== undefined && !(Number.isInteger(maxWait) && maxWait >= 0 && maxWait <= 3600)) throw new TollgateError("bad_request", "guard: maxWait must be whole seconds, 0 to 3600");
   const whenUnknown = options.whenUnknown ?? "open";
-  if (whenUnknown !== "open" && whenUnknown !== "closed") throw new TypeError('guard: whenUnknown must be "open" or "closed"');
+  if (whenUnknown !== "open" && whenUnknown !== "closed") throw new TollgateError("bad_request", 'guard: whenUnknown must be "open" or "closed"');
   const staleMs = options.staleMs ?? STALE_MS;
-  if (!(typeof staleMs === "number" && staleMs >= 0)) throw new TypeError("guard: staleMs must be milliseconds, 0 or more");
+  if (!(typeof staleMs === "number" && staleMs >= 0)) throw new TollgateError("bad_request", "guard: staleMs must be milliseconds, 0 or more");
   const tokenizers = options.tokenizers ?? {};
-  for (const [model, counter] of Object.entries(tokenizers)) if (typeof counter?.count !== "function") throw new TypeError(`guard: tokenizers["${model}"] must be a counter: await loadTokenizer(…)`);
+  for (const [model, counter] of Object.entries(tokenizers)) if (typeof counter?.count !== "function") throw new TollgateError("bad_request", `guard: tokenizers["${model}"] must be a counter: await loadTokenizer(…)`);
   /** @type {NonNullable<import("./ledger.js").Rules["calibrations"]>} */
   const calibrations = {};
   for (const [model, told] of Object.entries(options.calibrations ?? {})) {
     const calibration = calibrationOf(told);
-    if (!calibration) throw new TypeError(`guard: calibrations["${model}"] is none: it is what \`tollgate calibrate\` wrote`);
+    if (!calibration) throw new TollgateError("bad_request", `guard: calibrations["${model}"] is none: it has ${SHAPE}, as \`tollgate calibrate\` writes it`);
+    if (!isOf(told, model)) throw new TollgateError("bad_request", `guard: calibrations["${model}"] corrects ${/** @type {any} */ (told).model}`);
     calibrations[undated(model)] = calibration;
   }
   const rules = { whenUnknown, staleMs, fixed: fixed !== null, calibrations };
@@ -184,7 +186,7 @@ function absolute(limits) {
   try {
     return new URL(limits, globalThis.location?.href);
   } catch {
-    throw new TypeError(`guard: limits is no address: ${limits}`);
+    throw new TollgateError("bad_request", `guard: limits is no address: ${limits}`);
   }
 }
 

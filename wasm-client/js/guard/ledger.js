@@ -53,6 +53,8 @@ import { limitsUnknown, reached, spent, tooLarge, tooLong } from "./reasons.js";
  * @property {number | null} window the model's context window, where known
  * @property {number} patienceMs how long the gate may keep it waiting
  *
+ * @typedef {Ask & {prior: Ask["input"]}} Weighed one whose input was corrected, and what it was before
+ *
  * @typedef {object} Amounts
  * @property {number} input
  * @property {number} output
@@ -146,7 +148,7 @@ export function decide(ledger, ask, rules, now) {
   if (!snapshot) return unknown("no_snapshot", rules);
   const age = now - snapshot.heardMs;
   if (!rules.fixed && age > rules.staleMs) return unknown("stale", rules);
-  const refusal = refusalOf(ledger, snapshot, { ...ask, input: inputOf(snapshot, ask, rules) }, rules, now);
+  const refusal = refusalOf(ledger, snapshot, { ...ask, input: inputOf(snapshot, ask, rules), prior: ask.input }, rules, now);
   if (!refusal) return { kind: "send", unchecked: null };
   const settled = rules.fixed || age <= AVAILABLE_MS_MAX;
   return settled ? refuse(refusal) : { kind: "refresh", refusal };
@@ -298,7 +300,7 @@ export function learnBar(ledger, bar) {
 /**
  * @param {Ledger} ledger
  * @param {Snapshot} snapshot
- * @param {Ask} ask
+ * @param {Weighed} ask
  * @param {Rules} rules
  * @param {number} now
  * @returns {Refusal | null} of the limit that opens last
@@ -316,7 +318,7 @@ function refusalOf(ledger, snapshot, ask, rules, now) {
 /**
  * @param {Ledger} ledger
  * @param {Limit} limit
- * @param {Ask} ask
+ * @param {Weighed} ask
  * @param {Rules} rules
  * @param {number} now
  * @returns {Refusal | null}
@@ -324,7 +326,7 @@ function refusalOf(ledger, snapshot, ask, rules, now) {
 function limitRefuses(ledger, limit, ask, rules, now) {
   const need = needOf(limit.kind, ask, rules);
   const level = levelOf(ledger, limit, rules, now);
-  const whole = budgetOf(limit.kind) ? wholeNeedOf(limit.kind, ask) : need;
+  const whole = budgetOf(limit.kind) ? wholeNeedOf(limit.kind, ask, rules) : need;
   if (limit.kind !== "output_tokens" && whole > limit.capacity && limit.capacity > 0) return tooLarge(limit, whole);
   if (level >= need) return null;
   if (budgetOf(limit.kind)) return spent(limit, level, Math.max(0, limit.endsMs - now));
@@ -361,7 +363,7 @@ function unavailable(snapshot, ask, rules, now) {
  * The least that the request surely takes of a limit.
  *
  * @param {Kind} kind
- * @param {Ask} ask
+ * @param {Weighed} ask
  * @param {Rules} rules
  */
 function needOf(kind, ask, rules) {
@@ -370,7 +372,7 @@ function needOf(kind, ask, rules) {
       return rules.fixed ? (ask.input?.estimate ?? 0) : (ask.input?.lower ?? 0);
     case "tokens budget":
     case "microusd budget":
-      return rules.fixed ? wholeNeedOf(kind, ask) : 1;
+      return rules.fixed ? wholeNeedOf(kind, ask, rules) : 1;
     default:
       return 1;
   }
@@ -382,15 +384,18 @@ function limitsOf({ snapshot, learned }) {
 }
 
 /**
- * What a budget reserves for the request: the gate's own arithmetic.
+ * What the whole of a budget must be enough for: the gate's own arithmetic, which takes
+ * nothing there from what others taught it.
  *
  * @param {Kind} kind
- * @param {Ask} ask
+ * @param {Weighed} ask
+ * @param {Rules} rules
  */
-function wholeNeedOf(kind, ask) {
+function wholeNeedOf(kind, ask, rules) {
+  const input = rules.fixed ? ask.input : ask.prior;
   switch (budgetOf(kind)) {
     case "tokens budget":
-      return (ask.input?.estimate ?? 0) + ask.maxTokens;
+      return (input?.estimate ?? 0) + ask.maxTokens;
     case "microusd budget":
       return ask.microusdMax;
     default:

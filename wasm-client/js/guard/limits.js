@@ -2,6 +2,7 @@
 // headers of responses, and limits given in code.
 
 import { calibrationOf } from "../calibration.js";
+import { TollgateError } from "../given.js";
 import { BUDGETS, budgetOf, nextDay } from "./ledger.js";
 
 /**
@@ -79,11 +80,11 @@ export function parseLimits(told, askedMs, heardMs) {
 export function fixedLimits(fixed, now) {
   const { rpm, itpm, otpm, concurrent, requests_day, tokens_day, usd_day, windows = {}, ...others } = fixed;
   const unknown = Object.keys(others);
-  if (unknown.length) throw new TypeError(`guard: limits.${unknown[0]} is no limit`);
-  if (!isObject(windows)) throw new TypeError("guard: limits.windows must have the context window of each model, by its name");
+  if (unknown.length) throw new TollgateError("bad_request", `guard: limits.${unknown[0]} is no limit`);
+  if (!isObject(windows)) throw new TollgateError("bad_request", "guard: limits.windows must have the context window of each model, by its name");
   const ofWindows = Object.entries(windows).map(([model, tokens]) => [`windows.${model}`, tokens]);
   for (const [name, value] of [...Object.entries({ rpm, itpm, otpm, concurrent, requests_day, tokens_day, usd_day }), ...ofWindows])
-    if (value !== undefined && !(Number.isFinite(value) && Number(value) > 0)) throw new TypeError(`guard: limits.${name} must be a number above 0`);
+    if (value !== undefined && !(Number.isFinite(value) && Number(value) > 0)) throw new TollgateError("bad_request", `guard: limits.${name} must be a number above 0`);
   const limit = (/** @type {Kind} */ kind, /** @type {number | undefined} */ capacity, perMinute = 0) =>
     capacity === undefined ? [] : [{ scope: "code", kind, level: capacity, capacity, perMinute, atMs: now, endsMs: nextDay(now) }];
   const limits = [

@@ -2,6 +2,7 @@
 // part: texts by the model's vocabulary, what stands around them by what OpenAI
 // published of it (openai.json). What is not published has wide bounds.
 
+import { jsonOf } from "../given.js";
 import facts from "./openai.json" with { type: "json" };
 import { pixelsOf } from "./pixels.js";
 
@@ -92,11 +93,11 @@ export function openaiMeasure(body, count) {
   const tools = [...(Array.isArray(body.tools) ? body.tools : []), ...(Array.isArray(body.functions) ? body.functions : [])];
   if (tools.length) {
     const whole = tools.reduce((sum, tool) => sum + toolTokens(model, tool, count), facts.tools.end);
-    add("tools", { lower: 0, estimate: whole, upper: 2 * whole + count(JSON.stringify(tools)).upper }, facts.tools.source);
+    add("tools", { lower: 0, estimate: whole, upper: 2 * whole + count(jsonOf(tools)).upper }, facts.tools.source);
     if (tools.some((tool) => tool?.type && tool.type !== "function" && tool.type !== "custom")) remote();
   }
   const format = body.response_format ?? body.text?.format;
-  if (format?.type === "json_schema") add("other", { ...count(JSON.stringify(format)), lower: 0 }, "fields that may reach the model: none to all of their tokens");
+  if (format?.type === "json_schema") add("other", { ...count(jsonOf(format)), lower: 0 }, "fields that may reach the model: none to all of their tokens");
   if (body.previous_response_id || body.conversation || body.prompt) remote();
 
   const all = [...parts.values()];
@@ -131,7 +132,7 @@ function toolTokens(model, tool, count) {
 
 /** A schema may have any value where a word belongs. @param {unknown} word */
 function written(word) {
-  return word && typeof word === "object" ? JSON.stringify(word) : String(word ?? "");
+  return word && typeof word === "object" ? jsonOf(word) : String(word ?? "");
 }
 
 /** @param {string} model */
