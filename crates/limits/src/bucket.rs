@@ -19,6 +19,7 @@ pub(crate) struct Bucket {
     level: i64,
     floor: i64,
     at_ms: Millis,
+    full_at: Millis,
 }
 
 impl Bucket {
@@ -31,6 +32,7 @@ impl Bucket {
             level: capacity,
             floor: i64::MIN,
             at_ms: now,
+            full_at: now,
         }
     }
 
@@ -43,6 +45,9 @@ impl Bucket {
         self.at_ms = now;
         let gained = i64::try_from(span).unwrap_or(i64::MAX).saturating_mul(self.per_minute);
         self.level = self.level.saturating_add(gained).min(self.capacity);
+        if self.level == self.capacity {
+            self.full_at = now;
+        }
         if self.floor != i64::MIN {
             self.floor = self.floor.saturating_add(gained).min(self.capacity);
         }
@@ -61,6 +66,11 @@ impl Bucket {
     /// Tokens a minute.
     pub(crate) fn per_minute(&self) -> u64 {
         self.per_minute as u64
+    }
+
+    /// When it was last found full.
+    pub(crate) fn full_at(&self) -> Millis {
+        self.full_at
     }
 
     /// Tokens that `span` refills, rounded up.

@@ -19,7 +19,7 @@ use crate::settings::Durability;
 use crate::window::{Cycle, DAY_MS, Zone};
 
 use book::{Book, Rule, Title, reserved_of};
-pub(crate) use book::{SavedBook, Shut};
+pub(crate) use book::{SavedBook, Shut, kind_of};
 pub(crate) use known::{Known, Lists};
 
 /// One payer's budgets.
@@ -73,7 +73,7 @@ impl Budgets {
         };
         let mut today = Book::new(title, 0, Arc::default(), now);
         if let Some((day, ceiling)) = day {
-            today.restore((day * DAY_MS, (day + 1) * DAY_MS), ceiling, Vec::new(), now);
+            today.restore((day * DAY_MS, (day + 1) * DAY_MS), ceiling, Vec::new());
         }
         let saved = saved.into_iter().filter(|book| !book.is_over(now)).collect();
         Self { books: vec![today], reserved: Vec::new(), saved }
@@ -116,7 +116,7 @@ impl Budgets {
         let mut book = Book::new(title, list, zone, now);
         if let Some(at) = self.saved.iter().position(|saved| saved.title == name) {
             let SavedBook { window, ceiling, past, .. } = self.saved.remove(at);
-            book.restore(window, ceiling, past, now);
+            book.restore(window, ceiling, past);
         }
         book
     }
@@ -179,20 +179,20 @@ impl Budgets {
         });
     }
 
-    /// What does not take `need`, and why: of several, what shuts longest. Call
-    /// [`Budgets::roll`] before.
+    /// What does not take `need`, and why: of several, what shuts longest. For good only
+    /// by `least`. Call [`Budgets::roll`] before.
     pub(crate) fn refuses(
         &self,
         need: &Three,
+        least: &Three,
         lists: Lists,
         is_background: bool,
         now: Millis,
     ) -> Option<(&'static str, Lists, Shut)> {
         let mut worst: Option<(&'static str, Lists, Shut)> = None;
         for book in self.books.iter().filter(|book| book.counts(lists)) {
-            let Some((kind, shut)) = book.refuses(need, &self.reserved, is_background, now) else {
-                continue;
-            };
+            let refused = book.refuses(need, least, &self.reserved, is_background, now);
+            let Some((kind, shut)) = refused else { continue };
             if worst.is_none_or(|(_, _, other)| shut > other) {
                 worst = Some((book.kinds()[kind], book.list, shut));
             }
@@ -203,7 +203,11 @@ impl Budgets {
     pub(crate) fn reserve(&mut self, need: &Three, lists: Lists) {
         match self.reserved.iter_mut().find(|(of, _)| *of == lists) {
             Some((_, sum)) => add(sum, need),
-            None => self.reserved.push((lists, *need)),
+            None => {
+                // Of lists that were: each change of policy could leave one.
+                self.reserved.retain(|(_, sum)| *sum != [0; 3]);
+                self.reserved.push((lists, *need));
+            }
         }
     }
 
@@ -221,8 +225,26 @@ impl Budgets {
         }
     }
 
-    /// After a restart: the part of what a ceiling counts as spent that a job still
-    /// holds. In a later window the ceiling no longer counts it.
+    /// A request is on other lists from now on, of which it holds the same; what a restart
+    /// counted as spent of it counts for the new ones, too.
+    pub(crate) fn relist(&mut self, held: &Three, counted: &Three, from: Lists, to: Lists) {
+        self.settle(held, &[0; 3], from);
+        self.reserve(held, to);
+        for book in self.books.iter_mut().filter(|book| book.list & to & !from != 0) {
+            add(&mut book.spent, counted);
+        }
+    }
+
+    /// As they will be then, if nothing is held but this.
+    pub(crate) fn later(&self, held: &Three, lists: Lists, then: Millis) -> Self {
+        let mut later = self.clone();
+        later.reserved = vec![(lists, *held)];
+        later.roll(then);
+        later
+    }
+
+    /// After a restart, before anything rolls: the part of what a ceiling counts as spent
+    /// that a job still holds.
     pub(crate) fn hold_again(&mut self, held: &Three, lists: Lists) {
         for book in self.books.iter_mut().filter(|book| book.counts(lists)) {
             book.spent = less(&book.spent, held);
@@ -269,11 +291,11 @@ impl Budgets {
 
     /// Raises the ceilings that spend and reservations passed; true where a row
     /// must be written before anything is answered.
-    pub(crate) fn raise_ceilings(&mut self, durability: &Durability) -> bool {
+    pub(crate) fn raise_ceilings(&mut self, durability: &Durability, now: Millis) -> bool {
         let Self { books, reserved, .. } = self;
         let raised = books
             .iter_mut()
-            .filter_map(|book| book.raise_ceiling(reserved, durability).then_some(()));
+            .filter_map(|book| book.raise_ceiling(reserved, durability, now).then_some(()));
         raised.count() > 0
     }
 

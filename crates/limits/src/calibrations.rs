@@ -149,6 +149,37 @@ mod tests {
     }
 
     #[test]
+    fn estimates_are_corrected_as_browsers_correct_them() {
+        let cases: serde_json::Value =
+            serde_json::from_str(include_str!("../../calibration/src/corrected.json"))
+                .expect("JSON");
+        let mut tried = 0;
+        for case in cases.as_array().expect("a list") {
+            let number = |of: &serde_json::Value| of.as_u64().expect("whole");
+            let list = |of: &serde_json::Value| -> Vec<u64> {
+                of.as_array().expect("a list").iter().map(number).collect()
+            };
+            let weights = list(&case["calibration"]["weights"]);
+            // A row with these weights; others than a quarter to four times none has.
+            let mut row = Learner::default().save();
+            for (at, weight) in weights.iter().enumerate() {
+                row[2 + at] = *weight as i64 * 1_000_000;
+            }
+            let mut calibrations = Calibrations::default();
+            row.insert(0, PRIOR);
+            calibrations.restore("m", &serde_json::to_string(&row).expect("numbers"));
+            if calibrations.told()[0].1.weights.as_slice() != weights {
+                continue;
+            }
+            let kinds: Kinds = list(&case["kinds"]).try_into().expect("kinds");
+            let estimate = calibrations.input("m", &kinds, number(&case["prior"]["estimate"]));
+            assert_eq!(estimate, number(&case["corrected"]["estimate"]), "{}", case["why"]);
+            tried += 1;
+        }
+        assert!(tried >= 12, "{tried}");
+    }
+
+    #[test]
     fn a_kind_is_told_from_the_others() {
         let mut calibrations = Calibrations::default();
         let (words, signs) = ([1_000, 0, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 1_000, 0]);

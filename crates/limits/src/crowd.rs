@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use crate::amounts::{Three, add, less};
 use crate::gate::Gate;
 use crate::map::Map;
-use crate::message::{Decision, Millis, Reason, Refusal};
+use crate::message::{Millis, Reason, Refusal};
 use crate::queue::{Index, Line};
 use crate::settings::QueueSettings;
 use crate::ticket::Waiter;
@@ -199,9 +199,9 @@ impl Gate {
         self.undraw(waiter.need.job, &waiter.need.day());
         if waiter.parked {
             let (wait, _) = self.expect(&waiter);
-            let refusal = full(wait);
-            self.keep_for(&waiter, &refusal);
-            self.answer(waiter.id, Decision::Refused(refusal));
+            let mut refusal = full(wait);
+            self.keep_for(&waiter, &mut refusal);
+            self.answer_refused(waiter, refusal);
         }
         true
     }

@@ -19,11 +19,11 @@ use crate::lend::Wish;
 use crate::lengths::Lengths;
 use crate::map::{ByName, Map, Name};
 use crate::message::{
-    Call, Decision, Event, Millis, Pool, Reply, TicketId, VERSION, View, VisitorBounds,
+    Call, Decision, Event, Millis, Pool, Reply, TicketId, Tokens, VERSION, View, VisitorBounds,
 };
 use crate::mirror::Mirror;
 use crate::policy::{RateLimits, Tenant};
-use crate::queue::Queue;
+use crate::queue::{Line, Queue};
 use crate::reads::Reads;
 use crate::scope::Scope;
 use crate::settings::{AccountSettings, GateSettings};
@@ -156,6 +156,8 @@ pub struct Gate {
     pub(crate) reads: Reads,
     pub(crate) tickets: Tickets,
     pub(crate) over: Over,
+    /// Attempts that were refused here.
+    pub(crate) refused: Over,
     /// Provider refusals that were learned from.
     pub(crate) refusals: Over,
     pub(crate) waiting: Map<u64, Waiter>,
@@ -169,6 +171,9 @@ pub struct Gate {
     pub(crate) numbers: u64,
     /// Stored rows whose owner was not met since the start.
     pub(crate) saved: BTreeMap<String, String>,
+    /// Requests that the provider found larger than was reserved, and what they need at
+    /// least.
+    pub(crate) larger: Map<Name, Tokens>,
     pub(crate) step: Step,
     /// Scopes whose stored ceiling lies above what they use.
     pub(crate) loose: Vec<ScopeId>,
@@ -233,6 +238,8 @@ pub(crate) struct UserState {
     pub(crate) scope: Scope,
     pub(crate) touched: Millis,
     pub(crate) waiting: usize,
+    /// Its line in queues: its index is another user's later.
+    pub(crate) line: Line,
 }
 
 #[derive(Clone, Debug)]
@@ -256,7 +263,7 @@ impl Gate {
     /// An empty Gate. Rows of an earlier one are given to [`Gate::restore`]
     /// before the first [`Gate::handle`].
     pub fn new(settings: GateSettings, now: Millis) -> Self {
-        let mut deployment = Scope::new(None, now);
+        let mut deployment = Scope::new(None, now, now);
         let mut known = Known::default();
         known.learn(&settings.budgets);
         deployment.configure(&RateLimits::default(), &settings.budgets, None, &known, now);
@@ -282,6 +289,7 @@ impl Gate {
             reads: Reads::default(),
             tickets: Tickets::default(),
             over: Over::default(),
+            refused: Over::default(),
             refusals: Over::default(),
             waiting: Map::default(),
             waiting_ids: Map::default(),
@@ -290,6 +298,7 @@ impl Gate {
             crowd: None,
             numbers: 0,
             saved: BTreeMap::new(),
+            larger: Map::default(),
             step: Step::default(),
             loose: Vec::new(),
             active_at: 0,
@@ -346,7 +355,7 @@ impl Gate {
             match event {
                 Event::Settled(settle) => self.settle(settle),
                 Event::Observed(observation) => self.observe(observation),
-                Event::Cancelled { ticket } => self.cancel(ticket),
+                Event::Cancelled { ticket, attempt } => self.cancel(ticket, *attempt),
                 Event::Returned { lease, from } => self.take_back(lease, *from),
             }
         }
@@ -487,7 +496,7 @@ impl Gate {
         if let Some(row) = self.saved.remove(&pool_key(pool))
             && let Ok(saved) = json::from_str(&row)
         {
-            mirror.restore(&saved, self.now);
+            mirror.restore(&saved, self.started, self.now);
         }
         let state = PoolState {
             pool: pool.clone(),
@@ -497,7 +506,9 @@ impl Gate {
             touched: self.now,
         };
         let idle = |pool: &&PoolState| pool.queue.len == 0 && pool.mirror.is_idle();
-        let oldest = || self.pools.iter().filter(idle).min_by_key(|pool| pool.touched);
+        // Rather one to which nobody is to come back.
+        let by_use = |pool: &&PoolState| (pool.queue.is_kept(self.now), pool.touched);
+        let oldest = || self.pools.iter().filter(idle).min_by_key(by_use);
         let index = match (self.pools.len() >= POOLS_MAX).then(oldest).flatten() {
             Some(oldest) => {
                 let index = self.pool_index[&oldest.pool];

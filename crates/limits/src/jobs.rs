@@ -19,9 +19,9 @@ use crate::amounts::{Three, add, less, signed};
 use crate::budgets::Lists;
 use crate::gate::{Gate, ScopeId};
 use crate::map::{Map, Name};
-use crate::message::{Admit, LimitView, Millis, Priority, Reason, Refusal};
+use crate::message::{Admit, LimitView, Millis, Priority, Reason, Refusal, Tokens};
 use crate::policy::is_name;
-use crate::scope::Until;
+use crate::scope::{Need, Until};
 use crate::ticket::{Hold, Ticket};
 
 /// Jobs that one tenant may hold at once, about 300 bytes each.
@@ -314,7 +314,7 @@ impl Gate {
         for payer in holders(tenant) {
             let now = self.now;
             self.scope_mut(payer).refill(now);
-            let shut = self.scope(payer).shut_for(more, EVERY_LIST, is_background, now);
+            let shut = self.scope(payer).shut_for(more, more, EVERY_LIST, is_background, now);
             let Some(block) = shut else { continue };
             let (reason, span) = match (block.until, payer) {
                 (Until::Never, _) => (Reason::TooLarge, None),
@@ -322,40 +322,57 @@ impl Gate {
                     (Reason::DeploymentBudgetSpent, Some(span))
                 }
                 (Until::Opens(span), _) => (Reason::BudgetSpent, Some(span)),
-                (_, ScopeId::Deployment) => {
-                    (Reason::DeploymentBudgetSpent, Some(self.frees_in(payer, more)))
+                (until, _) => {
+                    let opens = if let Until::Release(span) = until { span } else { Millis::MAX };
+                    let frees =
+                        self.held_by_jobs(payer, [more; 2], EVERY_LIST, is_background, opens);
+                    let reason = match payer {
+                        ScopeId::Deployment => Reason::DeploymentBudgetSpent,
+                        _ => Reason::BudgetSpent,
+                    };
+                    (reason, Some(frees.unwrap_or(HELD_MS)))
                 }
-                (_, _) => (Reason::BudgetSpent, Some(self.frees_in(payer, more))),
             };
             return Some(self.refusal(payer, &block, reason, span));
         }
         None
     }
 
-    /// The span until enough of what others hold may have gone back: what requests
-    /// hold in their usual time, then jobs at their ends.
-    fn frees_in(&self, payer: ScopeId, more: &Three) -> Millis {
-        let scope = self.scope(payer);
-        let is_holder = |tenant| holders(tenant).contains(&payer);
-        let of = |job: &&Job| !job.is_over && is_holder(job.tenant);
-        let mut by_jobs = [0; 3];
-        self.jobs.jobs.values().filter(of).for_each(|job| add(&mut by_jobs, &job.rest()));
-        let [_, reserved, _] = scope.budgets.amounts();
-        let mut freed = less(&reserved.into(), &by_jobs);
-        let fits = |freed: &Three| {
-            scope.shut_for(&less(more, freed), EVERY_LIST, false, self.now).is_none()
+    /// The span until jobs hold so little of a budget that it takes `need`: to the end of
+    /// one of them, or to when more of it `opens`. None: they do not now, but requests
+    /// hold it, that may give it back at their ends.
+    pub(crate) fn held_by_jobs(
+        &self,
+        payer: ScopeId,
+        [need, least]: [&Three; 2],
+        lists: Lists,
+        is_background: bool,
+        opens: Millis,
+    ) -> Option<Millis> {
+        let budgets = &self.scope(payer).budgets;
+        let of = |job: &&Job| !job.is_over && holders(job.tenant).contains(&payer);
+        let mut held = [0; 3];
+        self.jobs.jobs.values().filter(of).for_each(|job| add(&mut held, &job.rest()));
+        let fits = |held: &Three, then: Millis| {
+            let later = budgets.later(held, EVERY_LIST, then);
+            later.refuses(need, least, lists, is_background, then).is_none()
         };
-        if fits(&freed) {
-            return HELD_MS;
+        if fits(&held, self.now) {
+            return None;
         }
+        let opens = self.now.saturating_add(opens);
+        let mut opened = false;
         for (at, number) in &self.jobs.ends {
             let Some(job) = self.jobs.jobs.get(number).filter(of) else { continue };
-            add(&mut freed, &job.rest());
-            if fits(&freed) {
-                return at.saturating_sub(self.now).max(1);
+            if opens < *at && !std::mem::replace(&mut opened, true) && fits(&held, opens) {
+                return Some(opens.saturating_sub(self.now).max(1));
+            }
+            held = less(&held, &job.rest());
+            if fits(&held, *at) {
+                return Some(at.saturating_sub(self.now).max(1));
             }
         }
-        HELD_MS
+        None
     }
 
     /// The scopes hold `after` for a job in place of `before`.
@@ -393,16 +410,22 @@ impl Gate {
         }
     }
 
+    /// The most input that a request of a job is to hold of it: where it is more than
+    /// all that the job will have by what was learned alone, then what is left.
+    pub(crate) fn of_job(&self, number: Number, need: &Need) -> Tokens {
+        let Some(job) = self.jobs.jobs.get(&number) else { return need.input_max };
+        let (left, rest) = (job.left()[1], job.rest()[1]);
+        if need.day()[1] <= rest {
+            return need.input_max;
+        }
+        left.saturating_sub(need.output_max).clamp(need.input_prior, need.input_max)
+    }
+
     /// A request does not fit what its job has left. A retry helps where other
     /// requests of the job hold it.
-    pub(crate) fn beyond_job(
-        &self,
-        number: Number,
-        need: &Three,
-        usual: Millis,
-    ) -> Option<Refusal> {
+    pub(crate) fn beyond_job(&self, number: Number, need: &Need, usual: Millis) -> Option<Refusal> {
         let job = self.jobs.jobs.get(&number)?;
-        let (left, rest) = (job.left(), job.rest());
+        let (left, rest, need) = (job.left(), job.rest(), need.day());
         let kind = (0..3).find(|kind| need[*kind] > left[*kind])?;
         let fits_later = (0..3).all(|kind| need[kind] <= rest[kind]);
         let limit = Box::new(LimitView {

@@ -73,25 +73,38 @@ impl Wish {
             is_cached: admit.cached.is_some(),
         }
     }
+
+    fn lease(self, tickets: u32) -> Lease {
+        let Self { id, input_tokens, max_tokens, microusd_max, .. } = self;
+        Lease { id, tickets, input_tokens, max_tokens, microusd_max, ttl_ms: TTL_MS }
+    }
 }
 
 impl Gate {
     /// Lends tickets beside the one just granted. None where a limit is near,
     /// somebody waits, or the request names an end user, whose limits are its own.
     pub(crate) fn lend(&mut self, wish: Wish) -> Option<Lease> {
-        let Wish { id, tickets, input_tokens, max_tokens, microusd_max, is_cached } = wish;
-        let like = self.tickets.open.get(&name(&id))?;
-        // The same admit again: its lease went with the first reply.
+        let Wish { tickets, input_tokens, microusd_max, is_cached, .. } = wish;
+        let id = wish.id.clone();
+        let like = self.tickets.open.get_mut(&name(&id))?;
+        if std::mem::replace(&mut like.asked_lease, true) {
+            // The same admit again: whichever reply is read, the isolate has one lease.
+            let mut lent = self.tickets.leases.iter().filter(|(_, of, _)| *of == id);
+            let tickets = lent.next()?.2;
+            let is_unused = self.is_lent(name(&lent_ticket(&id, 0)));
+            return is_unused.then(|| wish.lease(tickets));
+        }
         let is_plain = like.user.is_none()
             && like.need.job.is_none()
             && like.attempt == 0
-            && like.hold == Hold::Taken
-            && !like.has_lease;
+            && like.hold == Hold::Taken;
         if !self.settings.leases || !is_plain {
             return None;
         }
         let (tenant, pool) = (like.tenant, like.pool);
-        if self.pools[pool].queue.len > 0 || self.tenants[tenant].waiting > 0 {
+        let queue = &self.pools[pool].queue;
+        let is_awaited = queue.awaits(self.now.saturating_add(TTL_MS));
+        if queue.len > 0 || is_awaited || self.tenants[tenant].waiting > 0 {
             return None;
         }
         // Whether the prompts to come are in the provider's cache is not known.
@@ -99,10 +112,11 @@ impl Gate {
         let need = Need {
             input: input.saturating_mul(LARGER),
             input_max: like.need.input_max.saturating_mul(LARGER),
+            input_prior: input_tokens,
             microusd_max,
             ..like.need
         };
-        let like = Ticket { need, hold: Hold::Lent, observed: false, ..like.clone() };
+        let like = Ticket { need, hold: Hold::Lent, ..like.clone() };
         let scopes =
             self.payers(tenant, None).map(|payer| self.scope(payer).lendable(&need, self.now));
         let most = scopes.min()?.min(self.pools[pool].mirror.lendable(&need, self.now));
@@ -113,11 +127,8 @@ impl Gate {
         for number in 0..tickets {
             self.hold(name(&lent_ticket(&id, number)), like.clone());
         }
-        if let Some(asker) = self.tickets.get_mut(name(&id), 0) {
-            asker.has_lease = true;
-        }
-        self.tickets.leases.push_back((self.now + DOUBT_MS, id.clone(), tickets));
-        Some(Lease { id, tickets, input_tokens, max_tokens, microusd_max, ttl_ms: TTL_MS })
+        self.tickets.leases.push_back((self.now + DOUBT_MS, id, tickets));
+        Some(wish.lease(tickets))
     }
 
     /// Lent tickets come back, from a number on. A second time, nothing changes.

@@ -52,13 +52,22 @@ pub(crate) struct Lengths {
 impl Lengths {
     /// The expected output of a request: at least 1, at most `max_tokens`.
     pub(crate) fn output(&self, tenant: &str, model: &str, max_tokens: Tokens) -> Tokens {
+        let mean = self.mean(tenant, model, max_tokens);
+        let mean = mean.map_or(PRIOR, |mean| mean.milli.div_ceil(1_000));
+        mean.clamp(1, max_tokens.max(1))
+    }
+
+    /// Whether that is learned of no answer.
+    pub(crate) fn guesses(&self, tenant: &str, model: &str, max_tokens: Tokens) -> bool {
+        self.mean(tenant, model, max_tokens).is_none()
+    }
+
+    fn mean(&self, tenant: &str, model: &str, max_tokens: Tokens) -> Option<Mean> {
         let [fine, coarse] = kinds(tenant, model, max_tokens);
         let trusted = |mean: Option<&Mean>| mean.filter(|m| m.samples >= TRUSTED).copied();
-        let mean = trusted(self.fine.get(&fine))
+        trusted(self.fine.get(&fine))
             .or_else(|| trusted(self.coarse.get(&coarse)))
             .or_else(|| trusted(self.coarse.get(&of_band(max_tokens))))
-            .map_or(PRIOR, |mean| mean.milli.div_ceil(1_000));
-        mean.clamp(1, max_tokens.max(1))
     }
 
     /// Learns from a settled request with the provider's own figures.
@@ -151,12 +160,14 @@ mod tests {
         let mut lengths = Lengths::default();
         assert_eq!(lengths.output("a", "m", 4_096), PRIOR);
         assert_eq!(lengths.output("a", "m", 100), 100);
+        assert!(lengths.guesses("a", "m", 4_096));
         for _ in 0..TRUSTED {
             lengths.learn("a", "m", 4_096, 300);
         }
         assert_eq!(lengths.output("a", "m", 4_096), 300);
         assert_eq!(lengths.output("b", "m", 4_096), 300, "same model");
         assert_eq!(lengths.output("b", "other", 5_000), 300, "same band");
+        assert!(!lengths.guesses("b", "other", 5_000) && lengths.guesses("a", "m", 64_000));
         assert_eq!(lengths.output("a", "m", 64_000), PRIOR, "another band");
         for _ in 0..TRUSTED {
             lengths.learn("b", "m", 4_096, 50);

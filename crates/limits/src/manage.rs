@@ -85,11 +85,50 @@ impl Gate {
             self.version += 1;
             self.tenants[index].version = self.version;
             self.tenants[index].policy = tenant;
+            self.forget_lists();
             self.configure(index);
             self.write_tenant(index);
+            self.refuse_unentitled(index);
+            self.relist(index);
             self.wake_tenant(index);
         }
         AdminReply::Applied { changes, dry_run }
+    }
+
+    /// Frees the bits of lists of models that no budget is for, where there is none left.
+    fn forget_lists(&mut self) {
+        if !self.known.is_full() {
+            return;
+        }
+        let Self { known, tenants, settings, .. } = self;
+        let policies = tenants.iter().filter_map(|state| state.policy.as_ref());
+        let of_tenants = policies.flat_map(Tenant::budget_lists).flat_map(|(_, budgets)| budgets);
+        let mut used: Vec<&Vec<String>> = Vec::new();
+        used.extend(settings.budgets.iter().chain(of_tenants).map(|budget| &budget.models));
+        known.forget(|list| used.contains(&list));
+    }
+
+    /// A tenant's budgets are of other lists of models: who waits or runs is on these now.
+    fn relist(&mut self, tenant: usize) {
+        let Self { known, waiting, tickets, .. } = self;
+        for waiter in waiting.values_mut().filter(|waiter| waiter.tenant == tenant) {
+            waiter.need.lists = known.relisted(&waiter.model, waiter.need.lists);
+        }
+        let mut moved = Vec::new();
+        let open = tickets.open.values_mut().chain(tickets.stragglers.values_mut());
+        for ticket in open.filter(|ticket| ticket.tenant == tenant) {
+            let to = known.relisted(&ticket.model, ticket.need.lists);
+            let from = std::mem::replace(&mut ticket.need.lists, to);
+            if from != to {
+                moved.push((ticket.user, ticket.need, ticket.hold, from));
+            }
+        }
+        for (user, need, hold, from) in moved {
+            for payer in self.payers(tenant, user) {
+                self.scope_mut(payer).relist(&need, hold, from);
+                self.touch(payer);
+            }
+        }
     }
 
     fn export(&self) -> Tenants {
@@ -149,6 +188,7 @@ impl Gate {
             self.write_key(index, id);
             self.forget_revoked(index);
             self.touch_tenant(index);
+            self.refuse_unentitled(index);
         }
         AdminReply::Key(key)
     }

@@ -220,6 +220,10 @@ pub enum Event {
     Cancelled {
         /// Whose place.
         ticket: TicketId,
+        /// The attempt that it asked for and that nobody sends. Those before it end by
+        /// their own settlements, which may come later.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        attempt: u32,
     },
     /// Lent tickets that nobody used.
     Returned {

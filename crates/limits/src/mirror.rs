@@ -9,15 +9,20 @@
 //! running request as for thousands. The output level is the provider's own, as
 //! it falls while answers are generated.
 
+mod known;
+mod second;
+
 use crate::amounts::{Three, signed};
 use crate::bucket::Bucket;
 use crate::demand::Demand;
 use crate::history::History;
 use crate::message::{Millis, Tokens};
+use crate::places::Places;
 use crate::resets::Resets;
 use crate::running::{Part, Running};
 use crate::scope::{CONCURRENT, Need, RATES};
 use crate::settings::{AccountSettings, ClassLimits, Headroom, Reserves};
+use crate::spread::Spread;
 
 /// The margin that adaptive headroom starts with, in permille of a minute: 0.9
 /// s of refill, more than the latency by which our deduction and the
@@ -27,12 +32,14 @@ pub(crate) const MARGIN_MIN: u32 = 15;
 const MARGIN_MAX: u32 = 100;
 /// Without a refusal it narrows by a permille in this span.
 const MARGIN_NARROWS_MS: Millis = 10_000;
-/// How much earlier than granted one request may arrive after another: the
-/// spread of the latency between grant and arrival, for limits by the second.
-const JITTER_MS: i64 = 50;
+/// The longest that a provider's word holds a pool: what is longer is none for a rate.
+const HELD_MS_MAX: Millis = 24 * 3_600_000;
 /// Requests that may run at one time while a limit is unknown, before anything
 /// was heard of the pool; one more for each answer, half after a refusal.
 const WINDOW: u64 = 4;
+/// Their pace until an answer comes, in requests a minute by the second: the least that the
+/// provider allows (Start tier, rate-limit page, copies of September 2026).
+const UNKNOWN_RPM: u64 = 50;
 /// The window's bound: beyond it the object's own pace limits.
 const WINDOW_MAX: u64 = 1_000;
 
@@ -43,6 +50,8 @@ pub(crate) struct Mirror {
     pub(crate) limits_at: Millis,
     pub(crate) buckets: [Option<Bucket>; 3],
     pub(crate) second: Option<Bucket>,
+    /// Of it, those who waited.
+    waiters: Option<Bucket>,
     pub(crate) ramp: Option<Ramp>,
     /// Requests that may run at one time.
     pub(crate) concurrent: Option<u64>,
@@ -62,6 +71,15 @@ pub(crate) struct Mirror {
     pub(crate) ghost_ends_at: Millis,
     /// How many run by the stored row.
     pub(crate) saved_count: u64,
+    /// Places of before a restart.
+    pub(crate) places: Places,
+    /// By how much inputs exceed what is taken for them.
+    pub(crate) input_spread: Spread,
+    /// By how much the input's levels that answers told are below our own account, above it
+    /// where negative, as far as nothing that became known since has explained it.
+    pub(crate) unexplained: i64,
+    /// When the last request was granted whose answer told levels.
+    pub(crate) told_until: Millis,
     pub(crate) history: History,
     pub(crate) resets: Resets,
     /// Use of the account outside this deployment, as far as answers' levels tell it.
@@ -100,6 +118,7 @@ impl Mirror {
             limits_at: 0,
             buckets: [None, None, None],
             second: None,
+            waiters: None,
             ramp: None,
             concurrent,
             share_permille: account.share_permille.clamp(1, 1_000),
@@ -112,6 +131,10 @@ impl Mirror {
             assumed: 0,
             ghost_ends_at: 0,
             saved_count: 0,
+            places: Places::default(),
+            input_spread: Spread::default(),
+            unexplained: 0,
+            told_until: 0,
             history: History::default(),
             resets: Resets::new(),
             outside: Demand::default(),
@@ -128,6 +151,9 @@ impl Mirror {
                 mirror.set_limit(kind, limit, now);
             }
         }
+        if mirror.limits[0].is_none() {
+            mirror.set_second(UNKNOWN_RPM, now);
+        }
         mirror
     }
 
@@ -139,7 +165,7 @@ impl Mirror {
 
     /// The provider's limit of one kind is `limit` a minute.
     pub(crate) fn set_limit(&mut self, kind: usize, limit: u64, now: Millis) {
-        self.limits[kind] = Some(limit);
+        let was_unknown = self.limits[kind].replace(limit).is_none();
         self.unsaved = true;
         let (rate, capacity) = self.usable(kind, limit);
         match &mut self.buckets[kind] {
@@ -149,7 +175,9 @@ impl Mirror {
             }
             none => *none = Some(Bucket::new(rate, capacity, now)),
         }
-        if kind == 0 {
+        if kind == 0 && was_unknown {
+            self.know_second(rate, now);
+        } else if kind == 0 {
             self.set_second(rate, now);
         }
     }
@@ -168,24 +196,6 @@ impl Mirror {
         let capacity =
             mine.saturating_sub(margin(limit, self.margin_permille) as u64).clamp(1, rate.max(1));
         (rate, capacity)
-    }
-
-    /// "60 RPM may be enforced as 1 a second": a second's burst less the jitter,
-    /// or, where that is below one request, a pace that the jitter cannot break.
-    fn set_second(&mut self, rate: u64, now: Millis) {
-        let jitter = JITTER_MS * i64::from(self.margin_permille) / i64::from(MARGIN_MIN);
-        let by_jitter = signed(rate).saturating_mul(jitter) / 60_000 + 1;
-        let burst = signed(rate.div_ceil(60)) - by_jitter;
-        let pace = if burst >= 1 {
-            rate
-        } else {
-            (60_000 / (60_000 / rate.max(1) + jitter as u64).max(1)).max(1)
-        };
-        let burst = burst.max(1) as u64;
-        match &mut self.second {
-            Some(bucket) => bucket.resize(pace, burst),
-            none => *none = Some(Bucket::new(pace, burst, now)),
-        }
     }
 
     /// A refusal widens the margin, success and time narrow it; all act on the
@@ -214,7 +224,7 @@ impl Mirror {
         let generated = self.generated(now);
         self.take_output(generated - self.assumed);
         self.assumed = generated;
-        let buckets = self.buckets.iter_mut().chain([&mut self.second]);
+        let buckets = self.buckets.iter_mut().chain([&mut self.second, &mut self.waiters]);
         buckets.flatten().for_each(|bucket| bucket.refill(now));
         self.lay_silent(now);
         if let Some(ramp) = &mut self.ramp {
@@ -243,12 +253,12 @@ impl Mirror {
         let promised = self.promised(now);
         let mut free = std::array::from_fn(|kind| {
             let bucket = self.buckets[kind].as_ref()?;
-            let promised = if kind == 2 { promised } else { 0 };
+            let promised = [0, self.input_spread(0), promised][kind];
             let lent = self.held_lent(kind, bucket);
             Some(bucket.level().saturating_sub(promised).saturating_sub(lent))
         });
         if let Some(most) = self.concurrent {
-            let places = signed(most) - signed(self.running.count());
+            let places = signed(most) - signed(self.taken(now));
             free[0] = Some(free[0].map_or(places, |free| free.min(places)));
         }
         free
@@ -256,9 +266,9 @@ impl Mirror {
 
     /// The span until a place is free while `ahead` requests go first: a guess, as
     /// it is free when one that runs ends, which is looked at then. 0: now.
-    fn place_in(&self, need: &Need, ahead: u64) -> Millis {
+    fn place_in(&self, need: &Need, ahead: u64, now: Millis) -> Millis {
         let Some(most) = self.concurrent else { return 0 };
-        let over = (self.running.count() + ahead + 1).saturating_sub(most);
+        let over = (self.taken(now) + ahead + 1).saturating_sub(most);
         let service = self.running.service_ms(need.output).max(1);
         over.saturating_mul(service).div_ceil(most)
     }
@@ -270,7 +280,7 @@ impl Mirror {
         };
         let generated = self.generated(now);
         let ours = bucket.per_minute().saturating_sub(60 * self.outside.per_second(now)[2]);
-        self.running.promised(generated, ours, bucket.capacity())
+        self.running.promised(generated, ours, bucket.capacity(), now)
     }
 
     /// The kind of which a request needs more than refill will ever make room for.
@@ -304,24 +314,25 @@ impl Mirror {
     /// Callers bring the mirror to `now` first.
     pub(crate) fn wait_ms(&self, need: &Need, room: &Three, now: Millis) -> Millis {
         let held = self.held_until.saturating_sub(now);
-        let held = held.max(self.place_in(need, 0));
+        let held = held.max(self.place_in(need, 0, now));
         self.waits(need, &[0; 3], room, now).into_iter().fold(held, Millis::max)
     }
 
     /// The same for a newcomer of `class` with `ahead` (requests, input, output)
-    /// to go first and priorities above still to come, and the kind that makes
-    /// it wait.
+    /// to go first and priorities above still to come, and the kind, of the first
+    /// `kinds`, that makes it wait.
     pub(crate) fn wait_behind(
         &self,
         need: &Need,
         ahead: &Three,
         class: usize,
+        kinds: usize,
         now: Millis,
     ) -> (Millis, &'static str) {
         let waits = self.waits(need, ahead, &self.room(class, now), now);
         let left = self.rate_left(class, now);
         let mut longest = (self.held_until.saturating_sub(now), RATES[0]);
-        for kind in (0..3).rev() {
+        for kind in (0..kinds).rev() {
             let rate = self.buckets[kind].as_ref().map_or(1, Bucket::per_minute);
             let stretched = u128::from(waits[kind]) * u128::from(rate)
                 / u128::from(left[kind].unwrap_or(1).max(1));
@@ -330,7 +341,7 @@ impl Mirror {
                 longest = (wait, RATES[kind]);
             }
         }
-        let place = self.place_in(need, ahead[0]);
+        let place = self.place_in(need, ahead[0], now);
         if place > longest.0 {
             longest = (place, CONCURRENT);
         }
@@ -348,8 +359,11 @@ impl Mirror {
                 return if over > 0 { 1_000 * over.div_ceil(self.window) } else { 0 };
             };
             let fits = rates[kind].min(bucket.capacity());
-            // Room beyond the capacity would shut lower priorities out for good.
-            let room = signed(room[kind].min(bucket.capacity().saturating_sub(fits)));
+            let spread = if kind == 1 { self.input_spread(fits) } else { 0 };
+            // Room beyond the capacity would shut lower priorities, or large requests, out
+            // for good.
+            let rest = signed(bucket.capacity().saturating_sub(fits));
+            let room = signed(room[kind]).saturating_add(spread).min(rest);
             let owed = if kind == 2 { self.promised(now) } else { 0 };
             let lent = self.held_lent(kind, bucket);
             let before = owed.saturating_add(lent).saturating_add(signed(ahead[kind]));
@@ -367,15 +381,16 @@ impl Mirror {
         self.cost_of(&self.rates(need))
     }
 
-    /// The largest share of a limit, in millionths of a minute.
+    /// The largest share of a limit, in billionths of a minute: so fine that a thousandth
+    /// of it, by weight, is still a turn where a million requests a minute may go.
     pub(crate) fn cost_of(&self, rates: &Three) -> u64 {
         let share = |kind: usize| {
             let limit = self.limits[kind]?.max(1);
-            Some(rates[kind].saturating_mul(1_000_000) / limit)
+            Some(rates[kind].saturating_mul(1_000_000_000) / limit)
         };
         // Nothing is known: by tokens, output five times as dear as input.
         let tokens = rates[1].saturating_add(rates[2].saturating_mul(5));
-        (0..3).filter_map(share).max().unwrap_or(tokens).max(1)
+        (0..3).filter_map(share).max().unwrap_or(tokens.saturating_mul(1_000)).max(1)
     }
 
     /// Reserves `need`.
@@ -394,7 +409,13 @@ impl Mirror {
         if let Some(ramp) = &mut self.ramp {
             ramp.bucket.take(1);
         }
-        self.start(&Part { expected: need.output, generated: 0, max: need.output_max, since: now });
+        self.start(&Part {
+            input: need.input,
+            expected: need.output,
+            generated: 0,
+            max: need.output_max,
+            since: now,
+        });
     }
 
     /// A request runs.
@@ -410,32 +431,15 @@ impl Mirror {
         self.take_generated(before, after.generated, assumed);
     }
 
-    /// A request ended. `refund` of the input reservation was not used;
-    /// `output` is what it generated, where that is known; else what was
-    /// assumed stands.
-    pub(crate) fn end(
-        &mut self,
-        part: &Part,
-        refund: i64,
-        output: Option<(Tokens, Millis)>,
-        now: Millis,
-    ) {
+    /// A request ended. `output` is what it generated, where that is known; else what
+    /// was assumed stands.
+    pub(crate) fn end(&mut self, part: &Part, output: Option<(Tokens, Millis)>, now: Millis) {
         let assumed = self.stop(part, now);
-        if let Some(bucket) = &mut self.buckets[1] {
-            bucket.take(-refund);
-        }
         if let Some((output, ms)) = output {
             self.take_rest(part, output, assumed);
             if output > 0 {
                 self.running.learn(part.expected, output, ms);
             }
-        }
-    }
-
-    /// What a request has generated beyond what was taken for it.
-    fn take_generated(&mut self, part: &Part, output: Tokens, assumed: i64) {
-        if !self.reserves_most {
-            self.take_output(signed(output) - signed(part.generated) - assumed);
         }
     }
 
@@ -455,16 +459,7 @@ impl Mirror {
     }
 
     /// A doubted request ended after all: `assumed` was taken of it then.
-    pub(crate) fn end_doubted(
-        &mut self,
-        part: &Part,
-        assumed: i64,
-        refund: i64,
-        output: Option<Tokens>,
-    ) {
-        if let Some(bucket) = &mut self.buckets[1] {
-            bucket.take(-refund);
-        }
+    pub(crate) fn end_doubted(&mut self, part: &Part, assumed: i64, output: Option<Tokens>) {
         if let Some(output) = output {
             self.take_rest(part, output, assumed);
         }
@@ -558,7 +553,7 @@ impl Mirror {
             self.set_margin(self.margin_permille * 2, now);
         }
         // Without a word on when: 1 s, then twice as long each time, to a minute.
-        let wait = retry_after.unwrap_or(500 << self.refusals).min(3_600_000);
+        let wait = retry_after.unwrap_or(500 << self.refusals).min(HELD_MS_MAX);
         self.held_until = self.held_until.max(now.saturating_add(wait));
         self.unsaved = true;
         if is_ramp && first {
@@ -574,6 +569,10 @@ impl Mirror {
     pub(crate) fn accepted(&mut self, granted: Millis, now: Millis) {
         self.refusals = 0;
         self.window = (self.window + 1).min(WINDOW_MAX);
+        if self.limits[0].is_none() {
+            // Its answer told none: the window alone holds back.
+            self.forget_second();
+        }
         if self.margin_permille > MARGIN_MIN && granted >= self.margin_at {
             self.set_margin(self.margin_permille - 1, now);
         }

@@ -109,6 +109,12 @@ impl Mirror {
         let before = bucket.level();
         bucket.clamp(low, most);
         let drew = before - bucket.level();
+        if kind == 1 {
+            // Others' use is never explained: it must not hide ours when it is over.
+            let most = margin + 2 * ROUNDING[1];
+            self.unexplained = self.unexplained.saturating_add(drew).min(most);
+        }
+        self.told_until = self.told_until.max(span.start);
         if std::mem::replace(&mut self.told[kind], true) && follows {
             self.outside.drew(kind, drew, level.limit, now);
         }
@@ -120,7 +126,7 @@ fn reset_of(level: &Level) -> Option<Reset> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::message::Pool;
     use crate::running::Part;
@@ -137,7 +143,7 @@ mod tests {
         Mirror::new(&account, "c", 0)
     }
 
-    fn seen(kind: usize, limit: u64, remaining: u64) -> Observation {
+    pub(crate) fn seen(kind: usize, limit: u64, remaining: u64) -> Observation {
         let level = |k| (k == kind).then_some(Level { limit, remaining, reset_ms: None });
         Observation {
             pool: Pool { account: "a".into(), class: "c".into(), speed: "standard".into() },
@@ -289,8 +295,8 @@ mod tests {
         for _ in 0..26 {
             now += 80;
             mirror.refill(now);
-            let part = Part { expected: 1_000, generated: 0, max: 1_024, since: 0 };
-            mirror.end(&part, 0, Some((1_000, now)), now);
+            let part = Part { input: 100, expected: 1_000, generated: 0, max: 1_024, since: 0 };
+            mirror.end(&part, Some((1_000, now)), now);
         }
         // A token a millisecond refills the burst less its margin of 900.
         let left = 60_000 - 900 - 26_000 + now as i64;

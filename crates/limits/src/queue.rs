@@ -22,8 +22,8 @@ use crate::message::Millis;
 pub(crate) use absent::Kept;
 use absent::{Absentee, Absentees, Away, Needs};
 use pace::Pace;
-use sleepers::{Sleeper, Sleepers};
-use turns::Turns;
+use sleepers::{Shutter, Sleeper, Sleepers};
+use turns::{Turns, turn};
 
 /// A tenant's index in the Gate.
 pub(crate) type Index = usize;
@@ -38,14 +38,14 @@ pub(crate) type Line = u64;
 /// background always moves.
 const AGING_SHARE: u64 = 16;
 
-/// The line of an end user: by its index where it has limits of its own, else by
+/// The line of an end user: its own number where it has limits of its own, else by
 /// its name. Of two whose hashes were the same each would wait for the other; no
 /// limit is kept by it.
-pub(crate) fn line_of(limited: Option<usize>, id: Option<&str>) -> Line {
+pub(crate) fn line_of(limited: Option<Line>, id: Option<&str>) -> Line {
     match (limited, id) {
-        (Some(index), _) => index as Line,
+        (Some(line), _) => line,
         (None, None) => Line::MAX,
-        // Above every index.
+        // Above every number.
         (None, Some(id)) => name(id) | 1 << 63,
     }
 }
@@ -105,8 +105,9 @@ enum Rest {
     #[default]
     Awake,
     /// Something of this limit came back, and it is its turn to look. It passes
-    /// that on when it is served, goes, or finds another limit shut.
-    Woken(ScopeId),
+    /// that on when it is served, goes, or finds another limit shut, and to who
+    /// needs less of a budget where it needs too much: at last of this one.
+    Woken(ScopeId, Shutter),
     /// By its number among the sleepers.
     Asleep(u64),
 }
@@ -164,8 +165,11 @@ impl Queue {
         class.set_order(spot.tenant);
     }
 
-    /// Keeps the place of one that does not wait now.
-    pub(crate) fn keep(&mut self, spot: Spot, rates: &Three, place: Kept) {
+    /// Keeps the place of one that does not wait now, once: until when it is to come.
+    pub(crate) fn keep(&mut self, spot: Spot, rates: &Three, place: Kept) -> Millis {
+        if let Some(kept) = self.absentees.of_name(place.by) {
+            return kept.due;
+        }
         let Spot { class, tenant, line, .. } = spot;
         let group = Absentees::group(place.due.saturating_sub(self.now));
         let rates = *rates;
@@ -173,17 +177,36 @@ impl Queue {
         let of = |class: &Class| class.tenants.get(&tenant).map_or(0, |own| own.needs.kept());
         let others = self.classes.iter().map(of).sum();
         let class = &mut self.classes[class];
-        let Some(number) = self.absentees.add(&absentee, others, self.now) else { return };
+        let Some(number) = self.absentees.add(&absentee, others, self.now) else {
+            return place.due;
+        };
         class.needs.keep(&absentee);
-        let tenant = class.tenants.entry(tenant).or_default();
-        tenant.needs.keep(&absentee);
-        let line = tenant.lines.entry(line).or_default();
+        let own = class.tenants.entry(tenant).or_default();
+        own.needs.keep(&absentee);
+        let line = own.lines.entry(line).or_default();
         line.needs.keep(&absentee);
         line.kept.insert((place.size, place.due, number));
+        class.expect(tenant, &self.absentees);
+        place.due
     }
 
-    /// One of a line asks: the place that was kept for such a request, if it was to
-    /// come by now.
+    /// How many places are kept.
+    pub(crate) fn kept(&self) -> usize {
+        self.absentees.len()
+    }
+
+    /// Whether somebody is to come back to a place later than now.
+    pub(crate) fn is_kept(&self, now: Millis) -> bool {
+        self.absentees.last_until() > now
+    }
+
+    /// Whether somebody is about to come back by then.
+    pub(crate) fn awaits(&self, until: Millis) -> bool {
+        self.absentees.awaits(until)
+    }
+
+    /// The place that was kept for such a request, if it was to come by now, or its client
+    /// says that it was here before.
     pub(crate) fn came(
         &mut self,
         spot: &Spot,
@@ -193,13 +216,20 @@ impl Queue {
         let tenant = self.classes[spot.class].tenants.get(&spot.tenant)?;
         let line = tenant.lines.get(&spot.line)?;
         let mut alike = line.kept.range((*size, 0, 0)..).take_while(|(of, ..)| of == size);
-        let (_, _, number) = *alike.next().filter(|(_, due, _)| *due <= self.now)?;
-        if is_retry == Some(false) && alike.next().is_some() {
+        let (_, due, number) = *alike.next()?;
+        let is_early = due > self.now;
+        // Of one that does not say, it may be another that sends the same.
+        let is_other = match is_retry {
+            Some(true) => false,
             // Its client could count for itself. But many send the same text, and this
             // is rather one more of them.
+            Some(false) => is_early || alike.next().is_some(),
+            None => is_early,
+        };
+        if is_other {
             return None;
         }
-        let absentee = self.absentees.came(number)?;
+        let absentee = self.absentees.came(number, is_early)?;
         self.give_up(number, &absentee);
         Some(absentee.place)
     }
@@ -218,6 +248,7 @@ impl Queue {
             }
             line.kept.remove(&(place.size, place.due, number));
         }
+        class.expect(*index, &self.absentees);
         class.tidy(*index, *id);
     }
 
@@ -250,8 +281,7 @@ impl Queue {
         true
     }
 
-    /// Whether a new request of `tenant` must stand behind someone: a waiter of
-    /// its priority or above, or its own tenant's.
+    /// Whether a new request of `tenant` stands behind one of its priority or above, or its own.
     pub(crate) fn is_before(&self, class: usize, tenant: Index) -> bool {
         self.len > 0
             && (self.classes[..=class].iter().any(|class| !class.order.is_empty())
@@ -289,14 +319,14 @@ impl Queue {
         self.credit[class] = self.credit[class].saturating_sub(cost);
         for lower in class + 1..3 {
             if !self.classes[lower].order.is_empty() {
-                self.credit[lower] = self.credit[lower].saturating_add(cost / AGING_SHARE);
+                self.credit[lower] = self.credit[lower].saturating_add((cost / AGING_SHARE).max(1));
             }
         }
         let class = &mut self.classes[class];
         if has_waited {
             class.pace.went_on(class.turns.until(tenant as u64));
         }
-        let end = class.turns.served(tenant as u64, cost / u64::from(weight.max(1)));
+        let end = class.turns.served(tenant as u64, turn(cost, weight));
         // Lines of a tenant that nobody waits for have all had what they asked for.
         let waiting = class.tenants.get_mut(&tenant).filter(|waiting| !waiting.is_idle());
         let Some(waiting) = waiting else { return };
@@ -317,7 +347,7 @@ impl Queue {
         cost: u64,
     ) {
         let class = &mut self.classes[class];
-        class.turns.unserved(tenant as u64, cost / u64::from(weight.max(1)));
+        class.turns.unserved(tenant as u64, turn(cost, weight));
         if let Some(waiting) = class.tenants.get_mut(&tenant) {
             waiting.turns.unserved(line, cost);
         }
@@ -328,8 +358,27 @@ impl Queue {
     pub(crate) fn sleep(&mut self, spot: Spot, whole: bool, scope: ScopeId, until: Millis) {
         let Spot { class, tenant, line, .. } = spot;
         let line = (!whole).then_some(line);
-        let number = self.sleepers.add(Sleeper { class, tenant, line, scope, until });
-        self.set_rest(spot, whole, Rest::Asleep(number));
+        let sleeper = Sleeper { class, tenant, line, scope, held: None, until };
+        self.fall_asleep(spot, sleeper);
+    }
+
+    /// The same where what it `needs` of a budget is held: its tenant's other lines may go.
+    pub(crate) fn sleep_held(
+        &mut self,
+        spot: Spot,
+        scope: ScopeId,
+        shutter: Shutter,
+        needs: u64,
+        until: Millis,
+    ) {
+        let Spot { class, tenant, line, .. } = spot;
+        let held = Some((shutter, needs));
+        self.fall_asleep(spot, Sleeper { class, tenant, line: Some(line), scope, held, until });
+    }
+
+    fn fall_asleep(&mut self, spot: Spot, sleeper: Sleeper) {
+        let number = self.sleepers.add(sleeper);
+        self.set_rest(spot, sleeper.line.is_none(), Rest::Asleep(number));
     }
 
     /// Wakes whose time has come.
@@ -342,12 +391,14 @@ impl Queue {
     /// Something of a scope's limits came back: the first sleeper of each priority
     /// looks. True where somebody does.
     pub(crate) fn freed(&mut self, scope: ScopeId) -> bool {
-        [0, 1, 2].map(|class| self.pass_on(scope, class)).contains(&true)
+        let look = |class| self.pass_on(scope, class, Shutter::default(), false);
+        [0, 1, 2].map(look).contains(&true)
     }
 
-    fn pass_on(&mut self, scope: ScopeId, class: usize) -> bool {
-        let Some(sleeper) = self.sleepers.first_of(scope, class) else { return false };
-        self.rouse(sleeper, Rest::Woken(scope));
+    fn pass_on(&mut self, scope: ScopeId, class: usize, shutter: Shutter, is_shut: bool) -> bool {
+        let next = self.sleepers.next_of(scope, class, shutter, is_shut);
+        let Some((sleeper, shutter)) = next else { return false };
+        self.rouse(sleeper, Rest::Woken(scope, shutter));
         true
     }
 
@@ -381,19 +432,27 @@ impl Queue {
             Rest::Asleep(number) => {
                 self.sleepers.remove(number);
             }
-            // It looked, and the same limit is shut for it: so it is for others.
-            Rest::Woken(scope) if self.sleeps_for(rest) != Some(scope) => {
-                self.pass_on(scope, spot.class);
-            }
-            _ => {}
+            Rest::Woken(scope, by) => match self.found_shut(rest, scope) {
+                // Who needs more of it need not look.
+                Some(Some((shutter, _))) => {
+                    let is_shut = by == shutter || by == Shutter::default();
+                    self.pass_on(scope, spot.class, by, is_shut);
+                }
+                // It looked, and the same limit is shut for it: so it is for others.
+                Some(None) => {}
+                None => {
+                    self.pass_on(scope, spot.class, by, false);
+                }
+            },
+            Rest::Awake => {}
         }
     }
 
-    fn sleeps_for(&self, rest: Rest) -> Option<ScopeId> {
-        match rest {
-            Rest::Asleep(number) => self.sleepers.scope(number),
-            _ => None,
-        }
+    /// What of a scope is shut for one that rests again.
+    fn found_shut(&self, rest: Rest, scope: ScopeId) -> Option<Option<(Shutter, u64)>> {
+        let Rest::Asleep(number) = rest else { return None };
+        let sleeper = self.sleepers.get(number).filter(|sleeper| sleeper.scope == scope)?;
+        Some(sleeper.held)
     }
 
     /// When the first sleeper wakes by time.
@@ -412,13 +471,13 @@ impl Queue {
         let weight = u64::from(weight.max(1));
         let mut ahead = [0; 3];
         for above in &self.classes[..spot.class] {
-            add(&mut ahead, &self.absentees.before(&above.needs, is_back));
+            add(&mut ahead, &above.needs.before(is_back));
         }
         let own = &self.classes[spot.class];
-        let all = self.absentees.before(&own.needs, is_back);
+        let all = own.needs.before(is_back);
         let waits = own.tenants.get(&spot.tenant).is_some_and(|own| !own.is_idle());
         let weights = own.weights + if waits { 0 } else { weight };
-        let [mine, _] = self.ahead_within(spot, is_back);
+        let [mine, _] = self.ahead_within(spot, is_back, false);
         for (kind, ahead) in ahead.iter_mut().enumerate() {
             // A newcomer's first request still waits for one turn of each other.
             let turns = u128::from(mine[kind]) * u128::from(weights) / u128::from(weight);
@@ -428,16 +487,19 @@ impl Queue {
         ahead
     }
 
-    /// What of its tenant goes before it, as much of each other line as of its own, and
-    /// what of its line.
-    pub(crate) fn ahead_within(&self, spot: &Spot, is_back: bool) -> [Three; 2] {
-        let Some(tenant) = self.classes[spot.class].tenants.get(&spot.tenant) else {
-            return [[0; 3]; 2];
-        };
+    /// What of its tenant goes before it, as much of each other line as of its own, and what
+    /// of its line; `or_all`: as if all came back of whom nothing is known.
+    pub(crate) fn ahead_within(&self, spot: &Spot, is_back: bool, or_all: bool) -> [Three; 2] {
+        let own = self.classes[spot.class].tenants.get(&spot.tenant);
+        let Some(tenant) = own else { return [[0; 3]; 2] };
         let its = tenant.lines.get(&spot.line);
         let lines = tenant.lines.len() as u64 + u64::from(its.is_none());
-        let mine = its.map_or([0; 3], |line| self.absentees.before(&line.needs, is_back));
-        let all = self.absentees.before(&tenant.needs, is_back);
+        let before = |needs: &Needs| {
+            let expected = self.absentees.supposed(spot.tenant, &needs.away, or_all);
+            Needs { expected, ..*needs }.before(is_back)
+        };
+        let mine = its.map_or([0; 3], |line| before(&line.needs));
+        let all = before(&tenant.needs);
         [std::array::from_fn(|kind| mine[kind].saturating_mul(lines).min(all[kind])), mine]
     }
 
@@ -445,7 +507,7 @@ impl Queue {
     pub(crate) fn soon(&self, spot: &Spot) -> Three {
         let tenant = self.classes[spot.class].tenants.get(&spot.tenant);
         let line = tenant.and_then(|own| own.lines.get(&spot.line));
-        line.map_or([0; 3], |line| self.absentees.expected(&line.soon))
+        line.map_or([0; 3], |line| self.absentees.expected(spot.tenant, &line.soon))
     }
 
     /// How long what its tenant has before it takes at the pace of late; `cost` prices
@@ -457,7 +519,8 @@ impl Queue {
         is_back: bool,
         cost: impl Fn(&Three) -> u64,
     ) -> Millis {
-        let [mine, _] = self.ahead_within(spot, is_back);
+        // Nobody is held up by what is told, and all who are away may come.
+        let [mine, _] = self.ahead_within(spot, is_back, true);
         let turns = if mine == [0; 3] { 0 } else { cost(&mine) / u64::from(weight.max(1)) };
         self.classes[spot.class].pace.span(turns)
     }
@@ -471,6 +534,15 @@ impl Queue {
 }
 
 impl Class {
+    /// What of a tenant's is away, or how many of it come, changed.
+    fn expect(&mut self, index: Index, absentees: &Absentees) {
+        let Some(tenant) = self.tenants.get_mut(&index) else { return };
+        let now = absentees.expected(index, &tenant.needs.away);
+        let before = std::mem::replace(&mut tenant.needs.expected, now);
+        self.needs.expected = less(&self.needs.expected, &before);
+        add(&mut self.needs.expected, &now);
+    }
+
     /// Forgets a line that nobody waits in or comes back to, and a tenant without lines.
     fn tidy(&mut self, index: Index, id: Line) {
         let Some(tenant) = self.tenants.get_mut(&index) else { return };

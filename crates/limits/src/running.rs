@@ -3,7 +3,9 @@
 
 use crate::amounts::signed;
 use crate::message::{Millis, Tokens};
+use crate::mirror::{MARGIN_MIN, margin};
 use crate::scope::owed;
+use crate::spread::{Spread, square};
 
 /// Output speed assumed before anything was learned, in tokens a 1,000 s.
 const SPEED: u64 = 50_000;
@@ -21,6 +23,8 @@ pub(crate) struct Running {
     ms: u64,
     /// That, in tokens a 1,000 s.
     speed: u64,
+    /// By how much answers are faster.
+    faster: Spread,
     /// How far answers that exceed their expectation go beyond it, in permille
     /// of it: 1,000 for lengths without memory, less for regular ones.
     excess_permille: u64,
@@ -37,6 +41,8 @@ struct Sums {
     /// Sum of the times at which each last told how far it was, or started: exact for
     /// ten million requests.
     since: u64,
+    /// And of their squares.
+    since_squares: u128,
     /// Expected output still owed, as of then.
     owed: i64,
     /// Sum of their expected outputs.
@@ -45,25 +51,32 @@ struct Sums {
     told: i64,
     /// The most that can still be generated.
     left: u64,
+    /// Squares of what was taken for their input: it wraps, so that it is exact again
+    /// when they end.
+    input_squares: u64,
 }
 
 impl Sums {
     fn add(&mut self, part: &Self) {
         self.count += part.count;
         self.since = self.since.saturating_add(part.since);
+        self.since_squares = self.since_squares.wrapping_add(part.since_squares);
         self.owed += part.owed;
         self.expected += part.expected;
         self.told += part.told;
         self.left = self.left.saturating_add(part.left);
+        self.input_squares = self.input_squares.wrapping_add(part.input_squares);
     }
 
     fn remove(&mut self, part: &Self) {
         self.count = self.count.saturating_sub(part.count);
         self.since = self.since.saturating_sub(part.since);
+        self.since_squares = self.since_squares.wrapping_sub(part.since_squares);
         self.owed -= part.owed;
         self.expected -= part.expected;
         self.told -= part.told;
         self.left = self.left.saturating_sub(part.left);
+        self.input_squares = self.input_squares.wrapping_sub(part.input_squares);
         debug_assert!(self.owed >= 0 && self.expected >= 0, "owed = sum of the open tickets");
     }
 
@@ -73,10 +86,13 @@ impl Sums {
         Self {
             count: self.count.min(1),
             since: self.since / count,
+            since_squares: self.since_squares / u128::from(count),
             owed: self.owed / signed(count),
             expected: self.expected / signed(count),
             told: self.told / signed(count),
             left: self.left / count,
+            // A restart does not know it.
+            input_squares: 0,
         }
     }
 }
@@ -84,6 +100,8 @@ impl Sums {
 /// One running request's part of the sums.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Part {
+    /// What was taken for its input.
+    pub(crate) input: Tokens,
     pub(crate) expected: Tokens,
     pub(crate) generated: Tokens,
     pub(crate) max: Tokens,
@@ -95,10 +113,12 @@ impl Part {
         Sums {
             count: 1,
             since: self.since,
+            since_squares: u128::from(self.since).pow(2),
             owed: owed(self.expected, self.generated),
             expected: signed(self.expected),
             told: signed(self.generated),
             left: self.max.saturating_sub(self.generated),
+            input_squares: square(self.input),
         }
     }
 }
@@ -111,6 +131,7 @@ impl Running {
             tokens: 0,
             ms: 0,
             speed: SPEED,
+            faster: Spread::default(),
             excess_permille: 1_000,
             finished: 0,
             finished_tokens: 0,
@@ -123,10 +144,12 @@ impl Running {
         let ghosts = Sums {
             count,
             since: count.saturating_mul(now),
+            since_squares: u128::from(count) * u128::from(now).pow(2),
             owed: signed(owed),
             expected: signed(expected),
             told: signed(told),
             left,
+            input_squares: 0,
         };
         let restored = Self { all: ghosts, ghosts, ..Self::new() };
         let [tokens, ms, excess_permille, finished, finished_tokens] = learned;
@@ -150,6 +173,11 @@ impl Running {
     /// How many run.
     pub(crate) fn count(&self) -> u64 {
         self.all.count
+    }
+
+    /// Squares of what was taken for their input, but for those of before a restart.
+    pub(crate) fn input_squares(&self) -> u64 {
+        self.all.input_squares
     }
 
     /// How many of them a restart knows by their sums alone.
@@ -188,8 +216,14 @@ impl Running {
     /// Expected is what is left of their means, but an answer that has reached
     /// its mean goes on, by as much as answers were seen to. While they generate
     /// no faster than the refill the level does not fall; a part stays promised
-    /// all the same, since lengths and speed are estimates.
-    pub(crate) fn promised(&self, generated: i64, per_minute: u64, capacity: u64) -> i64 {
+    /// all the same, since lengths are estimates, and what they may be faster.
+    pub(crate) fn promised(
+        &self,
+        generated: i64,
+        per_minute: u64,
+        capacity: u64,
+        now: Millis,
+    ) -> i64 {
         let speed = self.all.count.saturating_mul(self.speed) * 60 / 1_000;
         let drawn = match speed.checked_sub(per_minute) {
             Some(surplus) if speed > 0 => {
@@ -198,7 +232,24 @@ impl Running {
             }
             _ => 0,
         };
-        drawn.max((self.all.expected / 4).min(signed(capacity / 6)))
+        let least = (self.all.expected / 4).min(signed(capacity / 6));
+        // The mirror stays about a margin below what is there.
+        let faster = self.unheard(now) - margin(capacity, MARGIN_MIN) / 2;
+        drawn.max(least.saturating_add(faster.max(0)))
+    }
+
+    /// What running requests may have generated beyond what is assumed, as answers differ
+    /// in speed.
+    fn unheard(&self, now: Millis) -> i64 {
+        let Sums { count, since, since_squares, left, .. } = self.all;
+        let now = u128::from(now);
+        // The squares of the spans since they were last heard of.
+        let squares = (u128::from(count) * now).wrapping_mul(now);
+        let squares = squares.wrapping_sub(2 * now.wrapping_mul(since.into()));
+        let squares = squares.wrapping_add(since_squares);
+        let span = u64::try_from(squares).unwrap_or(0).isqrt();
+        let tokens = span.saturating_mul(self.speed) / 1_000_000;
+        self.faster.of(tokens.min(left))
     }
 
     /// What running requests are expected to generate yet, and one standard
@@ -215,6 +266,7 @@ impl Running {
             self.ms /= 2;
             self.tokens /= 2;
         }
+        self.faster.learn(ms.saturating_mul(self.speed) / 1_000_000, tokens);
         self.tokens = self.tokens.saturating_add(tokens.min(1 << 32));
         self.ms = self.ms.saturating_add(ms.min(1 << 32));
         self.speed = speed(self.tokens, self.ms);

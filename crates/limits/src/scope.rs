@@ -10,6 +10,7 @@ use crate::bucket::Bucket;
 use crate::budgets::{Budgets, Known, Left, Lists, SavedBook, Shut};
 use crate::lend;
 use crate::message::{LimitView, MicroUsd, Millis, Tokens};
+use crate::places::{Places, Row};
 use crate::policy::{Budget, RateLimits};
 use crate::settings::Durability;
 use crate::ticket::Hold;
@@ -25,6 +26,8 @@ pub(crate) struct Need {
     pub(crate) input_least: Tokens,
     /// The most input there can be, as estimated: what budgets reserve.
     pub(crate) input_max: Tokens,
+    /// The same without what was learned, and no more: by it a budget is too small for good.
+    pub(crate) input_prior: Tokens,
     /// Expected output: what rate limits reserve.
     pub(crate) output: Tokens,
     /// The most output there can be: what budgets reserve.
@@ -45,9 +48,18 @@ impl Need {
         [1, self.input_max.saturating_add(self.output_max), self.microusd_max]
     }
 
-    /// What the budgets are to hold for it.
-    fn reserves(&self) -> Three {
-        if self.job.is_some() { [0; 3] } else { self.day() }
+    /// The same where nothing is taken from what was learned.
+    pub(crate) fn day_prior(&self) -> Three {
+        [1, self.input_prior.saturating_add(self.output_max), self.microusd_max]
+    }
+
+    /// What the budgets hold for it.
+    fn reserves(&self, hold: Hold) -> Three {
+        match hold {
+            Hold::Taken if self.job.is_none() => self.day(),
+            Hold::Lent => self.day(),
+            Hold::Taken | Hold::Covered => [0; 3],
+        }
     }
 
     /// Requests, input, expected output: what buckets reserve.
@@ -103,6 +115,8 @@ pub(crate) struct Scope {
     concurrent: Option<u64>,
     /// Tickets that run; lent ones are not known to.
     pub(crate) open: u64,
+    /// Places beside, of before a restart.
+    places: Places,
     pub(crate) budgets: Budgets,
     /// Listed in [`Step::scopes`](crate::gate::Step).
     pub(crate) is_touched: bool,
@@ -120,27 +134,31 @@ pub(crate) struct Saved {
     floors: [Option<i64>; 3],
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     books: Vec<SavedBook>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    places: Row,
 }
 
 impl Saved {
     /// True when the row no longer says anything: its windows are over
-    /// and its buckets full again.
+    /// and its buckets full again, which takes a minute, or a day at most for one in debt.
     pub(crate) fn is_over(&self, now: Millis) -> bool {
+        let in_debt = self.floors.iter().flatten().any(|floor| *floor < 0);
         self.day < now / DAY_MS
             && self.books.iter().all(|book| book.is_over(now))
-            && now.saturating_sub(self.at) > 10 * 60_000
+            && now.saturating_sub(self.at) > if in_debt { DAY_MS } else { 10 * 60_000 }
     }
 }
 
 impl Scope {
-    /// A scope without limits, as a saved row left it.
-    pub(crate) fn new(saved: Option<&Saved>, now: Millis) -> Self {
+    /// A scope without limits, as a saved row left it that a Gate found which `started` then.
+    pub(crate) fn new(saved: Option<&Saved>, started: Millis, now: Millis) -> Self {
         Self {
             buckets: [None, None, None],
             owed: 0,
             lent: [0; 2],
             concurrent: None,
             open: 0,
+            places: saved.map(|saved| Places::restored(&saved.places, started)).unwrap_or_default(),
             is_touched: false,
             is_loose: false,
             budgets: Budgets::restored(
@@ -190,12 +208,15 @@ impl Scope {
     /// The first limit that does not take `need`, if any. Takes nothing.
     pub(crate) fn blocks(&self, need: &Need, now: Millis) -> Option<Block> {
         if need.job.is_none()
-            && let Some(block) = self.shut_for(&need.day(), need.lists, need.is_background, now)
+            && let Some(block) =
+                self.shut_for(&need.day(), &need.day_prior(), need.lists, need.is_background, now)
         {
             return Some(block);
         }
-        if self.concurrent.is_some_and(|most| self.open >= most) {
-            return Some(Block { kind: CONCURRENT, until: Until::Release(Millis::MAX), list: 0 });
+        if self.concurrent.is_some_and(|most| self.taken(now) >= most) {
+            let given_up = self.places.given_up_at(now);
+            let span = given_up.map_or(Millis::MAX, |at| at.saturating_sub(now));
+            return Some(Block { kind: CONCURRENT, until: Until::Release(span), list: 0 });
         }
         let rates = need.rates();
         let mut longest: Option<Block> = None;
@@ -216,15 +237,17 @@ impl Scope {
         longest
     }
 
-    /// The budget that does not take `amounts`, if any.
+    /// The budget that does not take `amounts`, if any; one that `least` is too much for
+    /// never does.
     pub(crate) fn shut_for(
         &self,
         amounts: &Three,
+        least: &Three,
         lists: Lists,
         is_background: bool,
         now: Millis,
     ) -> Option<Block> {
-        let (kind, list, shut) = self.budgets.refuses(amounts, lists, is_background, now)?;
+        let (kind, list, shut) = self.budgets.refuses(amounts, least, lists, is_background, now)?;
         let until = match shut {
             Shut::TooLarge => Until::Never,
             Shut::Spent(span) => Until::Opens(span),
@@ -240,6 +263,7 @@ impl Scope {
         self.open += u64::from(hold != Hold::Lent);
         let rest = owed(need.output, generated);
         self.owed += rest;
+        self.budgets.reserve(&need.reserves(hold), need.lists);
         match hold {
             Hold::Covered => {
                 // The level that was restored lies below its rest.
@@ -247,14 +271,8 @@ impl Scope {
                     bucket.take(-rest);
                 }
             }
-            Hold::Taken => {
-                self.budgets.reserve(&need.reserves(), need.lists);
-                self.take_start(need);
-            }
-            Hold::Lent => {
-                self.budgets.reserve(&need.day(), need.lists);
-                self.promise(need, 1);
-            }
+            Hold::Taken => self.take_start(need),
+            Hold::Lent => self.promise(need, 1),
         }
     }
 
@@ -321,16 +339,22 @@ impl Scope {
         }
         self.owed -= owed(need.output, generated);
         debug_assert!(self.owed >= 0, "owed = sum of the open tickets");
-        let (reserved, taken) = match hold {
-            Hold::Taken => (need.reserves(), need.rates()),
-            Hold::Covered => ([0; 3], *used),
-            Hold::Lent => (need.day(), [0; 3]),
+        let taken = match hold {
+            Hold::Taken => need.rates(),
+            Hold::Covered => *used,
+            Hold::Lent => [0; 3],
         };
         if hold == Hold::Lent {
             self.promise(need, -1);
         }
-        self.budgets.settle(&reserved, spent, need.lists);
+        self.budgets.settle(&need.reserves(hold), spent, need.lists);
         self.correct(&taken, generated, used);
+    }
+
+    /// It is on other lists of models than `from` now.
+    pub(crate) fn relist(&mut self, need: &Need, hold: Hold, from: Lists) {
+        let counted = if hold == Hold::Covered { need.day() } else { [0; 3] };
+        self.budgets.relist(&need.reserves(hold), &counted, from, need.lists);
     }
 
     /// Charges what nothing was reserved for.
@@ -371,6 +395,16 @@ impl Scope {
         self.concurrent
     }
 
+    /// Places that are taken, or may be since before a restart.
+    pub(crate) fn taken(&self, now: Millis) -> u64 {
+        self.open + self.places.silent(now)
+    }
+
+    /// One that had a place before a restart told that it runs, or how it ended.
+    pub(crate) fn told(&mut self, now: Millis) {
+        self.places.told(now);
+    }
+
     /// What new requests could use now, by a visitor's token where it is one's:
     /// requests, input, output, over buckets, concurrency and budgets; none: no limit.
     pub(crate) fn available(&self, token: Lists, now: Millis) -> [Option<i64>; 3] {
@@ -380,7 +414,8 @@ impl Scope {
             let level = bucket.map(|bucket| bucket.level().saturating_sub(self.owed_of(kind)));
             match kind {
                 0 => {
-                    let slots = self.concurrent.map(|most| signed(most) - signed(self.open));
+                    let taken = signed(self.taken(now));
+                    let slots = self.concurrent.map(|most| signed(most) - taken);
                     least([level, slots, self.budgets.left(0, token, now)])
                 }
                 _ => least([level, self.budgets.left(1, token, now), None]),
@@ -409,7 +444,7 @@ impl Scope {
             }
         }
         if let Some(most) = self.concurrent {
-            views.push(view(CONCURRENT, signed(most) - signed(self.open), most, 0, 0));
+            views.push(view(CONCURRENT, signed(most) - signed(self.taken(now)), most, 0, 0));
         }
         for left in self.budgets.lefts(token, now) {
             let Left { kind, level, limit, held, ends_in, models } = left;
@@ -420,17 +455,20 @@ impl Scope {
 
     /// The row to store, where the marks no longer cover what is used.
     pub(crate) fn save(&mut self, durability: &Durability, now: Millis) -> Option<Saved> {
-        let raised = self.budgets.raise_ceilings(durability);
+        let raised = self.budgets.raise_ceilings(durability, now);
         let below = (0..3).any(|i| {
             let owed = self.owed_of(i);
             self.buckets[i].as_ref().is_some_and(|bucket| bucket.is_below_floor(owed))
         });
-        (raised || below).then(|| self.row(durability, now))
+        // A restart must not give places away twice.
+        let places = self.concurrent.is_some() && self.places.must_store(self.open, now);
+        (raised || below || places).then(|| self.row(durability, now))
     }
 
     /// The row with exact ceilings, where those stored are looser.
     pub(crate) fn save_exactly(&mut self, durability: &Durability, now: Millis) -> Option<Saved> {
-        self.budgets.tighten().then(|| self.row(durability, now))
+        let places = self.concurrent.is_some() && self.places.is_loose(self.open, now);
+        (self.budgets.tighten() || places).then(|| self.row(durability, now))
     }
 
     fn row(&mut self, durability: &Durability, now: Millis) -> Saved {
@@ -442,7 +480,9 @@ impl Scope {
                 floors[i] = Some(bucket.lower_floor(owed[i], durability.bucket_permille));
             }
         }
-        Saved { at: now, day, ceiling, floors, books }
+        let is_limited = self.concurrent.is_some();
+        let places = if is_limited { self.places.row(self.open, now) } else { Row::new() };
+        Saved { at: now, day, ceiling, floors, books, places }
     }
 
     /// What of a bucket's level is promised.

@@ -164,11 +164,12 @@ pub struct Durability {
     /// A budget's largest chunk, in permille of the budget; a quarter of what
     /// is left when that is less.
     pub budget_permille: u32,
-    /// Chunk of requests where no budget limits them.
+    /// Largest chunk of requests where no budget limits them; a sixteenth of it
+    /// where rows would come less than once a second.
     pub requests_chunk: u64,
-    /// Chunk of tokens where no budget limits them.
+    /// The same of tokens.
     pub tokens_chunk: Tokens,
-    /// Chunk of money where no budget limits it.
+    /// The same of money.
     pub microusd_chunk: MicroUsd,
     /// How often learned lengths are written, at most.
     pub learned_every_ms: Millis,
@@ -179,9 +180,9 @@ impl Default for Durability {
         Self {
             bucket_permille: 50,
             budget_permille: 20,
-            requests_chunk: 100,
-            tokens_chunk: 500_000,
-            microusd_chunk: 1_000_000,
+            requests_chunk: 1_600,
+            tokens_chunk: 8_000_000,
+            microusd_chunk: 16_000_000,
             learned_every_ms: 60_000,
         }
     }

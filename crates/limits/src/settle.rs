@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use crate::amounts::{Three, less, signed};
 use crate::gate::{Gate, ScopeId};
 use crate::map::{Name, name};
-use crate::message::{Millis, Observation, Reason, Refusal, Settle, Tokens, Used};
+use crate::message::{Level, Millis, Observation, Reason, Refusal, Settle, Tokens, Used};
 use crate::scope::Need;
 use crate::ticket::{DOUBT_MS, Hold, Ticket, Waiter};
 use crate::window::{DAY_MS, month};
@@ -49,11 +49,14 @@ impl Usage {
     }
 }
 
+/// Requests remembered that are larger than estimated: those of which an attempt comes.
+const LARGER_MAX: usize = 256;
+
 impl Gate {
     /// Settles one attempt. A second time, it changes nothing.
     pub(crate) fn settle(&mut self, settle: &Settle) {
         let (id, attempt) = (name(&settle.ticket), settle.attempt);
-        if self.over.contains(id, attempt) {
+        if self.over.has(id, Some(attempt)) {
             return;
         }
         if settle.unasked {
@@ -94,12 +97,6 @@ impl Gate {
         let now = self.now;
         let pool = &mut self.pools[ticket.pool];
         pool.mirror.refill(now);
-        // Levels seen in its own response hold its real input already.
-        let seen = ticket.observed && pool.mirror.follows();
-        let refund = match usage.output {
-            Some(_) if !seen && !covered => signed(ticket.need.input) - signed(usage.rates[1]),
-            _ => 0,
-        };
         let span = ran.unwrap_or_else(|| now.saturating_sub(ticket.granted));
         // A client that left before it was told of tokens pays for `max_tokens`. What the
         // provider generated of them is not known, so what was assumed stands.
@@ -115,10 +112,17 @@ impl Gate {
                 }
                 pool.mirror.end_lent(&ticket.need, &usage.rates, output, now);
             }
-            (_, None) => pool.mirror.end(&ticket.part(), refund, output, now),
+            (_, None) => pool.mirror.end(&ticket.part(), output, now),
             (_, Some(assumed)) => {
                 let output = output.map(|(output, _)| output);
-                pool.mirror.end_doubted(&ticket.part(), assumed, refund, output);
+                pool.mirror.end_doubted(&ticket.part(), assumed, output);
+            }
+        }
+        if ticket.hold == Hold::Taken && usage.output.is_some() {
+            let (taken, used) = (ticket.need.input, usage.rates[1]);
+            pool.mirror.counted(taken, used, ticket.granted);
+            if used > 0 && !usage.is_estimated {
+                pool.mirror.input_spread.learn(taken, used);
             }
         }
         self.step.touched.push(ticket.pool);
@@ -140,12 +144,17 @@ impl Gate {
     /// written ahead, so only what goes beyond is charged. Later, or where it
     /// says so, it was never asked for (limits that fail open): all of it is.
     fn settle_forgotten(&mut self, settle: &Settle, usage: &Usage) {
-        self.over.add(name(&settle.ticket), Some(settle.attempt));
-        let is_young = !settle.unasked && self.is_young();
+        let id = name(&settle.ticket);
+        self.over.add(id, Some(settle.attempt));
+        // A cancel gave back what was reserved.
+        let is_young = !settle.unasked && self.is_young() && !self.over.has(id, None);
         let reserved = [1, settle.input_estimate.saturating_add(settle.max_tokens), u64::MAX];
         let day = if is_young { less(&usage.day, &reserved) } else { usage.day };
         if day != [0; 3] || !is_young {
             self.charge(settle, if is_young { &[0; 3] } else { &usage.rates }, &day);
+        }
+        if is_young {
+            self.free_place(settle);
         }
         // The provider's bucket gave it in any case.
         let pool = self.pool(&settle.pool);
@@ -163,6 +172,18 @@ impl Gate {
     /// Whether tickets may be open that were granted before the start.
     pub(crate) fn is_young(&self) -> bool {
         self.now < self.started.saturating_add(self.settings.ticket_ttl_ms)
+    }
+
+    /// It had its place before a restart, which may be another's now.
+    fn free_place(&mut self, settle: &Settle) {
+        let Some(&tenant) = self.tenant_index.get(&settle.tenant) else { return };
+        let Ok(user) = self.user(tenant, settle.user.as_deref()) else { return };
+        let now = self.now;
+        for payer in self.payers(tenant, user) {
+            self.scope_mut(payer).told(now);
+            self.touch(payer);
+            self.freed(payer);
+        }
     }
 
     fn charge(&mut self, settle: &Settle, rates: &Three, day: &Three) {
@@ -183,14 +204,14 @@ impl Gate {
         }
     }
 
-    /// The client left before it was granted, or before it knew.
-    pub(crate) fn cancel(&mut self, ticket: &str) {
+    /// The client left before this attempt was granted, or before it knew.
+    pub(crate) fn cancel(&mut self, ticket: &str, attempt: u32) {
         let id = name(ticket);
         self.free_waiter(id);
-        if let Some(attempt) = self.tickets.open.get(&id).map(|ticket| ticket.attempt)
-            && let Some(ticket) = self.tickets.remove(id, attempt)
-        {
+        if let Some(ticket) = self.tickets.remove(id, attempt) {
             self.close(id, &ticket, &Usage::of(&Used::Nothing), None);
+            // What was used all the same is charged when it is told.
+            self.over.forget(id, attempt);
         }
         // Whoever gave up on the reply did not hear of its lease.
         self.take_back(ticket, 0);
@@ -247,7 +268,7 @@ impl Gate {
             self.keep_place(waiter.need.job, waiter.asked);
             if waiter.parked {
                 // Else nobody is told.
-                self.keep_for(&waiter, &refusal);
+                self.keep_for(&waiter, &mut refusal);
             }
             self.refuse_waiter(waiter.name, refusal);
         }
@@ -311,7 +332,6 @@ impl Gate {
         let was_lent = self.claim(id, seen.attempt);
         let (granted, own, payer) = match self.tickets.get_mut(id, seen.attempt) {
             Some(ticket) if ticket.hold != Hold::Covered => {
-                ticket.observed = true;
                 let need = ticket.need;
                 // A lent one took no turn.
                 let payer = (ticket.tenant, ticket.line, ticket.class, need);
@@ -341,6 +361,7 @@ impl Gate {
             let (weight, state) = (self.weight(tenant), &mut self.pools[index]);
             let cost = state.mirror.cost(&need);
             state.queue.unserved(class, (tenant, line), weight, cost);
+            self.larger(id, &need, seen);
         }
         // A lent ticket was granted long before it was used. When it was sent, by
         // this clock, is known but for the way of the message.
@@ -355,6 +376,25 @@ impl Gate {
         }
         self.step.touched.push(index);
         self.step.pools.push(index);
+    }
+
+    /// A large request was refused though the provider says that there was room for what
+    /// was reserved: it is larger than that. One that a full bucket does not take never
+    /// goes, and would come to its turn again and again, before all others.
+    fn larger(&mut self, id: Name, need: &Need, seen: &Observation) {
+        let Some(Level { limit, remaining, .. }) = seen.input else { return };
+        let others = [&seen.requests, &seen.output];
+        let is_other = others.into_iter().flatten().any(|level| level.remaining == 0);
+        let is_large = need.input >= limit / 2 && remaining >= need.input;
+        if is_other || !is_large || seen.error_code.is_some() {
+            return;
+        }
+        if self.larger.len() >= LARGER_MAX {
+            self.larger.clear();
+        }
+        let was_full = self.larger.get(&id).is_some_and(|least| *least >= limit);
+        let least = if was_full && remaining >= limit { limit + 1 } else { remaining.min(limit) };
+        self.larger.insert(id, least);
     }
 
     /// A spend cap stops the account: who waits for it is told.

@@ -42,7 +42,7 @@ impl Gate {
             }
             "scope" if key == DEPLOYMENT => {
                 let saved: Option<Saved> = json::from_str(value).ok();
-                self.deployment = Scope::new(saved.as_ref(), self.now);
+                self.deployment = Scope::new(saved.as_ref(), self.started, self.now);
                 self.configure_deployment();
                 self.loosen(ScopeId::Deployment);
                 self.hold_restored_by_deployment();
@@ -88,8 +88,8 @@ impl Gate {
             name: name.to_owned(),
             policy: None,
             version: 0,
-            scope: Scope::new(None, self.now),
-            public: Scope::new(None, self.now),
+            scope: Scope::new(None, self.started, self.now),
+            public: Scope::new(None, self.started, self.now),
             configured: false,
             keys: Default::default(),
             waiting: 0,
@@ -101,21 +101,18 @@ impl Gate {
     }
 
     /// Brings a tenant's limits in force in its scope; at its first use after a
-    /// start with what was stored of it.
+    /// start with what was stored of it, also of one that was removed.
     pub(crate) fn configure(&mut self, index: usize) {
-        let now = self.now;
+        let (started, now) = (self.started, self.now);
         let state = &mut self.tenants[index];
-        if state.policy.is_none() {
-            return;
-        }
         let is_first = !state.configured;
         let mut stored = |key: String| is_first.then(|| take(&mut self.saved, &key)).flatten();
         let (saved, public) = (stored(tenant_key(&state.name)), stored(public_key(&state.name)));
         if let Some(saved) = &saved {
-            state.scope = Scope::new(Some(saved), now);
+            state.scope = Scope::new(Some(saved), started, now);
         }
         if let Some(public) = &public {
-            state.public = Scope::new(Some(public), now);
+            state.public = Scope::new(Some(public), started, now);
         }
         state.configured = true;
         if let Some(policy) = &state.policy {

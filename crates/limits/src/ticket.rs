@@ -39,6 +39,8 @@ pub(crate) struct Ticket {
     /// Its end user's line in the queue.
     pub(crate) line: Line,
     pub(crate) pool: usize,
+    /// Its tenant may be given a budget of it while it runs.
+    pub(crate) model: String,
     pub(crate) need: Need,
     pub(crate) generated: Tokens,
     pub(crate) granted: Millis,
@@ -51,10 +53,8 @@ pub(crate) struct Ticket {
     pub(crate) hold: Hold,
     /// Granted in the queue and not yet told to anyone.
     pub(crate) unclaimed: bool,
-    /// Tickets like it were lent with it.
-    pub(crate) has_lease: bool,
-    /// Its own response's levels were seen.
-    pub(crate) observed: bool,
+    /// Tickets like it were asked for with it, to be lent.
+    pub(crate) asked_lease: bool,
     /// Not heard of for long: what it was assumed to have generated beyond
     /// `generated`. The pool no longer counts it as running.
     pub(crate) doubted: Option<i64>,
@@ -64,6 +64,7 @@ impl Ticket {
     /// Its part of the pool's sums.
     pub(crate) fn part(&self) -> Part {
         Part {
+            input: self.need.input,
             expected: self.need.output,
             generated: self.generated,
             max: self.need.output_max,
@@ -73,10 +74,12 @@ impl Ticket {
 }
 
 /// A bounded memory of attempts: those that are over (settled, expired or
-/// cancelled), or those whose refusal was learned from.
+/// cancelled), those that were refused here, or those whose refusal by the provider
+/// was learned from.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Over {
-    set: Map<u64, ()>,
+    /// With a note each.
+    set: Map<u64, u64>,
     order: VecDeque<u64>,
 }
 
@@ -84,8 +87,13 @@ impl Over {
     /// Remembers an attempt, or with none all of a ticket. The oldest is
     /// forgotten for it.
     pub(crate) fn add(&mut self, name: Name, attempt: Option<u32>) {
+        self.note(name, attempt, 0);
+    }
+
+    /// The same with a note.
+    pub(crate) fn note(&mut self, name: Name, attempt: Option<u32>, note: u64) {
         let key = key(name, attempt);
-        if self.set.insert(key, ()).is_some() {
+        if self.set.insert(key, note).is_some() {
             return;
         }
         self.order.push_back(key);
@@ -103,8 +111,17 @@ impl Over {
     }
 
     pub(crate) fn contains(&self, name: Name, attempt: u32) -> bool {
-        let has = |attempt| self.set.contains_key(&key(name, attempt));
-        has(Some(attempt)) || has(None)
+        self.has(name, Some(attempt)) || self.has(name, None)
+    }
+
+    /// The same of what was remembered as just this: the attempt, or the whole ticket.
+    pub(crate) fn has(&self, name: Name, attempt: Option<u32>) -> bool {
+        self.noted(name, attempt).is_some()
+    }
+
+    /// What was noted of it.
+    pub(crate) fn noted(&self, name: Name, attempt: Option<u32>) -> Option<u64> {
+        self.set.get(&key(name, attempt)).copied()
     }
 }
 
@@ -117,6 +134,9 @@ fn key(name: Name, attempt: Option<u32>) -> u64 {
 #[derive(Clone, Debug)]
 pub(crate) struct Waiter {
     pub(crate) id: TicketId,
+    /// By which it asks, and for what: either may be taken from its tenant while it waits.
+    pub(crate) key: String,
+    pub(crate) model: String,
     pub(crate) name: Name,
     pub(crate) attempt: u32,
     pub(crate) class: usize,
@@ -128,6 +148,8 @@ pub(crate) struct Waiter {
     pub(crate) size: Three,
     /// It stands at a place of its own, not behind all others.
     pub(crate) is_back: bool,
+    /// Until when its place was kept, where one was.
+    pub(crate) kept_until: Millis,
     pub(crate) tenant: usize,
     pub(crate) user: Option<usize>,
     pub(crate) line: Line,

@@ -49,6 +49,7 @@ impl Gate {
                 let saved = take(&mut self.saved, &key);
                 let Some(scope) = self.fresh(tenant, user, saved.as_ref()) else { return Ok(None) };
                 let (version, touched) = (self.tenants[tenant].version, self.now);
+                self.numbers += 1;
                 let state = UserState {
                     tenant,
                     is_public: who.is_public(),
@@ -58,6 +59,7 @@ impl Gate {
                     scope,
                     touched,
                     waiting: 0,
+                    line: self.numbers,
                 };
                 self.tenants[tenant].users += 1;
                 self.tenants[tenant].addresses += usize::from(is_address);
@@ -108,7 +110,7 @@ impl Gate {
 
     fn fresh(&self, tenant: usize, user: &str, saved: Option<&Saved>) -> Option<Scope> {
         let limits = self.tenants[tenant].policy.as_ref()?.limits_of(user)?;
-        let mut scope = Scope::new(saved, self.now);
+        let mut scope = Scope::new(saved, self.started, self.now);
         scope.configure(&limits.limits, &limits.budgets, saved, &self.known, self.now);
         Some(scope)
     }
@@ -136,7 +138,7 @@ impl Gate {
             let user = &mut self.users[index];
             let is_own = user.tenant == tenant && (user.is_address || !is_address);
             let is_idle = (is_within || is_own)
-                && user.scope.open == 0
+                && user.scope.taken(now) == 0
                 && user.waiting == 0
                 && now.saturating_sub(user.touched) > IDLE_MS;
             user.scope.budgets.roll(now);

@@ -93,7 +93,7 @@ impl Gate {
             for (class, longest) in queue_ms.iter_mut().enumerate() {
                 let need = Need { output: 1, ..Need::default() };
                 let ahead = state.queue.sum(class);
-                let (wait, _) = state.mirror.wait_behind(&need, &ahead, class, now);
+                let (wait, _) = state.mirror.wait_behind(&need, &ahead, class, RATES.len(), now);
                 *longest = wait.max(*longest);
             }
         }

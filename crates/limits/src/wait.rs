@@ -1,6 +1,7 @@
 //! Those who wait: places in the queue, parked calls, and who goes next.
 
 use crate::admit::{Obstacle, Stands};
+use crate::budgets::kind_of;
 use crate::gate::{Gate, PoolState, ScopeId, reply};
 use crate::map::{Name, name};
 use crate::message::{Decision, Millis, Refusal, Reply, TicketId};
@@ -8,6 +9,11 @@ use crate::queue::Kept;
 use crate::scope::Until;
 use crate::ticket::{Hold, Waiter};
 
+/// Places kept in all pools, twice what one pool keeps: some 200 bytes each, and 1 KB
+/// where each is of another end user.
+const KEPT_MAX: usize = 16_384;
+/// Nobody's place is kept longer: a budget's day is nobody's turn.
+const KEPT_MS_MAX: Millis = 3_600_000;
 /// A poll that does not come back within this many slices is lost.
 const SLICES_LOST: u64 = 3;
 
@@ -32,22 +38,40 @@ impl Gate {
     }
 
     /// One is refused whose turn comes later than it can wait: it is told when, and
-    /// keeps its place until then.
-    pub(crate) fn keep_for(&mut self, asker: &Waiter, refusal: &Refusal) {
-        let Some(wait) = refusal.retry_after_ms else { return };
+    /// keeps its place until then. One that had its place and comes to a budget that is
+    /// shut has waited for nothing yet: it keeps it, too.
+    pub(crate) fn keep_for(&mut self, asker: &Waiter, refusal: &mut Refusal) {
+        let Some(wait) = refusal.retry_after_ms.filter(|wait| *wait <= KEPT_MS_MAX) else { return };
         // A job's place is kept by the job, and what the provider refused is not asked
         // for by its client.
         let is_own = asker.attempt == 0 && asker.need.job.is_none();
-        if !is_own || !(asker.is_back || refusal.reason.keeps_place()) {
+        let is_of_rates = refusal.reason.keeps_place();
+        if !is_own || !(asker.kept_until > 0 || is_of_rates) {
             return;
         }
-        let spot = asker.spot(0);
-        let Waiter { size, asked, is_back, .. } = *asker;
-        let due = self.now.saturating_add(wait);
+        let (now, spot) = (self.now, asker.spot(0));
+        let Waiter { name, size, asked, is_back, kept_until, .. } = *asker;
+        let mut due = now.saturating_add(wait);
+        if is_of_rates && kept_until > now {
+            // Coming early gains and loses nothing.
+            due = kept_until;
+        }
+        if self.kept() >= KEPT_MAX {
+            self.pools.iter_mut().for_each(|pool| pool.tick(now));
+        }
+        let is_full = self.kept() >= KEPT_MAX;
         let state = &mut self.pools[asker.pool];
-        let place = Kept { size, asked, due, is_first: is_back };
-        state.tick(self.now);
-        state.queue.keep(spot, &asker.need.rates(), place);
+        state.tick(now);
+        if !is_full {
+            let place = Kept { by: name, size, asked, due, is_first: is_back };
+            let due = state.queue.keep(spot, &asker.need.rates(), place);
+            refusal.retry_after_ms = Some(due.saturating_sub(now).max(1));
+        }
+    }
+
+    /// Places that are kept, in all pools.
+    fn kept(&self) -> usize {
+        self.pools.iter().map(|pool| pool.queue.kept()).sum()
     }
 
     /// A newcomer takes the place that was kept for it.
@@ -58,7 +82,9 @@ impl Gate {
         let spot = asker.spot(0);
         let queue = &mut self.pools[asker.pool].queue;
         if let Some(kept) = queue.came(&spot, &asker.size, is_retry) {
-            (asker.asked, asker.is_back) = (asker.asked.min(kept.asked), true);
+            asker.asked = asker.asked.min(kept.asked);
+            asker.kept_until = kept.due;
+            asker.is_back = kept.is_first || kept.due <= self.now;
         }
     }
 
@@ -129,7 +155,8 @@ impl Gate {
             queue.remove(spot, &[0; 3]);
             return true;
         };
-        let (tenant, user, name) = (waiter.tenant, waiter.user, waiter.name);
+        let (tenant, user, name, day) =
+            (waiter.tenant, waiter.user, waiter.name, waiter.need.day());
         *retry_at = None;
         for payer in self.payers(tenant, user) {
             self.scope_mut(payer).refill(now);
@@ -140,7 +167,12 @@ impl Gate {
             self.grant_waiter(name);
             return true;
         };
-        if let Some(refusal) = self.shut(obstacle) {
+        if let Some(mut refusal) = self.shut(obstacle) {
+            if let Some(waiter) =
+                self.waiting.get(&spot.place.1).filter(|waiter| waiter.kept_until > 0)
+            {
+                self.keep_for(&waiter.clone(), &mut refusal);
+            }
             self.refuse_waiter(name, refusal);
             return true;
         }
@@ -155,6 +187,10 @@ impl Gate {
                     Until::Refill(span) | Until::Release(span) => now.saturating_add(span.max(1)),
                     Until::Opens(_) | Until::Over | Until::Never => now,
                 };
+                if let (Some(kind), Until::Release(_)) = (kind_of(block.kind), block.until) {
+                    queue.sleep_held(spot, payer, (block.kind, block.list), day[kind], until);
+                    return true;
+                }
                 // What holds visitors up does not hold their tenant's servers up.
                 let is_whole = !matches!(payer, ScopeId::User(_) | ScopeId::Public(_));
                 queue.sleep(spot, is_whole, payer, until);
@@ -165,11 +201,12 @@ impl Gate {
     }
 
     fn grant_waiter(&mut self, name: Name) {
-        let Some(waiter) = self.drop_waiter(name) else { return };
+        let Some(mut waiter) = self.drop_waiter(name) else { return };
         let waited = self.now.saturating_sub(waiter.queued);
         self.go(waiter.need.job, &waiter.need.day());
         self.turn(&waiter);
-        self.open(&waiter, waited, Hold::Taken, 0);
+        self.pools[waiter.pool].mirror.pace();
+        self.open(&mut waiter, waited, Hold::Taken, 0);
         if waiter.parked {
             let decision = Decision::Granted { waited_ms: waited };
             self.answer(waiter.id, decision);
@@ -186,8 +223,14 @@ impl Gate {
         let Some(waiter) = self.drop_waiter(name) else { return };
         self.undraw(waiter.need.job, &waiter.need.day());
         if waiter.parked {
-            self.answer(waiter.id, Decision::Refused(refusal));
+            self.answer_refused(waiter, refusal);
         }
+    }
+
+    /// A parked call hears that it may not go.
+    pub(crate) fn answer_refused(&mut self, waiter: Waiter, refusal: Refusal) {
+        self.remember(waiter.name, waiter.attempt, &refusal);
+        self.answer(waiter.id, Decision::Refused(refusal));
     }
 
     /// Ends a wait without a decision. A call still parked for it goes home.
@@ -234,4 +277,58 @@ impl Gate {
 /// (design.md, calls).
 pub(crate) fn lost_after(patience: Millis) -> Millis {
     SLICES_LOST * (patience / 40).max(10_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::{AdminInput, Key, KeyKind};
+    use crate::gate::Input;
+    use crate::message::{Admit, Call, VERSION};
+    use crate::settings::GateSettings;
+
+    const TENANTS: u64 = 12;
+
+    fn gate() -> Gate {
+        let mut gate = Gate::new(GateSettings::default(), 0);
+        for index in 0..TENANTS {
+            let tenants = format!(r#"{{"tenants":{{"t{index}":{{}}}}}}"#);
+            let tenants = json::from_str(&tenants).expect("a tenant");
+            let apply = AdminInput::Apply { tenants, prune: false, dry_run: false };
+            let (id, tenant) = (format!("k{index}"), format!("t{index}"));
+            let (kind, expires_ms, revoked_ms) = (KeyKind::Secret, None, None);
+            let key = Key { id, tenant, kind, created_ms: 0, expires_ms, revoked_ms };
+            for input in [apply, AdminInput::AddKey(key)] {
+                gate.handle(0, Input::Admin(input));
+            }
+        }
+        gate
+    }
+
+    /// One that does not wait asks for one of three pools of which nothing is known.
+    fn ask(gate: &mut Gate, number: u64, now: Millis) {
+        let (tenant, class) = (number % TENANTS, number % 3);
+        let admit: Admit = json::from_str(&format!(
+            r#"{{"ticket":"n{number}","asked_ms":{now},"tenant":"t{tenant}","key":"k{tenant}",
+            "pool":{{"account":"a","class":"c{class}","speed":"standard"}},"model":"m",
+            "input_tokens":{number},"max_tokens":9,"microusd_max":1,"patience_ms":0}}"#
+        ))
+        .expect("an admit");
+        gate.handle(now, Input::Call(Call { v: VERSION, admit: Some(admit), ..Call::default() }));
+    }
+
+    #[test]
+    fn places_are_bounded_over_all_pools_and_those_that_are_over_make_room() {
+        let mut gate = gate();
+        // Later all of before are over, also in a pool that nobody asked for first.
+        for now in [0, 2 * KEPT_MS_MAX] {
+            for number in 0..2 * KEPT_MAX as u64 {
+                ask(&mut gate, now + number, now);
+                assert!(gate.kept() <= KEPT_MAX);
+            }
+            assert_eq!(gate.kept(), KEPT_MAX);
+        }
+        gate.pools.iter_mut().for_each(|pool| pool.tick(2 * KEPT_MS_MAX));
+        assert_eq!(gate.kept(), KEPT_MAX, "of those who asked last");
+    }
 }

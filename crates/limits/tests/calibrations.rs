@@ -3,7 +3,12 @@
 mod common;
 
 use common::*;
-use limits::message::{Admit, Calibration, Event, Settle, Used};
+use limits::admin::Amounts;
+use limits::jobs::{JobInput, JobReply};
+use limits::message::{
+    Admit, Calibration, Call, Decision, EndUser, Event, Refusal, Settle, Used, VERSION,
+    VisitorBounds,
+};
 use limits::{Answer, Input};
 
 /// A hundred requests of the estimate a minute.
@@ -72,6 +77,118 @@ fn what_others_taught_makes_a_request_wait_and_never_refuses_it_for_good() {
     assert!(is_granted(&shell.admit(small("first", 1_000))), "some 2,000 of 1,500");
     assert_eq!(reason(&shell.admit(small("second", 1_000))), "TenantLimit");
     assert_eq!(reason(&shell.admit(small("large", 1_600))), "TooLarge");
+}
+
+/// Of a tenant's text alone, so many tokens by the estimate; a thousand of output.
+fn of_text(ticket: &str, tenant: &str, input: u64) -> Admit {
+    Admit {
+        kinds: [input - 100, 0, 0, 0, 0, 0, 0, 100],
+        input_tokens: input,
+        patience_ms: 0,
+        ..admit(ticket, tenant)
+    }
+}
+
+fn refusal(decision: Decision) -> Refusal {
+    match decision {
+        Decision::Refused(refusal) => refusal,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+#[test]
+fn a_budget_that_a_request_is_too_large_for_by_what_others_taught_lets_it_in_alone() {
+    let tenants = r#"{"t":{},"small":{"budgets":[{"window":"day","tokens":2500}]}}"#;
+    let mut shell = taught_beside(2_000, tenants);
+    shell.pass(86_400_000 - shell.now % 86_400_000);
+    let small = |ticket: &str, input| of_text(ticket, "small", input);
+    let too_large = refusal(shell.admit(small("large", 1_501)));
+    assert_eq!(format!("{:?}", too_large.reason), "TooLarge", "2,501 by the estimate");
+    assert!(is_granted(&shell.admit(small("first", 1_000))), "2,000 by it, 3,000 by the counts");
+    // What can be owed is held, though the budget is smaller, so nobody else is let in.
+    let held = shell.totals()["tenant/small"].reserved.tokens;
+    assert!((2_900..=3_200).contains(&held), "{held}");
+    let tiny = Admit { max_tokens: 1, ..small("tiny", 101) };
+    let (waits, bounded) = (refusal(shell.admit(tiny.clone())), small("second", 1_000));
+    assert!(waits.retry_after_ms.is_some(), "until the first has ended: {waits:?}");
+    // It used less; then the rest is for what fits by all that is known.
+    let Event::Settled(ended) = counted("first", 1_000) else { unreachable!() };
+    let (tenant, key) = ("small".to_owned(), "k-small".to_owned());
+    shell.event(Event::Settled(Settle { tenant, key, ..ended }));
+    assert!(is_granted(&shell.admit(Admit { ticket: "again".into(), ..tiny })));
+    let tomorrow = refusal(shell.admit(bounded.clone()));
+    assert_eq!(format!("{:?}", tomorrow.reason), "BudgetSpent");
+    assert_eq!(tomorrow.retry_after_ms, Some(86_400_000 - shell.now % 86_400_000));
+    shell.pass(86_400_000);
+    let third = Admit { ticket: "third".into(), ..bounded };
+    assert!(is_granted(&shell.admit(third)), "the next day's is whole again");
+}
+
+#[test]
+fn a_visitor_token_is_used_up_by_estimates_and_not_by_what_others_taught() {
+    let tenants = r#"{"t":{},"pages":{"publishable":{"origins":["https://a.example"],
+        "models":["claude-sonnet-*"],"max_tokens":1000,"system":"Be kind.",
+        "visitor":{"limits":{"rpm":100}},"usd_day":"100"}}}"#;
+    let mut shell = taught_beside(2_000, tenants);
+    let ends_ms = shell.now + 600_000;
+    let ask = |shell: &mut Shell, ticket: &str, input| {
+        let user = Some(EndUser::Visitor("ann").text());
+        let admit = Some(Admit { user, ..of_text(ticket, "pages", input) });
+        let visitor =
+            VisitorBounds { token: "a".into(), ends_ms, tokens: Some(5_000), microusd: None };
+        let call = Call { v: VERSION, admit, visitor: Some(visitor), ..Call::default() };
+        match shell.step(Input::Call(call)).reply {
+            Answer::Reply(reply) => reply.decision.expect("an admit is decided"),
+            other => panic!("{other:?}"),
+        }
+    };
+    let settled = |ticket: &str| {
+        let Event::Settled(ended) = counted(ticket, 1_490) else { unreachable!() };
+        let (tenant, key) = ("pages".to_owned(), "k-pages".to_owned());
+        let user = Some(EndUser::Visitor("ann").text());
+        Event::Settled(Settle { tenant, key, user, ..ended })
+    };
+    let large = refusal(ask(&mut shell, "large", 4_001));
+    assert_eq!(format!("{:?}", large.reason), "TooLarge");
+    assert!(is_granted(&ask(&mut shell, "first", 4_000)), "9,000 by the counts");
+    let waits = refusal(ask(&mut shell, "second", 1_000));
+    assert!(waits.retry_after_ms.is_some(), "while the first holds all: {waits:?}");
+    shell.event(settled("first"));
+    // 3,500 are left.
+    assert_eq!(reason(&ask(&mut shell, "third", 2_501)), "BudgetSpent");
+    assert!(is_granted(&ask(&mut shell, "fourth", 2_500)), "6,000 by the counts");
+}
+
+#[test]
+fn a_job_that_a_request_is_too_large_for_by_what_others_taught_gives_it_all_that_is_left() {
+    let mut shell = taught(2_000);
+    let amounts = Amounts { requests: 9, tokens: 2_500, microusd: 90_000 };
+    let ask = |shell: &mut Shell, input| {
+        let input = Input::Job { tenant: "t".into(), key: "k-t".into(), input };
+        match shell.step(input).reply {
+            Answer::Job(JobReply::Job(job)) => job,
+            other => panic!("{other:?}"),
+        }
+    };
+    let reserve = JobInput::Reserve { id: "j".into(), amounts, ttl_ms: 3_600_000 };
+    ask(&mut shell, reserve);
+    let of_job =
+        |ticket: &str, input| Admit { job: Some("j".into()), ..of_text(ticket, "t", input) };
+    let large = refusal(shell.admit(of_job("large", 1_501)));
+    assert_eq!((format!("{:?}", large.reason), large.retry_after_ms), ("JobSpent".into(), None));
+    assert!(is_granted(&shell.admit(of_job("first", 1_000))), "3,000 by the counts");
+    let job = ask(&mut shell, JobInput::Show { id: "j".into() });
+    assert_eq!((job.held.tokens, job.left.tokens), (2_500, 0));
+    for scope in ["tenant/t", "deployment"] {
+        assert_eq!(shell.totals()[scope].reserved.tokens, 2_500, "{scope}");
+    }
+    let waits = refusal(shell.admit(of_job("second", 1_000)));
+    assert!(waits.retry_after_ms.is_some(), "until the first has ended: {waits:?}");
+    let Event::Settled(ended) = counted("first", 3_000) else { unreachable!() };
+    shell.event(Event::Settled(Settle { job: Some("j".into()), ..ended }));
+    let job = ask(&mut shell, JobInput::Show { id: "j".into() });
+    assert_eq!((job.used.tokens, job.held.tokens, job.left.tokens), (3_010, 0, 0));
+    assert_eq!(shell.totals()["tenant/t"].reserved, job.left);
 }
 
 #[test]

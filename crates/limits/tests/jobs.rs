@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{START, Shell, admit, settings, settle};
+use common::{START, Shell, admit, restart, settings, settle};
 use limits::admin::{AdminInput, AdminReply, Amounts};
 use limits::jobs::{JobInput, JobReply, JobView};
 use limits::message::{Admit, Decision, Event, Reason, Refusal, Settle, Used};
@@ -442,6 +442,63 @@ fn a_job_of_yesterday_outlives_a_restart_today() {
     assert_eq!(shell.totals()["deployment"].reserved, all);
     ask(&mut shell, "t", JobInput::Release { id: "j".into() });
     assert_eq!(shell.totals()["tenant/t"].reserved, Amounts::default());
+}
+
+/// Whatever the window, and also where it ends in between: a restart knows what the job
+/// has left, holds it once, and gives all of it back at its end.
+#[test]
+fn a_job_is_held_once_through_restarts_in_any_window() {
+    let windows = [
+        r#""window": "day""#,
+        r#""window": "week""#,
+        r#""window": "week", "starts": "wednesday""#,
+        r#""window": "month""#,
+        r#""window": "month", "starts": "rolling""#,
+        r#""window": "week", "models": ["claude-sonnet-*"]"#,
+    ];
+    for window in windows {
+        let tenants = format!(r#"{{"t": {{"budgets": [{{{window}, "requests": 100}}]}}}}"#);
+        let mut shell = Shell::new(settings(100_000, 100_000_000, 100_000_000), &tenants);
+        let all = amounts(90, 1_000_000, 1_000_000);
+        job(ask(
+            &mut shell,
+            "t",
+            JobInput::Reserve { id: "j".into(), amounts: all, ttl_ms: 3 * DAY },
+        ));
+        for n in 0..10 {
+            let ticket = format!("job{n}");
+            assert_eq!(shell.admit(call(&ticket, "j")), GRANTED, "{window}");
+            shell.event(used(&ticket, "t", 1_000, 0));
+        }
+        // Quiet, so that the rows are exact, and a restart: at once, on the next day and
+        // on the one after it.
+        shell.pass(60_000);
+        for day in 0..3 {
+            restart(&mut shell);
+            assert_eq!(show(&mut shell, "j").left.requests, 80, "{window}, {day}");
+            let held = shell.totals()["tenant/t"].reserved.requests;
+            assert_eq!(held, 80, "{window}, {day}");
+            let plain =
+                |n: u64| Admit { patience_ms: 0, ..admit(&format!("{window}{day}{n}"), "t") };
+            assert_eq!(shell.admit(plain(0)), GRANTED, "{window}, {day}");
+            shell.event(settle(&plain(0).ticket, "t", Used::Nothing));
+            shell.pass(60_000);
+            if day < 2 {
+                shell.now += DAY;
+            }
+        }
+        restart(&mut shell);
+        ask(&mut shell, "t", JobInput::Release { id: "j".into() });
+        let mut granted = 0;
+        while granted < 100
+            && shell.admit(Admit { patience_ms: 0, ..admit(&format!("after{granted}"), "t") })
+                == GRANTED
+        {
+            granted += 1;
+        }
+        // In a window that lasts ten were used by the job's calls.
+        assert!((90..=100).contains(&granted), "{window}: {granted}");
+    }
 }
 
 #[test]

@@ -5,8 +5,9 @@ mod common;
 
 use common::*;
 use limits::Input;
+use limits::admin::AdminInput;
 use limits::jobs::JobInput;
-use limits::message::{Admit, Decision, Event, Priority, Used};
+use limits::message::{Admit, Decision, Event, Level, Observation, Priority, Reason, Settle, Used};
 use limits::settings::GateSettings;
 
 /// A request a second, tokens without end.
@@ -57,6 +58,26 @@ fn an_end_user_who_floods_its_tenant_waits_for_itself() {
     shell.pass(7_000);
     let order = tickets(&mut shell);
     assert_eq!(order[..6], ["flood0", "b0", "c1", "flood1", "b2", "flood2"], "{order:?}");
+}
+
+#[test]
+fn where_room_comes_at_once_those_who_wait_go_one_after_the_other() {
+    // Ten requests a second.
+    let mut shell = Shell::new(settings(600, 100_000_000, 100_000_000), r#"{"t":{}}"#);
+    for n in 0..9 {
+        assert!(is_granted(&shell.admit(patient(&format!("new{n}"), "t"))), "{n}: nobody waits");
+    }
+    let held = Observation { retry_after_ms: Some(10_000), ..observed("new0", 429, None) };
+    shell.event(Event::Observed(held));
+    for n in 0..30 {
+        assert_eq!(shell.poll(patient(&format!("waits{n}"), "t")), None);
+    }
+    let went = [10_000, 500, 500, 1_000].map(|ms| {
+        shell.pass(ms);
+        tickets(&mut shell).len()
+    });
+    assert!(went[0] <= 2, "{went:?}");
+    assert_eq!(went[1..], [5, 5, 10], "and all of the limit is used");
 }
 
 #[test]
@@ -210,7 +231,7 @@ fn a_limit_held_by_requests_that_run_is_looked_at_when_one_ends() {
         shell.event(settle(&name(0), tenant, Used::Nothing));
         assert_eq!(tickets(&mut shell), [name(8)], "{kind}");
         shell.now += 10;
-        let cancelled = Event::Cancelled { ticket: name(8) };
+        let cancelled = Event::Cancelled { ticket: name(8), attempt: 0 };
         shell.event(cancelled);
         assert_eq!(tickets(&mut shell), [name(9)], "{kind}");
         shell.event(settle(&name(9), tenant, Used::Nothing));
@@ -245,9 +266,189 @@ fn a_client_that_left_makes_room_at_once() {
         assert_eq!(shell.poll(patient(ticket, "t")), None);
     }
     assert_eq!(reason(&shell.admit(patient("t2", "t"))), "QueueFull");
-    shell.event(Event::Cancelled { ticket: "t0".into() });
+    shell.event(Event::Cancelled { ticket: "t0".into(), attempt: 0 });
     assert_eq!(shell.poll(patient("t3", "t")), None);
     shell.answers.clear();
     shell.pass(2_500);
     assert_eq!(tickets(&mut shell), ["t1", "t3"]);
+}
+
+/// What is taken from a tenant while its requests wait, and what they are told then.
+#[test]
+fn who_may_not_ask_any_more_is_refused_where_it_waits() {
+    let apply = |tenants: &str, prune| {
+        let file = serde_json::from_str(&format!(r#"{{"tenants":{tenants}}}"#));
+        AdminInput::Apply { tenants: file.expect("a sound file"), prune, dry_run: false }
+    };
+    let visitors = r#"{"t":{"publishable":{"origins":["*"],"models":["claude-*"],
+        "max_tokens":2000,"usd_day":"5","visitor":{"limits":{"rpm":100}}}}}"#;
+    let (none, visitor) = (r#"{"t":{}}"#, Some("visitor v"));
+    let narrowed = r#"{"t":{"models":["claude-haiku-*"]}}"#;
+    let lowered = r#"{"t":{"priority":{"default":"background","highest":"background"}}}"#;
+    let revoke = || AdminInput::RevokeKey { id: "k-t".into() };
+    for (before, user, change, told) in [
+        (none, None, revoke(), "KeyRevoked"),
+        (none, None, apply(r#"{"other":{}}"#, true), "UnknownTenant"),
+        (none, None, apply(narrowed, false), "ModelNotAllowed"),
+        (none, None, apply(lowered, false), "PriorityNotAllowed"),
+        (visitors, visitor, apply(none, false), "KeyRevoked"),
+    ] {
+        let mut shell = Shell::new(slow(), before);
+        shell.admin(apply(r#"{"other":{}}"#, false));
+        shell.admin(AdminInput::AddKey(key("other")));
+        drain(&mut shell);
+        let ask = |n: &str| Admit { user: user.map(str::to_owned), ..patient(n, "t") };
+        assert_eq!(shell.poll(ask("parked")), None, "{told}");
+        assert!(matches!(shell.admit(ask("between")), Decision::Queued { .. }), "{told}");
+        assert_eq!(shell.poll(patient("others", "other")), None, "{told}");
+        shell.admin(change);
+        let [(ticket, decision)] = &shell.answers[..] else { panic!("{:?}", shell.answers) };
+        assert_eq!((ticket.as_str(), &*reason(decision)), ("parked", told));
+        shell.answers.clear();
+        // Nor does one go that is not parked now, or hold up who may.
+        shell.pass(1_500);
+        assert_eq!(tickets(&mut shell), ["others"], "{told}");
+        assert_eq!(shell.totals()["tenant/t"].reserved, Default::default(), "{told}");
+        assert_eq!(reason(&shell.poll(ask("between")).expect("at once")), told);
+    }
+}
+
+/// A change that takes nothing from those who wait leaves them where they are.
+#[test]
+fn who_may_ask_as_before_keeps_its_place() {
+    let mut shell = Shell::new(slow(), r#"{"t":{},"other":{}}"#);
+    drain(&mut shell);
+    shell.admin(AdminInput::AddKey(limits::admin::Key { id: "second".into(), ..key("t") }));
+    assert_eq!(shell.poll(patient("t0", "t")), None);
+    let file = serde_json::from_str(r#"{"tenants":{"t":{"models":["claude-sonnet-*"]}}}"#);
+    let tenants = file.expect("a sound file");
+    shell.admin(AdminInput::Apply { tenants, prune: false, dry_run: false });
+    shell.admin(AdminInput::RevokeKey { id: "second".into() });
+    assert!(shell.answers.is_empty(), "{:?}", shell.answers);
+    shell.pass(1_500);
+    assert_eq!(tickets(&mut shell), ["t0"]);
+}
+
+/// Who of two tenants goes, of 300 while both have hundreds that wait.
+fn turns_of(weights: [u32; 2], rpm: u64) -> [usize; 2] {
+    let [a, b] = weights;
+    let tenants = format!(r#"{{"a":{{"weight":{a}}},"b":{{"weight":{b}}},"other":{{}}}}"#);
+    let mut shell = Shell::new(settings(rpm, 1 << 40, 1 << 40), &tenants);
+    drain(&mut shell);
+    for n in 0..400 {
+        for tenant in ["a", "b"] {
+            assert_eq!(shell.poll(patient(&format!("{tenant}{n}"), tenant)), None);
+        }
+    }
+    shell.answers.clear();
+    let mut went = Vec::new();
+    while went.len() < 300 {
+        shell.pass(100);
+        let some = tickets(&mut shell);
+        for ticket in &some {
+            shell.event(settled(ticket, &ticket[..1]));
+        }
+        went.extend(some);
+    }
+    ["a", "b"].map(|tenant| went[..300].iter().filter(|ticket| ticket.starts_with(tenant)).count())
+}
+
+#[test]
+fn large_weights_share_a_large_pool() {
+    for (weights, least, most) in [
+        ([1, 1], 0.8, 1.2),
+        ([1_000, 1_000], 0.8, 1.2),
+        ([500, 1_000], 1.6, 2.4),
+        ([1, 3], 2.4, 3.6),
+    ] {
+        let [a, b] = turns_of(weights, 4_000);
+        let share = b as f64 / a as f64;
+        assert!((least..=most).contains(&share), "{weights:?}: {a} and {b}");
+    }
+}
+
+#[test]
+fn background_moves_in_a_large_pool() {
+    let rpm = 120_000;
+    let mut shell = Shell::new(settings(rpm, 1 << 40, 1 << 40), r#"{"t":{},"other":{}}"#);
+    let of = |ticket: String, priority| Admit { priority, ..patient(&ticket, "t") };
+    drain(&mut shell);
+    for n in 0..100 {
+        assert_eq!(shell.poll(of(format!("later{n}"), Priority::Background)), None);
+    }
+    let (mut background, mut others) = (0, 0);
+    for second in 0..10 {
+        // More than there is room for, so that nobody of a lower priority goes but by age.
+        for n in 0..3_000 {
+            shell.poll(of(format!("{second}n{n}"), Priority::Normal));
+        }
+        shell.pass(1_000);
+        for ticket in tickets(&mut shell) {
+            if ticket.starts_with("later") {
+                background += 1
+            } else {
+                others += 1
+            }
+            shell.event(settled(&ticket, "t"));
+        }
+    }
+    assert_eq!(background, 100, "beside {others}");
+}
+
+#[test]
+fn nothing_goes_before_the_provider_s_retry_after_of_hours() {
+    let mut shell = Shell::new(slow(), r#"{"t":{}}"#);
+    assert!(is_granted(&shell.admit(admit("first", "t"))));
+    let refused = Observation { retry_after_ms: Some(7_200_000), ..observed("first", 429, None) };
+    shell.call(None, vec![Event::Observed(refused), settle("first", "t", Used::Nothing)]);
+    for (passes, goes) in [(7_199_000, false), (2_000, true)] {
+        shell.pass(passes);
+        let now = Admit { patience_ms: 0, ..admit(&format!("after {passes}"), "t") };
+        assert_eq!(is_granted(&shell.admit(now)), goes, "{passes}");
+    }
+}
+
+#[test]
+fn a_request_that_no_bucket_takes_is_told_so_and_holds_nobody_up() {
+    // Estimated at 29,000 of 30,000, and more than 30,000.
+    let mut shell = Shell::new(settings(1_000, 30_000, 1_000_000), r#"{"a":{},"b":{}}"#);
+    let full = Some(Level { limit: 30_000, remaining: 30_000, reset_ms: None });
+    let mut attempts = 0;
+    let refusal = loop {
+        let large = Admit {
+            attempt: attempts,
+            input_tokens: 29_000,
+            patience_ms: 600_000,
+            ..admit("large", "a")
+        };
+        match shell.poll(large) {
+            Some(Decision::Refused(refusal)) => break refusal,
+            Some(Decision::Granted { .. }) => {}
+            _ => {
+                shell.answers.clear();
+                for _ in 0..200 {
+                    shell.pass(1_000);
+                }
+                let granted =
+                    shell.answers.iter().any(|(of, how)| of == "large" && is_granted(how));
+                assert!(granted, "a full bucket is enough to try it");
+            }
+        }
+        let seen = Observation {
+            attempt: attempts,
+            sent_ms: shell.now,
+            at_ms: shell.now,
+            retry_after_ms: Some(1_000),
+            input: full,
+            ..observed("large", 429, None)
+        };
+        let Event::Settled(nothing) = settle("large", "a", Used::Nothing) else { unreachable!() };
+        let nothing = Event::Settled(Settle { attempt: attempts, ..nothing });
+        shell.call(None, vec![Event::Observed(seen), nothing]);
+        attempts += 1;
+        assert!(attempts < 4, "again and again");
+    };
+    assert_eq!(refusal.reason, Reason::TooLarge);
+    shell.pass(2_000);
+    assert!(is_granted(&shell.admit(admit("small", "b"))));
 }

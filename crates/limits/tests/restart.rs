@@ -3,9 +3,9 @@
 
 mod common;
 
-use common::{Shell, admit, is_granted, observed, pool, running, settings, settle};
+use common::{Shell, admit, is_granted, pool, restart, running, settings, settle};
 use limits::admin::{AdminInput, AdminReply};
-use limits::message::{Admit, Decision, Event, Used};
+use limits::message::{Admit, Decision, Event, Settle, Used};
 use limits::policy::Tenants;
 use limits::settings::{GateSettings, Reserves};
 
@@ -46,14 +46,6 @@ fn busy(settings: GateSettings) -> Shell {
         shell.admit(running(&format!("runs{n}"), "t", 200));
     }
     shell
-}
-
-/// A restart, and a second: what went in the last one before is not known, so that
-/// nobody goes in the first.
-fn restart(shell: &mut Shell) {
-    shell.restart();
-    shell.event(Event::Observed(observed("another", 200, None)));
-    shell.now += 1_000;
 }
 
 fn reserving(reserves: Reserves) -> GateSettings {
@@ -151,6 +143,121 @@ fn places_are_given_away_once() {
     shell.event(used("runs0", 20));
     assert!(is_granted(&shell.admit(now("e"))));
     assert!(!is_granted(&shell.admit(now("f"))));
+}
+
+/// By when every isolate has told what it runs.
+const TOLD_MS: u64 = 40_000;
+
+/// Five requests run of five places, which are an account's, a tenant's or an end user's;
+/// then comes a restart.
+fn full(whose: &str) -> Shell {
+    let mut settings = settings(1_000, 10_000_000, OTPM);
+    if whose == "account" {
+        for account in settings.accounts.values_mut() {
+            account.limits.values_mut().for_each(|limits| limits.concurrent = Some(5));
+        }
+    }
+    let tenant = match whose {
+        "tenant" => r#"{"t": {"limits": {"concurrent": 5}}}"#,
+        "user" => r#"{"t": {"users": {"limits": {"concurrent": 5}}}}"#,
+        _ => r#"{"t": {}}"#,
+    };
+    let mut shell = Shell::new(settings, tenant);
+    for n in 0..5 {
+        assert!(is_granted(&shell.admit(by_user(admit(&format!("runs{n}"), "t")))), "{whose}");
+    }
+    assert!(!is_granted(&shell.admit(at_once("sixth"))), "{whose}");
+    shell.pass(1_000);
+    shell.restart();
+    shell
+}
+
+fn by_user(admit: Admit) -> Admit {
+    Admit { user: Some("u".into()), ..admit }
+}
+
+fn at_once(ticket: &str) -> Admit {
+    by_user(Admit { patience_ms: 0, ..admit(ticket, "t") })
+}
+
+fn ended(ticket: &str) -> Event {
+    let Event::Settled(ended) = used(ticket, 20) else { unreachable!() };
+    Event::Settled(limits::message::Settle { user: Some("u".into()), ..ended })
+}
+
+const OWNERS: [&str; 3] = ["account", "tenant", "user"];
+
+#[test]
+fn a_place_is_kept_until_every_isolate_has_told_who_runs() {
+    for whose in OWNERS {
+        let mut shell = full(whose);
+        for second in 0..TOLD_MS / 1_000 {
+            let ticket = format!("at{second}");
+            assert!(!is_granted(&shell.admit(at_once(&ticket))), "{whose}: {second} s after");
+            shell.pass(1_000);
+            if second == 30 {
+                for n in 0..3 {
+                    shell.admit(by_user(running(&format!("runs{n}"), "t", 10)));
+                }
+            }
+        }
+        // Two told nothing: they are gone, and three run on.
+        for n in 0..2 {
+            assert!(is_granted(&shell.admit(at_once(&format!("next{n}")))), "{whose}");
+        }
+        assert!(!is_granted(&shell.admit(at_once("over"))), "{whose}");
+        shell.event(ended("runs0"));
+        assert!(is_granted(&shell.admit(at_once("last"))), "{whose}");
+    }
+}
+
+#[test]
+fn whose_end_is_told_frees_its_place_at_once_and_once() {
+    for whose in OWNERS {
+        let mut shell = full(whose);
+        let waits = |ticket: &str| by_user(Admit { patience_ms: 600_000, ..admit(ticket, "t") });
+        for n in 0..4 {
+            assert_eq!(shell.poll(waits(&format!("waits{n}"))), None, "{whose}");
+        }
+        let went = |shell: &mut Shell| std::mem::take(&mut shell.answers).len();
+        // What went in the last second before is not known.
+        shell.pass(1_000);
+        // One that had told, and one that nobody told of, each twice.
+        shell.admit(by_user(running("runs0", "t", 10)));
+        assert_eq!(went(&mut shell), 0, "{whose}");
+        for ticket in ["runs0", "runs1"] {
+            shell.event(ended(ticket));
+            shell.event(ended(ticket));
+            assert_eq!(went(&mut shell), 1, "{whose}: {ticket}");
+        }
+        // The others wait until it is clear that three are gone.
+        shell.pass(TOLD_MS - 3_000);
+        assert_eq!(went(&mut shell), 0, "{whose}");
+        shell.pass(12_000);
+        assert_eq!(went(&mut shell), 2, "{whose}");
+    }
+}
+
+#[test]
+fn a_lost_request_s_place_comes_back_however_often_the_gate_restarts() {
+    for whose in OWNERS {
+        let mut shell = full(whose);
+        let tell = |shell: &mut Shell, tokens| {
+            for n in 0..4 {
+                shell.admit(by_user(running(&format!("runs{n}"), "t", tokens)));
+            }
+        };
+        tell(&mut shell, 10);
+        shell.pass(8_000);
+        tell(&mut shell, 20);
+        shell.pass(22_000);
+        shell.restart();
+        tell(&mut shell, 30);
+        assert!(!is_granted(&shell.admit(at_once("early"))), "{whose}");
+        shell.pass(11_000);
+        assert!(is_granted(&shell.admit(at_once("fifth"))), "{whose}");
+        assert!(!is_granted(&shell.admit(at_once("sixth"))), "{whose}");
+    }
 }
 
 #[test]
@@ -269,4 +376,32 @@ fn a_rolling_month_survives_a_restart_each_day() {
         restart(&mut shell);
         shell.now += DAY - 61_000;
     }
+}
+
+/// An hour of output debt, and a restart in the next day.
+#[test]
+fn an_end_user_in_debt_is_in_debt_after_a_restart() {
+    let tenants = r#"{"t": {"users": {"limits": {"otpm": 1000}}}}"#;
+    let mut shell = Shell::new(settings(100_000, 100_000_000, 100_000_000), tenants);
+    shell.now = (shell.now / DAY + 1) * DAY - 600_000;
+    let ask = |ticket: &str| Admit {
+        user: Some("u".into()),
+        max_tokens: 64_000,
+        patience_ms: 0,
+        ..admit(ticket, "t")
+    };
+    assert!(is_granted(&shell.admit(ask("first"))));
+    let Event::Settled(settle) = used("first", 60_000) else { unreachable!() };
+    shell.event(Event::Settled(Settle { user: Some("u".into()), max_tokens: 64_000, ..settle }));
+    shell.pass(60_000);
+    shell.pass(20_000);
+    restart(&mut shell);
+    shell.pass(660_000);
+    assert!(is_granted(&shell.admit(admit("another", "t"))));
+    shell.event(used("another", 100));
+    // Quiet, when rows that say nothing any more go.
+    shell.pass(20_000);
+    assert!(!is_granted(&shell.admit(ask("second"))), "most of an hour of it is left");
+    shell.pass(3_600_000);
+    assert!(is_granted(&shell.admit(ask("third"))));
 }

@@ -148,7 +148,7 @@ impl World {
             }
             Happens::Cancel(n) => {
                 self.stages[n] = Stage::Over;
-                self.shell.event(Event::Cancelled { ticket: TICKETS[n].into() });
+                self.shell.event(Event::Cancelled { ticket: TICKETS[n].into(), attempt: 0 });
             }
             Happens::Settle(n) => {
                 self.stages[n] = Stage::Over;

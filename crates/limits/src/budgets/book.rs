@@ -43,6 +43,8 @@ pub(super) struct Book {
     pub(super) window: (Millis, Millis),
     pub(super) spent: Three,
     pub(super) ceiling: Three,
+    /// When the ceiling was raised last, and by how many parts of a chunk.
+    raised: (Millis, u64),
     /// Of a window that moves along: the end of each day before today, and what
     /// was spent on it.
     pub(super) past: Vec<(Millis, Three)>,
@@ -75,6 +77,12 @@ pub(crate) enum Shut {
 /// Steps looked at to find when a budget opens: two months of a day's parts.
 const STEPS_MAX: usize = 62 * 24;
 
+/// What no budget limits is written so far ahead that a row lasts so long at the pace of
+/// the row before, in whole parts of a chunk.
+const ROW_MS: Millis = 1_000;
+/// The parts of a chunk: so many are the most.
+const PARTS: u64 = 16;
+
 /// Names of kinds, by cycle.
 const KINDS: [[&str; 3]; 4] = [
     ["requests_day", "tokens_day", "microusd_day"],
@@ -82,6 +90,12 @@ const KINDS: [[&str; 3]; 4] = [
     ["requests_month", "tokens_month", "microusd_month"],
     ["requests_life", "tokens_life", "microusd_life"],
 ];
+
+/// Which of a request's three amounts a budget of this name counts; none: no budget's name.
+pub(crate) fn kind_of(name: &str) -> Option<usize> {
+    KINDS.iter().find_map(|names| names.iter().position(|kind| *kind == name))
+}
+
 impl Rule {
     pub(super) fn of(budget: &Budget) -> Self {
         Self {
@@ -114,27 +128,21 @@ impl Book {
             window,
             spent: [0; 3],
             ceiling: [0; 3],
+            raised: (0, 1),
             past: Vec::new(),
         }
     }
 
-    /// What was written ahead counts as spent as long as its window lasts. A later
-    /// window than ours: the clock stepped back; it counts on.
+    /// What was written ahead counts as spent as long as its window lasts. One that is
+    /// over ends when the book rolls, as it would have: what jobs hold of it is known by
+    /// then. A later window than ours: the clock stepped back; it counts on.
     pub(super) fn restore(
         &mut self,
         window: (Millis, Millis),
         ceiling: Three,
         past: Vec<(Millis, Three)>,
-        now: Millis,
     ) {
-        if now < window.1 {
-            (self.window, self.spent, self.ceiling) = (window, ceiling, ceiling);
-            self.past = past;
-        } else if self.title.cycle == Cycle::Moving {
-            self.past = past;
-            self.past.push((window.1, ceiling));
-            self.drop_past();
-        }
+        (self.window, self.spent, self.ceiling, self.past) = (window, ceiling, ceiling, past);
     }
 
     /// The names of its budgets' kinds.
@@ -228,9 +236,13 @@ impl Book {
             .min()
     }
 
+    /// What is more than the whole budget by what was learned alone has all of it to
+    /// itself, and holds more; of one that never opens again, it is let in by `least`.
+    /// So a budget is overrun by no more than that, of one request.
     pub(super) fn refuses(
         &self,
         need: &Three,
+        least: &Three,
         reserved: &[(Lists, Three)],
         is_background: bool,
         now: Millis,
@@ -245,13 +257,14 @@ impl Book {
             for kind in 0..3 {
                 let Some(limit) = rule.limits[kind] else { continue };
                 let open = rule.open(kind, now, is_background).unwrap_or(limit);
-                let shut = if need[kind] > limit {
+                let need = if is_once { least[kind] } else { need[kind].min(limit) };
+                let shut = if least[kind] > limit {
                     Shut::TooLarge
-                } else if spent[kind].saturating_add(need[kind]) > open && is_once {
+                } else if spent[kind].saturating_add(need) > open && is_once {
                     Shut::Over
-                } else if spent[kind].saturating_add(need[kind]) > open {
-                    Shut::Spent(self.opens_in(rule, kind, limit, need[kind], is_background, now))
-                } else if used[kind].saturating_add(need[kind]) > open {
+                } else if spent[kind].saturating_add(need) > open {
+                    Shut::Spent(self.opens_in(rule, kind, limit, need, is_background, now))
+                } else if used[kind].saturating_add(need) > open {
                     let step = Place::of(now, self.title.cycle, rule.pace, &self.zone);
                     Shut::Held(step.next(now, is_background).saturating_sub(now))
                 } else {
@@ -297,32 +310,36 @@ impl Book {
         at - now
     }
 
+    /// Raises all kinds where one was passed: it is one row.
     pub(super) fn raise_ceiling(
         &mut self,
         reserved: &[(Lists, Three)],
         durability: &Durability,
+        now: Millis,
     ) -> bool {
+        let written = self.written(reserved);
+        if (0..3).all(|kind| written[kind] <= self.ceiling[kind]) {
+            return false;
+        }
+        let (at, parts) = self.raised;
+        let lasted = now.saturating_sub(at).max(1);
+        let parts = (parts * ROW_MS / lasted).clamp(1, PARTS);
+        self.raised = (now, parts);
+        let used = self.used(reserved);
         let chunks =
             [durability.requests_chunk, durability.tokens_chunk, durability.microusd_chunk];
-        let written = self.written(reserved);
-        let mut raised = false;
         for (kind, unlimited) in chunks.into_iter().enumerate() {
-            if written[kind] <= self.ceiling[kind] {
-                continue;
-            }
-            raised = true;
-            let used = self.used(reserved);
             let hard = self.rules.iter().filter(|rule| rule.is_hard);
             let chunk = match hard.filter_map(|rule| rule.limits[kind]).min() {
                 Some(limit) => {
                     let most = limit / 1_000 * u64::from(durability.budget_permille);
                     most.min(limit.saturating_sub(used[kind]) / 4)
                 }
-                None => unlimited,
+                None => (unlimited / PARTS).saturating_mul(parts),
             };
             self.ceiling[kind] = written[kind].saturating_add(chunk);
         }
-        raised
+        true
     }
 }
 

@@ -30,7 +30,7 @@ fn shut(
     is_background: bool,
     now: Millis,
 ) -> Option<(&'static str, Shut)> {
-    let refused = budgets.refuses(&[1, tokens, 0], lists, is_background, now);
+    let refused = budgets.refuses(&[1, tokens, 0], &[1, tokens, 0], lists, is_background, now);
     refused.map(|(kind, _, shut)| (kind, shut))
 }
 
@@ -117,7 +117,7 @@ fn a_month_that_moves_along_forgets_a_day_after_thirty() {
     assert_eq!(tokens(&month, 70, now), Some(("tokens_month", Shut::Spent(18 * DAY_MS))));
     assert_eq!(tokens(&month, 71, now), Some(("tokens_month", Shut::Spent(28 * DAY_MS))));
     // A restart keeps every day.
-    month.raise_ceilings(&Durability::default());
+    month.raise_ceilings(&Durability::default(), MONDAY);
     month.tighten();
     let (day, books) = month.row();
     let mut again = Budgets::restored(Some(day), books, now);
@@ -188,7 +188,7 @@ fn the_ceiling_is_never_below_the_spend_and_tightens_near_the_limit() {
     for n in 0..1_000 {
         assert_eq!(tokens(&day, 0, MONDAY), None, "{n}");
         day.reserve(&[1, 0, 0], 0);
-        if day.raise_ceilings(&durability) {
+        if day.raise_ceilings(&durability, MONDAY) {
             writes.push(day.row().0.1[0] - n - 1);
         }
         let ceiling = day.row().0.1[0];
@@ -197,6 +197,30 @@ fn the_ceiling_is_never_below_the_spend_and_tightens_near_the_limit() {
     }
     assert_eq!((writes[0], writes.last()), (20, Some(&0)));
     assert!(writes.len() < 70, "{}", writes.len());
+}
+
+#[test]
+fn what_nobody_limits_is_written_further_ahead_where_rows_come_quickly() {
+    let mut day = budgets(r#"[{"window":"day","tokens":100000}]"#, MONDAY);
+    let durability = Durability::default();
+    let (mut used, mut now) = (0, MONDAY);
+    // The time between two requests, and how far ahead the last row is written.
+    for (every_ms, ahead) in [(20, 100), (4, 200), (1, 900), (20, 100)] {
+        let (begun, mut last) = (used, 0);
+        while used < begun + 5_000 {
+            day.reserve(&[1, 10, 0], 0);
+            used += 1;
+            now += every_ms;
+            if day.raise_ceilings(&durability, now) {
+                let [requests, tokens, _] = day.row().0.1;
+                last = requests - used;
+                // What a budget limits keeps to a part of it.
+                assert!(tokens <= 10 + 2_000, "{every_ms}: {tokens}");
+            }
+            day.settle(&[1, 10, 0], &[1, 0, 0], 0);
+        }
+        assert_eq!(last, ahead, "{every_ms}");
+    }
 }
 
 #[test]
@@ -209,7 +233,7 @@ fn a_restart_counts_the_ceiling_as_spent_within_its_window() {
     let mut week = Budgets::restored(None, Vec::new(), MONDAY);
     week.configure(&of(json), &known, MONDAY);
     spend(&mut week, 40, MONDAY);
-    assert!(week.raise_ceilings(&Durability::default()));
+    assert!(week.raise_ceilings(&Durability::default(), MONDAY));
     assert!(week.tighten());
     let (day, books) = week.row();
     // The zone is not told yet when the rows are read.
@@ -233,7 +257,7 @@ fn a_budget_that_was_made_before_its_zone_was_known_begins_by_it() {
     assert_eq!(ends_in(&week, MONDAY - 1), 7 * DAY_MS - 13 * 3_600_000 + 1);
     // What was counted keeps its window.
     spend(&mut week, 40, MONDAY);
-    week.raise_ceilings(&Durability::default());
+    week.raise_ceilings(&Durability::default(), MONDAY);
     let later = Arc::new(Zone::new(vec![(0, 12 * 3_600_000)]));
     week.rezone("Pacific/Auckland", &later, MONDAY);
     assert_eq!(

@@ -180,7 +180,7 @@ fn what_is_ahead_is_bounded_by_ones_own_turns() {
 /// Keeps places of one tenant, each due at that time.
 fn keep(queue: &mut Queue, places: u64, due: Millis) {
     for n in 0..places {
-        let place = Kept { size: [n, 0, 0], asked: 0, due, is_first: false };
+        let place = Kept { by: 100_000 * due + n, size: [n, 0, 0], asked: 0, due, is_first: false };
         queue.keep(spot(1, 0, 0, 0), &[1, 10, 0], place);
     }
 }
@@ -230,6 +230,31 @@ fn how_many_come_back_is_learned_of_short_times_and_of_long_ones() {
 }
 
 #[test]
+fn a_tenant_that_never_comes_back_spoils_it_for_no_other() {
+    let mut queue = Queue::default();
+    let place = |by| Kept { by, size: [0; 3], asked: 0, due: 8_000, is_first: false };
+    let comes = spot(1, 1, 0, 0);
+    // Enough that all of a pool would be taken for never coming.
+    keep(&mut queue, 1_000, 8_000);
+    for n in 0..8 {
+        queue.keep(comes, &[1, 10, 0], place(n));
+    }
+    queue.tick(8_000, 0);
+    for n in 0..8 {
+        assert!(queue.came(&comes, &[0; 3], None).is_some(), "{n}");
+    }
+    queue.tick(20_000, 0);
+    for n in 0..10 {
+        queue.keep(comes, &[1, 10, 0], Kept { due: 28_000, ..place(n) });
+    }
+    keep(&mut queue, 100, 28_000);
+    let of = |tenant| queue.ahead(&spot(1, tenant, 9, 9), 1, false)[0];
+    assert_eq!(of(1), 10, "all of its come");
+    assert_eq!(of(0), 0, "none of the other's");
+    assert_eq!(queue.ahead(&spot(2, 2, 9, 9), 1, false)[0], 10, "nor ahead of a lower priority");
+}
+
+#[test]
 fn one_tenant_does_not_take_all_places() {
     let mut queue = Queue::default();
     keep(&mut queue, 10_000, 8_000);
@@ -237,10 +262,45 @@ fn one_tenant_does_not_take_all_places() {
     assert_eq!(kept, 2_048);
     for tenant in 1..10 {
         for n in 0..3_000 {
-            let place = Kept { size: [n, 0, 0], asked: 0, due: 8_000, is_first: false };
+            let place = Kept {
+                by: n + 10_000 * tenant as u64,
+                size: [n, 0, 0],
+                asked: 0,
+                due: 8_000,
+                is_first: false,
+            };
             queue.keep(spot(tenant % 3, tenant, 0, 0), &[1, 10, 0], place);
         }
     }
     let kept = |class: &Class| class.needs.kept();
     assert_eq!(queue.classes.iter().map(kept).sum::<u64>(), 8_192);
+}
+
+#[test]
+fn where_too_much_of_a_budget_is_needed_those_who_need_less_look() {
+    let mut queue = Queue::default();
+    let (tokens, money) = (("tokens_day", 0), ("microusd_day", 0));
+    let needs = [(tokens, 9), (tokens, 8), (tokens, 2), (money, 7), (tokens, 1)];
+    let asleep = |queue: &mut Queue, line: usize, shutter| {
+        let spot = of_line(line as Line, line as u64, line as u64);
+        queue.sleep_held(spot, TENANT, shutter, needs[line].1, Millis::MAX);
+    };
+    for (line, (shutter, _)) in needs.into_iter().enumerate() {
+        let spot = of_line(line as Line, line as u64, line as u64);
+        queue.insert(spot, 1, &[1, 0, 0]);
+        assert_eq!(next(&mut queue), Some((0, line as Line)), "the others hold nobody up");
+        asleep(&mut queue, line, shutter);
+    }
+    assert_eq!(next(&mut queue), None);
+    assert!(queue.freed(TENANT));
+    assert_eq!(next(&mut queue), Some((0, 0)), "who has slept longest");
+    asleep(&mut queue, 0, tokens);
+    assert_eq!(next(&mut queue), Some((0, 3)), "who needs least money");
+    asleep(&mut queue, 3, money);
+    assert_eq!(next(&mut queue), Some((0, 4)), "who needs fewest tokens");
+    assert!(queue.remove(of_line(4, 4, 4), &[1, 0, 0]));
+    assert_eq!(next(&mut queue), Some((0, 2)));
+    asleep(&mut queue, 2, tokens);
+    assert_eq!(next(&mut queue), None, "the rest need more");
+    assert_eq!(queue.len, 4);
 }

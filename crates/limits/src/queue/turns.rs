@@ -11,6 +11,11 @@ use crate::map::Map;
 /// clock stands still, and each of them leaves an end that lies ahead.
 const ENDS_MAX: usize = 4_096;
 
+/// What a turn at `cost` is to a tenant of this weight: never nothing.
+pub(super) fn turn(cost: u64, weight: u32) -> u64 {
+    (cost / u64::from(weight.max(1))).max(1)
+}
+
 #[derive(Clone, Debug, Default)]
 pub(super) struct Turns {
     /// The start of the turn that was served last.

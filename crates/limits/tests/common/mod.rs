@@ -23,6 +23,11 @@ pub(crate) struct Shell {
     pub(crate) wake_at: Option<u64>,
 }
 
+/// Limits that are in nobody's way.
+pub(crate) fn wide() -> GateSettings {
+    settings(600_000, 1 << 40, 1 << 40)
+}
+
 /// Settings with one account `acct` and these limits a minute.
 pub(crate) fn settings(rpm: u64, itpm: u64, otpm: u64) -> GateSettings {
     let limits =
@@ -128,6 +133,14 @@ impl Shell {
         }
         self.wake_at = None;
     }
+}
+
+/// A restart, and a second: what went in the last one before is not known, so that
+/// nobody goes in the first.
+pub(crate) fn restart(shell: &mut Shell) {
+    shell.restart();
+    shell.event(Event::Observed(observed("another", 200, None)));
+    shell.now += 1_000;
 }
 
 pub(crate) fn key(tenant: &str) -> Key {

@@ -170,7 +170,8 @@ fn play(steps: Vec<Happens>) -> Result<(), TestCaseError> {
             Happens::Cancel { ticket } => {
                 let name = workers.name(ticket);
                 if !workers.running.get(&name).is_some_and(|entry| entry.3) {
-                    shell.event(Event::Cancelled { ticket: name.clone() });
+                    let attempt = workers.attempts.get(&name).copied().unwrap_or(0);
+                    shell.event(Event::Cancelled { ticket: name.clone(), attempt });
                     workers.running.remove(&name);
                     *workers.rounds.entry(ticket).or_default() += 1;
                 }

@@ -1,6 +1,8 @@
 //! Invariant 7: what one tenant is told and decided depends on nothing of another's,
 //! and what an end user sees of its own on no other end user.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 
 use limits::message::{Admit, Decision, Event, LimitView};
@@ -58,12 +60,18 @@ fn play(
 ) -> (Vec<Decision>, Vec<Vec<LimitView>>, Vec<Decision>) {
     let mut shell = Shell::new(set, policy);
     let (mut heard, mut seen, mut others) = (Vec::new(), Vec::new(), Vec::new());
+    // Who was refused asks as another request.
+    let mut rounds = BTreeMap::<_, u32>::new();
     for deed in deeds {
         if let What::Pass { ms } = deed.what {
             shell.pass(ms);
         } else if acts(deed) {
             let (tenant, user) = (TENANTS[deed.tenant], USERS[deed.user]);
-            let name = |ticket: u8| format!("{tenant}-{user}-{ticket}");
+            let round = |ticket: u8| (tenant, user, ticket);
+            let name = |ticket: u8| {
+                let round = rounds.get(&round(ticket)).copied().unwrap_or(0);
+                format!("{tenant}-{user}-{ticket}-{round}")
+            };
             match deed.what {
                 What::Ask { ticket } => {
                     let ask = Admit {
@@ -74,6 +82,9 @@ fn play(
                         ..admit(&name(ticket), tenant)
                     };
                     let mut decision = shell.admit(ask);
+                    if matches!(decision, Decision::Refused(_)) {
+                        *rounds.entry(round(ticket)).or_default() += 1;
+                    }
                     // When a place is free is told by how fast answers are seen to come.
                     if let Decision::Refused(refusal) = &mut decision
                         && refusal.limit.as_ref().is_some_and(|of| of.kind == "concurrent")
@@ -84,7 +95,9 @@ fn play(
                     if own { &mut heard } else { &mut others }.push(decision);
                 }
                 What::Settle { ticket } => shell.event(settled(&name(ticket), tenant)),
-                What::Cancel { ticket } => shell.event(Event::Cancelled { ticket: name(ticket) }),
+                What::Cancel { ticket } => {
+                    shell.event(Event::Cancelled { ticket: name(ticket), attempt: 0 })
+                }
                 What::Pass { .. } => {}
             }
         }
