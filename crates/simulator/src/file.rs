@@ -3,13 +3,15 @@
 //! Those of this crate are in `scenarios/`; [`NAMES`] lists them. Times are in
 //! seconds, parts in permille, limits a minute. Unknown keys are refused.
 
+use std::num::NonZeroU64;
+
 use serde::Deserialize;
 
 use limits::message::{Millis, Priority, Tokens};
 use limits::policy::{RateLimits, Tenant};
 use limits::settings::{GateSettings, QueueSettings, Reserves};
 
-use crate::provider::Limits;
+use crate::provider::{Limits, Ramp};
 use crate::report::Report;
 use crate::scenario::{Fault, Flow, Growth, Lengths, Scenario};
 
@@ -32,21 +34,29 @@ scenarios![
     "saturated-requests",
     "saturated-input",
     "saturated-output",
+    "small-input",
+    "small-output",
     "reserved-output",
     "noisy-neighbour",
+    "user-floods",
     "flood-over-the-queue",
     "priorities",
     "fifty-at-once",
+    "fifty-of-large-answers",
+    "fifty-of-a-new-kind",
     "ten-at-once",
     "prompts-cached",
     "limits-lowered-and-raised",
     "limits-unknown",
+    "small-unknown",
     "estimates-off",
     "heavy-tailed",
     "disconnects",
     "outside-user",
+    "steep-rise",
     "skewed-clocks",
     "gate-restarts",
+    "cached-restarts",
     "messages-lost-and-doubled",
     "isolates-lost",
     "refused-and-back",
@@ -68,6 +78,8 @@ pub struct File {
     /// Whether the provider holds `max_tokens` while a request runs; the Gate is told.
     #[serde(default)]
     reserves_most: bool,
+    /// The provider's ramp limit; the Gate is not told.
+    ramp: Option<FileRamp>,
     /// Whether the Gate is told the limits.
     #[serde(default = "yes")]
     limits_known: bool,
@@ -103,6 +115,15 @@ struct FileLimits {
     concurrent: Option<u64>,
 }
 
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileRamp {
+    /// Requests a minute that may always go.
+    free: u64,
+    /// What their pace is measured over.
+    over_s: NonZeroU64,
+}
+
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FileFlow {
@@ -121,6 +142,8 @@ struct FileFlow {
     /// Grows to so many times its requests from one second to another.
     growth: Option<FileGrowth>,
     input: Tokens,
+    /// No estimate is above this: 20 times the mean where it is not told.
+    input_max: Option<Tokens>,
     output: Tokens,
     #[serde(default = "max_tokens")]
     max_tokens: Tokens,
@@ -172,7 +195,7 @@ pub struct Holds {
     /// The most attempts that the provider refuses, in 1,000.
     #[serde(default)]
     pub refused_upstream_permille: u64,
-    /// The most attempts for 1,000 requests that the provider took.
+    /// The most attempts, refused ones among them, for 1,000 answers.
     pub attempts_permille: Option<u64>,
     /// Flows of which nobody is refused.
     #[serde(default)]
@@ -245,6 +268,8 @@ impl File {
             let accounts = scenario.settings.accounts.values_mut();
             accounts.for_each(|account| account.reserves = Reserves::MaxTokens);
         }
+        scenario.ramp =
+            self.ramp.map(|FileRamp { free, over_s }| Ramp { free, over_ms: over_s.get() * 1_000 });
         scenario.measure_from_ms = self.measure_from_s * 1_000;
         scenario.isolates = self.isolates;
         scenario.estimate_permille = self.estimate_permille;
@@ -278,9 +303,9 @@ impl File {
         let visible = report.visible_upstream;
         hold(visible == 0, format!("{visible} clients failed after the provider refused"));
         if let Some(most) = attempts_permille {
-            let taken = report.attempts - report.refused_upstream;
-            let attempts = report.attempts * 1_000 / taken.max(1);
-            hold(attempts <= *most, format!("{attempts} attempts for 1,000 answers"));
+            let Report { attempts, answered, .. } = report;
+            let holds = attempts * 1_000 <= most * answered;
+            hold(holds, format!("{attempts} attempts for {answered} answers"));
         }
         for flow in &report.flows {
             let is_never = self.holds.never_refused.contains(&flow.tenant);
@@ -329,6 +354,7 @@ impl FileFlow {
             at_once: self.at_once,
             at_once_ms: self.at_once_s * 1_000,
             growth,
+            input_max: self.input_max.unwrap_or(plain.input_max),
             lengths: self.lengths,
             max_tokens: self.max_tokens,
             priority: self.priority,

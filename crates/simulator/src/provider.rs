@@ -5,6 +5,11 @@
 //! generated and refused at the start while nothing is left; headers round
 //! tokens to the nearest thousand. Or, as Bedrock's runtime does (quotas page of
 //! 2026-11): `max_tokens` is checked and held from the start, and comes back at the end.
+//!
+//! Of the ramp limit the page says only that use must not rise sharply, and the SDK
+//! 1.6.0 of 2026-11 names its code. [`Ramp`] is an assumption.
+
+use std::collections::VecDeque;
 
 use limits::message::{Level, Millis, Tokens};
 
@@ -60,6 +65,26 @@ pub struct Limits {
     pub otpm: Tokens,
 }
 
+/// The ramp limit: requests may go at half again the pace of the last `over_ms`, ten
+/// seconds of it at once. OpenAI, who publishes its own, allows half again in 15 minutes
+/// (rate-limit guide, 2026-11).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ramp {
+    /// Requests a minute that may always go.
+    pub free: u64,
+    /// What their pace is measured over.
+    pub over_ms: Millis,
+}
+
+/// A refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// In how many ms it could go.
+    pub wait: Millis,
+    /// By the ramp limit alone.
+    pub is_ramp: bool,
+}
+
 /// What the headers of one response say: requests, input, output.
 pub type Levels = [Level; 3];
 
@@ -76,6 +101,9 @@ pub struct Provider {
     output: Bucket,
     /// Requests that may run at one time, and those that do.
     places: (Option<u64>, u64),
+    ramp: Option<(Ramp, Bucket)>,
+    /// When requests started, for the ramp limit.
+    starts: VecDeque<Millis>,
 }
 
 impl Provider {
@@ -84,6 +112,8 @@ impl Provider {
         Self {
             limits,
             places: (concurrent, 0),
+            ramp: None,
+            starts: VecDeque::new(),
             clock_ahead: 0,
             reserves_most: false,
             requests: Bucket::new(limits.rpm, limits.rpm),
@@ -103,8 +133,14 @@ impl Provider {
         Self { reserves_most, ..self }
     }
 
-    /// Takes a request, or says in how many ms it could go.
-    pub fn start(&mut self, now: Millis, input: Tokens, max_tokens: Tokens) -> Result<(), Millis> {
+    /// It refuses sharp rises.
+    pub fn with_ramp(self, ramp: Option<Ramp>) -> Self {
+        let ramp = ramp.map(|ramp| (ramp, Bucket::new(ramp.free, ramp.free.div_ceil(6))));
+        Self { ramp, ..self }
+    }
+
+    /// Takes a request, or refuses it.
+    pub fn start(&mut self, now: Millis, input: Tokens, max_tokens: Tokens) -> Result<(), Refused> {
         let mut wait = self.requests.wait(now, 1).max(self.second.wait(now, 1));
         wait = wait.max(self.input.wait(now, input));
         let reserved = if self.reserves_most { max_tokens } else { 0 };
@@ -118,7 +154,11 @@ impl Provider {
             wait = wait.max(1_000);
         }
         if wait > 0 {
-            return Err(wait);
+            return Err(Refused { wait, is_ramp: false });
+        }
+        let wait = self.ramp_wait(now);
+        if wait > 0 {
+            return Err(Refused { wait, is_ramp: true });
         }
         self.places.1 += 1;
         self.requests.take(now, 1);
@@ -126,6 +166,22 @@ impl Provider {
         self.input.take(now, input);
         self.output.take(now, reserved);
         Ok(())
+    }
+
+    /// Lets a request pass the ramp limit, or says in how many ms it could.
+    fn ramp_wait(&mut self, now: Millis) -> Millis {
+        let Some((Ramp { free, over_ms }, bucket)) = &mut self.ramp else { return 0 };
+        let since = now.saturating_sub(*over_ms);
+        self.starts.drain(..self.starts.partition_point(|at| *at <= since));
+        let pace = self.starts.len() as u64 * 60_000 * 3 / 2 / *over_ms;
+        let pace = pace.max(*free);
+        bucket.resize(now, pace, pace.div_ceil(6));
+        let wait = bucket.wait(now, 1);
+        if wait == 0 {
+            bucket.take(now, 1);
+            self.starts.push_back(now);
+        }
+        wait
     }
 
     /// How many run.
@@ -196,6 +252,10 @@ impl Provider {
 mod tests {
     use super::*;
 
+    fn refused(wait: Millis) -> Result<(), Refused> {
+        Err(Refused { wait, is_ramp: false })
+    }
+
     const LIMITS: Limits = Limits { rpm: 120, itpm: 60_000, otpm: 6_000 };
 
     #[test]
@@ -203,11 +263,11 @@ mod tests {
         let mut provider = Provider::new(LIMITS, None);
         assert_eq!(provider.start(0, 1, 1_000), Ok(()));
         assert_eq!(provider.start(0, 1, 1_000), Ok(()));
-        assert_eq!(provider.start(0, 1, 1_000), Err(500));
+        assert_eq!(provider.start(0, 1, 1_000), refused(500));
         assert_eq!(provider.start(500, 40_000, 1_000), Ok(()));
-        assert_eq!(provider.start(1_000, 30_000, 1_000), Err(9_500));
+        assert_eq!(provider.start(1_000, 30_000, 1_000), refused(9_500));
         provider.generate(1_000, 6_100);
-        assert_eq!(provider.start(1_000, 1, 1_000), Err(1_010));
+        assert_eq!(provider.start(1_000, 1, 1_000), refused(1_010));
         assert_eq!(provider.start(2_010, 1, 1_000), Ok(()));
     }
 
@@ -215,7 +275,7 @@ mod tests {
     fn what_was_reserved_and_not_generated_comes_back() {
         let mut provider = Provider::new(LIMITS, None).with_reserves(true);
         assert_eq!(provider.start(0, 1, 5_500), Ok(()));
-        assert_eq!(provider.start(0, 1, 1_000), Err(5_000));
+        assert_eq!(provider.start(0, 1, 1_000), refused(5_000));
         provider.generate(0, 700);
         assert_eq!(provider.left(0)[2], 500);
         provider.finish(0, 5_500, 700);
@@ -225,9 +285,37 @@ mod tests {
     #[test]
     fn no_more_run_at_one_time_than_may() {
         let mut provider = Provider::new(Limits { rpm: 6_000, ..LIMITS }, Some(2));
-        assert_eq!([0; 3].map(|now| provider.start(now, 1, 1_000)), [Ok(()), Ok(()), Err(1_000)]);
+        assert_eq!(
+            [0; 3].map(|now| provider.start(now, 1, 1_000)),
+            [Ok(()), Ok(()), refused(1_000)]
+        );
         provider.finish(0, 1_000, 10);
         assert_eq!((provider.running(), provider.start(0, 1, 1_000)), (1, Ok(())));
+    }
+
+    #[test]
+    fn what_rises_sharply_is_refused_and_half_again_a_minute_is_not() {
+        let ramp = Ramp { free: 60, over_ms: 60_000 };
+        let limits = Limits { rpm: 60_000, itpm: 1_000_000, otpm: 1_000_000 };
+        let mut provider = Provider::new(limits, None).with_ramp(Some(ramp));
+        let mut now = 0;
+        // Requests a minute, for a minute, and how many are refused.
+        for (pace, expected) in
+            [(60, 0..1), (90, 0..1), (135, 0..1), (200, 0..1), (2_000, 1_000..2_000)]
+        {
+            let mut refused = 0;
+            for _ in 0..pace {
+                now += 60_000 / pace;
+                match provider.start(now, 1, 1) {
+                    Ok(()) => {}
+                    Err(Refused { wait, is_ramp }) => {
+                        assert!(is_ramp && wait > 0);
+                        refused += 1;
+                    }
+                }
+            }
+            assert!(expected.contains(&refused), "{refused} of {pace}");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use limits::message::{Millis, Reason};
 use crate::chance::Chance;
 use crate::clock::Clock;
 use crate::moments::Moment;
-use crate::provider::Provider;
+use crate::provider::{Provider, Refused};
 use crate::report::{Amounts, Report, add};
 use crate::scenario::{Fault, Scenario};
 use crate::world::traffic::{self, Request};
@@ -64,7 +64,8 @@ pub fn run(rival: Rival, scenario: &Scenario) -> Report {
         chance,
         events: Clock::new(START),
         provider: Provider::new(scenario.limits, scenario.concurrent)
-            .with_reserves(scenario.reserves_most),
+            .with_reserves(scenario.reserves_most)
+            .with_ramp(scenario.ramp),
         budget: Budget::new(scenario.limits_at(0)),
         queue: VecDeque::new(),
         report: Report::new(scenario),
@@ -216,7 +217,7 @@ impl World<'_> {
                 let first = self.chance.between(200, 1_200);
                 self.at(self.now + first + CHUNK_MS, Happens::Generate(index));
             }
-            Err(wait) => {
+            Err(Refused { wait, .. }) => {
                 self.report.refused_upstream += 1;
                 if self.rival != Rival::NoGate {
                     // What was taken for it comes back.

@@ -4,7 +4,7 @@ use limits::message::{Millis, Priority, Tokens};
 use limits::policy::Tenant;
 use limits::settings::GateSettings;
 
-use crate::provider::Limits;
+use crate::provider::{Limits, Ramp};
 
 /// One simulation.
 #[derive(Clone, Debug)]
@@ -22,6 +22,8 @@ pub struct Scenario {
     pub concurrent: Option<u64>,
     /// The provider holds `max_tokens` of the output limit while a request runs.
     pub reserves_most: bool,
+    /// The provider refuses sharp rises; nobody tells the Gate.
+    pub ramp: Option<Ramp>,
     /// What the Gate is told. The account is `acct`, the class `class`.
     pub settings: GateSettings,
     /// Who asks: tenants, or end users of one.
@@ -61,6 +63,7 @@ impl Scenario {
             limits,
             concurrent: None,
             reserves_most: false,
+            ramp: None,
             settings: GateSettings {
                 accounts: [("acct".to_owned(), Box::new(account))].into(),
                 ..Default::default()
@@ -118,6 +121,8 @@ pub struct Flow {
     pub growth: Option<Growth>,
     /// Mean input tokens, exponentially distributed.
     pub input: Tokens,
+    /// No estimate is above this.
+    pub input_max: Tokens,
     /// Mean output tokens, up to `max_tokens`.
     pub output: Tokens,
     /// How they are distributed.
@@ -149,6 +154,7 @@ impl Flow {
             at_once_ms: 0,
             growth: None,
             input,
+            input_max: 20 * input,
             output,
             lengths: Lengths::Memoryless,
             max_tokens: 4_096,
@@ -212,7 +218,8 @@ pub enum Fault {
     /// Until the second time, one isolate after the other is lost this often, with
     /// the tickets it was lent, what it had to tell and its clients.
     IsolatesLost(Millis, Millis),
-    /// This many of 1,000 settlements are sent twice.
+    /// This many of 1,000 messages between Worker and Gate are sent twice, whatever they
+    /// ask or tell, and as many settlements by two messages; any copy may be late.
     Doubled(u32),
     /// The provider's limits change.
     LimitsChange(Millis, Limits),

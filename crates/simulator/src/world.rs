@@ -24,7 +24,7 @@ use limits::{Answer, Gate, Input};
 use crate::chance::Chance;
 use crate::clock::Clock;
 use crate::moments::{self, Moment};
-use crate::provider::{Levels, Provider};
+use crate::provider::{Levels, Provider, Refused};
 use crate::report::Report;
 use crate::scenario::{Fault, Flow, Scenario};
 use isolate::Isolate;
@@ -61,7 +61,7 @@ enum Happens {
     SliceOver(String, u64),
     GateTimer(u64),
     Upstream(usize),
-    Head(usize, Option<Millis>, Box<Levels>),
+    Head(usize, Option<Refused>, Box<Levels>),
     Generate(usize),
     Renew(usize),
     /// What waits in an isolate goes to the Gate.
@@ -128,7 +128,8 @@ impl<'a> World<'a> {
             // From 3.7 s behind to 3.7 s ahead.
             provider: Provider::new(scenario.limits, scenario.concurrent)
                 .with_clock_ahead((scenario.seed % 7) as i64 * 1_237 - 3_711)
-                .with_reserves(scenario.reserves_most),
+                .with_reserves(scenario.reserves_most)
+                .with_ramp(scenario.ramp),
             cache: vec![cache::Entry::default(); scenario.flows.len()],
             isolates: vec![Isolate::default(); scenario.isolates.max(1)],
             requests: Vec::new(),
@@ -241,7 +242,8 @@ impl<'a> World<'a> {
             Happens::Unanswered(message) => self.unanswered(*message),
             Happens::SliceOver(ticket, slice) => {
                 if self.parked.get(&ticket).is_some_and(|parked| parked.slice == slice) {
-                    self.step(Input::Release { ticket });
+                    self.step(Input::Release { ticket: ticket.clone() });
+                    self.unpark(&ticket);
                 }
             }
             Happens::GateTimer(timer) => {
@@ -250,7 +252,7 @@ impl<'a> World<'a> {
                 }
             }
             Happens::Upstream(index) => self.upstream(index),
-            Happens::Head(index, wait, levels) => self.head(index, wait, *levels),
+            Happens::Head(index, refused, levels) => self.head(index, refused, *levels),
             Happens::Generate(index) => self.generate(index),
             Happens::Renew(index) => self.renew(index),
             Happens::Flush(isolate) => self.flush(isolate),

@@ -1,6 +1,7 @@
 //! Restarts, lost and doubled messages, changed limits, a shared account, skew.
 
 use limits::settings::GateSettings;
+use simulator::file::{self, File};
 use simulator::provider::Limits;
 use simulator::{Fault, Flow, Scenario, run};
 
@@ -46,6 +47,26 @@ fn lost_isolates_and_doubled_settlements_leave_the_books_whole() {
         let doubled = run(&scenario(seed, vec![Fault::Doubled(500)]));
         assert_eq!(doubled.microusd.0, doubled.microusd.1, "seed {seed}");
         assert_eq!(doubled.refused_upstream, 0, "seed {seed}");
+    }
+}
+
+/// Grants, refusals, places, progress, ends: each message twice, either copy late at times.
+/// `run` asserts that all are answered in time and that the books balance to the token.
+#[test]
+fn messages_that_all_come_twice_change_nothing() {
+    for seed in 0..20 {
+        let faults = vec![Fault::Doubled(1_000), Fault::Late(100, 1_000)];
+        let mut scenario = scenario(seed, faults);
+        // Half of it above the limit: those who wait in vain, and those who come back.
+        scenario.flows.iter_mut().for_each(|flow| flow.per_minute *= 1.5);
+        scenario.flows[0].patience_ms = 5_000;
+        scenario.flows[1].patience_ms = 5_000;
+        scenario.flows[1].comes_back = true;
+        let report = run(&scenario);
+        println!("{report}");
+        assert_eq!(report.refused_upstream, 0, "seed {seed}");
+        assert!(report.refused() > 100, "seed {seed}: or their doubles are not tried");
+        assert_eq!(report.microusd.0, report.microusd.1, "seed {seed}");
     }
 }
 
@@ -96,6 +117,19 @@ fn lowered_and_raised_limits_are_followed() {
         // No client sees one: `answered` counts them all.
         assert_eq!(report.answered, report.asked, "seed {seed}");
         assert!(report.refused_upstream * 100 <= report.attempts, "seed {seed}");
+    }
+}
+
+/// Of 500 seeds, those in which ten of the queue went at one moment, just when the
+/// provider had halved its requests a second.
+#[test]
+fn those_who_wait_do_not_run_into_a_lowered_limit_together() {
+    let text = file::text("limits-lowered-and-raised").expect("it is listed");
+    let file = File::parse(text).expect("it parses");
+    for seed in [86, 87, 186, 190, 231, 303, 362, 400, 428, 480] {
+        let scenario = file.scenario(seed);
+        let broken = file.broken(&scenario, &run(&scenario));
+        assert!(broken.is_empty(), "seed {seed}: {broken:?}");
     }
 }
 

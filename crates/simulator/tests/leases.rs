@@ -47,6 +47,21 @@ fn far_from_every_limit_most_requests_need_no_call() {
     }
 }
 
+/// Questions for leases and returns among them: whichever reply is read, an isolate has each
+/// lease once, and what it does not use comes back. `run` asserts that the books balance.
+#[test]
+fn messages_that_all_come_twice_strand_no_lease() {
+    for seed in 0..20 {
+        let mut scenario = scenario(seed, 30_000, WIDE, 6_000.0);
+        scenario.faults = vec![Fault::Doubled(1_000), Fault::Late(100, 1_000)];
+        let report = run(&scenario);
+        println!("{report}");
+        assert!(report.drawn * 2 >= report.asked, "seed {seed}: or leases are not tried");
+        assert_eq!((report.refused_upstream, report.refused()), (0, 0), "seed {seed}");
+        assert_eq!(report.microusd.0, report.microusd.1, "seed {seed}");
+    }
+}
+
 /// Demand of 0.4 times a limit grows to 1.5 times it, at once or in ten seconds;
 /// when the burst is used up, it is the limit that is measured.
 fn growing(kind: &str, seed: u64) -> Scenario {

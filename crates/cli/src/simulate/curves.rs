@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use limits::admin::{AdminInput, AdminReply, Spend};
 use limits::message::{Admit, Call, Decision, Event, Millis, Priority, VERSION};
-use limits::settings::GateSettings;
+use limits::settings::{AccountSettings, ClassLimits, GateSettings};
 use limits::{Answer, Gate, Input, Output};
 
 type Rows = BTreeMap<String, String>;
@@ -64,8 +64,11 @@ pub(super) fn reserve_ahead() -> Result<(Vec<Mark>, [usize; 2]), String> {
     for second in 0..7 * 60_u64 {
         let (at, now) = (second * 1_000, MONDAY + second * 1_000);
         if at == ENDS {
-            gate = Gate::new(GateSettings::default(), now);
+            gate = Gate::new(settings(), now - 1_000);
             rows.iter().for_each(|(key, value)| gate.restore(key, value));
+            // What went in the last second is not known to it: nothing goes in its first.
+            let call = Call { v: VERSION, admit: Some(admit(second - 1)?), ..Call::default() };
+            written += store(&mut rows, gate.handle(now - 1_000, Input::Call(call)));
         }
         while let Some(at) = wakes.filter(|at| *at <= now) {
             let output = gate.handle(at, Input::Wake);
@@ -116,12 +119,21 @@ fn gate_of(budget: &str, now: Millis) -> Result<(Gate, Rows), String> {
     let tenants = format!(r#"{{"tenants":{{"acme":{{"budgets":[{budget}]}}}}}}"#);
     let apply = AdminInput::Apply { tenants: read(&tenants)?, prune: false, dry_run: false };
     let key = r#"{"id":"k","tenant":"acme","kind":"secret","created_ms":0}"#;
-    let mut gate = Gate::new(GateSettings::default(), now);
+    let mut gate = Gate::new(settings(), now);
     let mut rows = Rows::new();
     for input in [apply, AdminInput::AddKey(read(key)?)] {
         store(&mut rows, gate.handle(now, Input::Admin(input)));
     }
     Ok((gate, rows))
+}
+
+/// An account of which more may go by the second than is asked here.
+fn settings() -> GateSettings {
+    let limits = ClassLimits { rpm: Some(6_000), ..ClassLimits::default() };
+    let limits = [("*".to_owned(), Box::new(limits))].into();
+    let account = AccountSettings { limits, ..AccountSettings::default() };
+    let accounts = [("a".to_owned(), Box::new(account))].into();
+    GateSettings { accounts, ..GateSettings::default() }
 }
 
 /// Stores what a step wrote; how many of those rows are the budget's.

@@ -62,6 +62,15 @@ impl World<'_> {
         permille > 0 && self.chance.is(permille)
     }
 
+    /// How many of 1,000 messages are sent twice.
+    pub(super) fn doubled_permille(&self) -> u32 {
+        let doubled = self.scenario.faults.iter().map(|fault| match fault {
+            Fault::Doubled(permille) => *permille,
+            _ => 0,
+        });
+        doubled.sum()
+    }
+
     /// How much longer than usual a message takes.
     pub(super) fn lateness(&mut self) -> Millis {
         for fault in &self.scenario.faults {

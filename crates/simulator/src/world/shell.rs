@@ -1,7 +1,7 @@
 //! The Gate's shell: stores its rows, sends its answers, parks polls, keeps its
 //! one timer.
 
-use limits::message::Reply;
+use limits::message::{Decision, Reply, TicketId, VERSION};
 use limits::{Answer, Input, Output};
 
 use super::{Happens, Message, World};
@@ -44,25 +44,34 @@ impl World<'_> {
             panic!("only calls are asked")
         };
         let ticket = call.admit.as_ref().map(|admit| admit.ticket.clone()).unwrap_or_default();
-        if matches!(input, Input::Poll(_)) {
-            // Parked before the step, for it may be decided within it.
-            self.slices += 1;
-            let parked = Parked { slice: self.slices, asker, lost: lost.clone() };
-            self.parked.insert(ticket.clone(), parked);
+        let Output { reply, answers, .. } = self.advance(input);
+        if reply == Answer::Parked {
+            // It may have been decided within the step.
+            self.park(ticket, asker, lost.clone());
         }
-        let output = self.step(input);
-        match output.reply {
-            Answer::Reply(reply) => {
-                self.parked.remove(&ticket);
-                self.deliver(asker, reply, lost);
-            }
-            Answer::Parked => {
-                if let Some(Parked { slice, .. }) = self.parked.get(&ticket) {
-                    self.at(self.now + SLICE_MS, Happens::SliceOver(ticket, *slice));
-                }
-            }
+        self.give(answers);
+        match reply {
+            Answer::Reply(reply) => self.deliver(asker, reply, lost),
+            Answer::Parked => {}
             other => panic!("seed {}: a call was answered {other:?}", self.scenario.seed),
         }
+    }
+
+    fn park(&mut self, ticket: String, asker: (usize, u32), lost: Option<Box<Message>>) {
+        // A client asks once at a time: an older call of its is over.
+        self.unpark(&ticket);
+        self.slices += 1;
+        self.at(self.now + SLICE_MS, Happens::SliceOver(ticket.clone(), self.slices));
+        self.parked.insert(ticket, Parked { slice: self.slices, asker, lost });
+    }
+
+    /// Whoever is still parked is to ask again.
+    pub(super) fn unpark(&mut self, ticket: &str) {
+        let Some(Parked { asker, lost, .. }) = self.parked.remove(ticket) else { return };
+        let started_ms = self.isolates[self.requests[asker.0].isolate].gate_started;
+        let decision = Some(Decision::Queued { wait_ms: 0 });
+        let reply = Reply { v: VERSION, decision, policy: None, lease: None, started_ms };
+        self.deliver(asker, reply, lost);
     }
 
     fn deliver(&mut self, (index, asking): (usize, u32), reply: Reply, lost: Option<Box<Message>>) {
@@ -75,6 +84,22 @@ impl World<'_> {
 
     /// One step of the machine, and what the shell owes it.
     pub(super) fn step(&mut self, input: Input) -> Output {
+        let mut output = self.advance(input);
+        self.give(std::mem::take(&mut output.answers));
+        output
+    }
+
+    fn give(&mut self, answers: Vec<(TicketId, Reply)>) {
+        for (ticket, reply) in answers {
+            let Some(Parked { asker, lost, .. }) = self.parked.remove(&ticket) else {
+                panic!("seed {}: {ticket} was not parked", self.scenario.seed)
+            };
+            self.deliver(asker, reply, lost);
+        }
+    }
+
+    /// The same, but that the answers are still to be given.
+    fn advance(&mut self, input: Input) -> Output {
         let mut output = self.gate.handle(self.now, input);
         for write in output.writes.drain(..) {
             self.report.rows += 1;
@@ -83,12 +108,6 @@ impl World<'_> {
                 Some(value) => self.rows.insert(write.key, value),
                 None => self.rows.remove(&write.key),
             };
-        }
-        for (ticket, reply) in std::mem::take(&mut output.answers) {
-            let Some(Parked { asker, lost, .. }) = self.parked.remove(&ticket) else {
-                panic!("seed {}: {ticket} was not parked", self.scenario.seed)
-            };
-            self.deliver(asker, reply, lost);
         }
         if let Some(at) = output.wake_at {
             assert!(at > self.now, "seed {}: a timer in the past", self.scenario.seed);

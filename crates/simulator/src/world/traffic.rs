@@ -92,7 +92,7 @@ pub(crate) fn in_time(requests: &[Request]) -> Vec<usize> {
 fn draw(scenario: &Scenario, chance: &mut Chance, index: usize, asked: Millis) -> Request {
     let flow = &scenario.flows[index];
     let exponential = |chance: &mut Chance, mean: u64| chance.exponential(mean as f64) as u64;
-    let estimate = exponential(chance, flow.input).clamp(1, 20 * flow.input);
+    let estimate = exponential(chance, flow.input).clamp(1, flow.input_max);
     let (low, high) = scenario.estimate_permille;
     let input = (estimate * chance.between(low, high) / 1_000).max(1);
     // The estimate of the cached part is off, too, and always by as much.

@@ -10,13 +10,15 @@ use limits::message::{
 
 use super::traffic::{Request, Stage};
 use super::{Happens, Message, World};
-use crate::provider::Levels;
+use crate::provider::{Levels, Refused};
 use crate::report::add;
 use crate::scenario::Fault;
 
 /// Price of a token, so that money is checked too.
 const INPUT_PRICE: u64 = 3;
 const OUTPUT_PRICE: u64 = 15;
+/// The provider's code for the ramp limit (SDK 1.6.0, 2026-11).
+const RAMP: &str = "ramp_limit_exceeded";
 /// The longest that the Worker waits for a reply.
 const ANSWER_MS: Millis = 2_000;
 /// A client that was refused so often stays away.
@@ -85,9 +87,16 @@ impl World<'_> {
         self.send(input, isolate, asker);
     }
 
-    /// Sends a message to the Gate, or loses it.
+    /// Sends a message to the Gate, once or twice, or loses it. Of the replies to a message
+    /// and its double the first is read.
     pub(super) fn send(&mut self, input: Input, isolate: usize, asker: Option<(usize, u32)>) {
         let (is_lost, loses_reply) = (self.loses(), self.loses());
+        let doubled = self.doubled_permille();
+        if doubled > 0 && self.chance.is(doubled) {
+            let at = self.now + self.latency() + self.lateness();
+            let double = Message { input: input.clone(), isolate, asker, loses_reply: false };
+            self.at(at, Happens::ToGate(Box::new(double)));
+        }
         let at = self.now + self.latency() + self.lateness();
         let message = Box::new(Message { input, isolate, asker, loses_reply });
         if is_lost {
@@ -114,7 +123,8 @@ impl World<'_> {
             let tenant = &self.scenario.flows[request.flow].tenant;
             borrowed.replied(tenant, &self.pool, None, asked);
         }
-        let cancelled = Event::Cancelled { ticket: request.ticket.clone() };
+        let (ticket, attempt) = (request.ticket.clone(), request.attempt);
+        let cancelled = Event::Cancelled { ticket, attempt };
         self.tell(message.isolate, cancelled);
         self.report.unreachable += 1;
         self.set_stage(index, Stage::Over);
@@ -235,8 +245,8 @@ impl World<'_> {
     }
 
     /// A response's head reaches the Worker.
-    pub(super) fn head(&mut self, index: usize, wait: Option<Millis>, levels: Levels) {
-        if wait.is_some() {
+    pub(super) fn head(&mut self, index: usize, refused: Option<Refused>, levels: Levels) {
+        if refused.is_some() {
             self.report.refused_upstream += 1;
         }
         let request = &self.requests[index];
@@ -249,14 +259,14 @@ impl World<'_> {
             attempt,
             sent_ms: request.sent.saturating_add_signed(skew),
             at_ms: clock,
-            status: if wait.is_some() { 429 } else { 200 },
-            error_code: None,
-            retry_after_ms: wait.map(|wait| wait.div_ceil(1_000) * 1_000),
+            status: if refused.is_some() { 429 } else { 200 },
+            error_code: refused.filter(|refused| refused.is_ramp).map(|_| RAMP.to_owned()),
+            retry_after_ms: refused.map(|refused| refused.wait.div_ceil(1_000) * 1_000),
             requests: Some(levels[0]),
             input: Some(levels[1]),
             output: Some(levels[2]),
         };
-        if wait.is_none() {
+        if refused.is_none() {
             if !request.dead && self.isolates[isolate].are_levels_news(clock) {
                 self.tell(isolate, Event::Observed(observation));
             }
@@ -295,11 +305,8 @@ impl World<'_> {
         let used =
             Used::Tokens { input: counted, input_total: input, output, microusd, estimated: false };
         let settle = Event::Settled(self.settle_of(index, attempt, used));
-        let doubles = |fault: &Fault| match fault {
-            Fault::Doubled(permille) => Some(*permille),
-            _ => None,
-        };
-        let permille = self.scenario.faults.iter().find_map(doubles).unwrap_or(0);
+        // Reports are told again where no reply came: then two messages tell the same.
+        let permille = self.doubled_permille();
         if self.chance.is(permille) {
             let events = vec![settle.clone()];
             self.send(Input::Call(Call { v: VERSION, events, ..Call::default() }), isolate, None);
