@@ -12,7 +12,7 @@ import { hold, TOO_LARGE } from "./hold.mjs";
 import { look, keep } from "./cache.mjs";
 import { claim, settle } from "./claim.mjs";
 import { GATE_MS, together } from "./together.mjs";
-import { begins, ends, renewAll } from "./running.mjs";
+import { begins, ends, renewAll, runs } from "./running.mjs";
 
 /** What a step that took too long is rejected with. */
 export const LATE = new Error("late");
@@ -23,8 +23,16 @@ export const LATE = new Error("late");
  */
 const LINGER_MS = 25_000;
 
-/** A long wait is looked after this often: a running attempt renews its ticket. */
-const BEAT_MS = 30_000;
+/**
+ * A long wait is looked after this often: a running attempt renews its ticket when that is
+ * due, so at most this much later (crates/limits/src/places.rs counts on it).
+ */
+const BEAT_MS = 5_000;
+
+/** Calls to the Gate that may come twice. */
+const IDEMPOTENT = new Set([GateMethod.Admit, GateMethod.Poll, GateMethod.View]);
+/** Pauses before one is made again, ms: together half of what the Gate may take. */
+const AGAIN_MS = [20, 200, 800];
 
 /** The Worker's fetch handler. */
 export function carry(request, env, ctx) {
@@ -46,8 +54,6 @@ class Walk {
     this.upstream = undefined;
     /** When the attempt's answer must be whole. */
     this.endsAt = Infinity;
-    /** An attempt is under way that nobody meters. */
-    this.attempting = false;
     /** Its hold on its idempotency key, where it has one. */
     this.claimed = undefined;
     /** Resolves when all is done. */
@@ -143,7 +149,8 @@ class Walk {
     try {
       const message = passage.gate_message(reports.join(","), Date.now());
       if (message === "") return putBack(reports);
-      reply = await this.bounded(GATE_MS + passage.gate_parks_ms(), call(gateOf(this.env), method, message));
+      const ask = () => this.bounded(GATE_MS + passage.gate_parks_ms(), call(gateOf(this.env), method, message));
+      reply = await (IDEMPOTENT.has(method) ? again(ask) : ask());
     } catch (error) {
       putBack(reports);
       if (trapped(error)) throw error;
@@ -163,7 +170,6 @@ class Walk {
     const { signal } = (this.upstream = new AbortController());
     const outgoing = passage.begin_attempt(Date.now()).split("\0");
     const headers = fields(outgoing, 1);
-    this.attempting = true;
     begins(this);
     this.endsAt = Date.now() + passage.total_ms();
     let response;
@@ -173,7 +179,6 @@ class Walk {
         fetch(outgoing[0], { method: this.request.method, headers, body, redirect: "manual", signal }),
       );
     } catch (error) {
-      this.attempting = false;
       ends(this);
       this.upstream.abort();
       if (trapped(error)) throw error;
@@ -185,7 +190,6 @@ class Walk {
     passage.response(status, read(response.headers), Date.now());
     const step = passage.step();
     if (step === Step.Relay) {
-      this.attempting = false;
       this.tell();
       this.holds(-this.held);
       const { answer, rest } = relay(this, response);
@@ -206,7 +210,6 @@ class Walk {
       passage.broke(error === TOO_LARGE ? Close.TooLarge : Close.Broken, Date.now());
       return undefined;
     } finally {
-      this.attempting = false;
       ends(this);
     }
     if (step === Step.Hold) passage.held(Date.now());
@@ -366,7 +369,7 @@ class Walk {
     const now = Date.now();
     if (now >= this.lateAt) return this.late(LATE);
     this.arm(now);
-    if (this.attempting && this.passage?.renewal_due(now)) this.ctx.waitUntil(this.renew());
+    if (runs(this) && this.passage?.renewal_due(now)) this.ctx.waitUntil(this.renew());
   }
 
   /** Something that must not happen: the client gets the provider's JSON all the same. */
@@ -450,6 +453,24 @@ function call(gate, method, message) {
     default:
       return gate.admin(message);
   }
+}
+
+/**
+ * Makes a call until it is answered: an object that was moved, updated or restarted, or a
+ * connection that broke, fails what is under way and answers the next call. The runtime's
+ * own retries leave out what had reached the object (Cloudflare: Durable Objects, error
+ * handling and automatic retries, 2026-11).
+ */
+export async function again(call) {
+  for (const pause of AGAIN_MS) {
+    try {
+      return await call();
+    } catch (error) {
+      if (error?.overloaded || !(error?.retryable || error?.durableObjectReset)) throw error;
+      await scheduler.wait(pause);
+    }
+  }
+  return call();
 }
 
 /** Headers as one string: one crossing into wasm instead of one a header. */

@@ -1,6 +1,6 @@
 // A walk's idempotency key: claimed at its Relay, and given the answer in the end.
 import { RpcTarget } from "cloudflare:workers";
-import { objectOf, within } from "./carry.mjs";
+import { again, objectOf, within } from "./carry.mjs";
 import { Claim, complain, trapped } from "./core.mjs";
 import { GATE_MS } from "./together.mjs";
 
@@ -28,12 +28,16 @@ class Owner extends RpcTarget {
 export async function claim(walk) {
   const { passage, env } = walk;
   const [name, fingerprint, parksMs] = passage.claim_ask(Date.now()).split("\0");
-  const owner = new Owner();
-  let reply;
+  let owner, reply;
   try {
-    const relay = objectOf(env.RELAY, name);
-    reply = await walk.bounded(GATE_MS + Number(parksMs), relay.claim(fingerprint, Number(parksMs), owner));
-    if (reply.state === Claim.Mine) walk.claimed = { relay, fingerprint, owner };
+    reply = await again(() => {
+      // What a broken call claimed is free with its owner.
+      owner?.letGo();
+      owner = new Owner();
+      const claim = objectOf(env.RELAY, name).claim(fingerprint, Number(parksMs), owner);
+      return walk.bounded(GATE_MS + Number(parksMs), claim);
+    });
+    if (reply.state === Claim.Mine) walk.claimed = { name, fingerprint, owner };
     else owner.letGo();
   } catch (error) {
     owner.letGo();
@@ -47,14 +51,15 @@ export async function claim(walk) {
 
 /** The walk's answer is decided: a good one is kept for repeats, and the key let go. */
 export async function settle(walk, bytes) {
-  const { passage } = walk;
-  const { relay, fingerprint, owner } = walk.claimed;
+  const { passage, env } = walk;
+  const { name, fingerprint, owner } = walk.claimed;
   walk.claimed = undefined;
   try {
     const ttlS = passage.keeps_s();
     if (ttlS > 0 && bytes.byteLength <= KEPT_BYTES_MAX) {
       const until = Date.now() + ttlS * 1000;
-      await within(GATE_MS, relay.keep(fingerprint, passage.answer_meta(), bytes, until));
+      const meta = passage.answer_meta();
+      await again(() => within(GATE_MS, objectOf(env.RELAY, name).keep(fingerprint, meta, bytes, until)));
     }
   } catch (error) {
     if (!trapped(error)) complain("answer_not_kept", error);

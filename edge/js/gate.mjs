@@ -103,18 +103,21 @@ export class Gate extends DurableObject {
 
   effects(now) {
     const { core } = this;
+    if (core.has_news()) this.tell(core);
+    const wakeAt = core.wake_at();
+    if (wakeAt < now + ALARM_MS) {
+      if (this.timerAt === 0 || wakeAt < this.timerAt) this.arm(wakeAt, now);
+    } else if (wakeAt < (this.alarmAt || Infinity)) {
+      this.alarmAt = wakeAt;
+      this.ctx.storage.setAlarm(wakeAt);
+    }
+  }
+
+  tell(core) {
     for (let ticket; (ticket = core.answered_ticket()) !== undefined; ) {
       this.unpark(ticket, core.answered_reply());
     }
     for (let line; (line = core.log_line()) !== undefined; ) console.log(line);
-    const wakeAt = core.wake_at();
-    if (wakeAt === undefined) return;
-    if (wakeAt < now + ALARM_MS) {
-      if (this.timerAt === 0 || wakeAt < this.timerAt) this.arm(wakeAt, now);
-    } else if (this.alarmAt === 0 || wakeAt < this.alarmAt) {
-      this.alarmAt = wakeAt;
-      this.ctx.storage.setAlarm(wakeAt);
-    }
   }
 
   /** The one timer that wakes waiters. */

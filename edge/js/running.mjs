@@ -19,6 +19,11 @@ export function ends(walk) {
   running.delete(walk);
 }
 
+/** Whether one is. */
+export function runs(walk) {
+  return running.has(walk);
+}
+
 /** Renews them all; `send(text)` makes one call. */
 export async function renewAll(send) {
   const lines = [];

@@ -197,9 +197,15 @@ impl GateCore {
         self.gate.set_zone(name, Zone::new(changes.collect()), until as u64);
     }
 
-    /// When to wake it, milliseconds since the Unix epoch.
-    pub fn wake_at(&self) -> Option<f64> {
-        self.wake_at.map(|at| at as f64)
+    /// Whether there are answers or lines to take: mostly none, and to ask for each makes
+    /// an array of an option.
+    pub fn has_news(&self) -> bool {
+        !self.answers.is_empty() || !self.logs.is_empty()
+    }
+
+    /// When to wake it, milliseconds since the Unix epoch; infinite: never.
+    pub fn wake_at(&self) -> f64 {
+        self.wake_at.map_or(f64::INFINITY, |at| at as f64)
     }
 }
 

@@ -430,8 +430,11 @@ pub(super) fn left(passage: &mut Passage) {
 fn cancel(passage: &mut Passage) {
     let asked = passage.call.as_ref().is_some_and(|call| call.admission.stage != Stage::Policy);
     if asked {
-        let ticket = passage.call.as_ref().map(|call| call.ticket.id().to_owned());
-        passage.tell_some(ticket.map(|ticket| Event::Cancelled { ticket }));
+        let event = passage.call.as_ref().map(|call| {
+            let ticket = call.ticket.id().to_owned();
+            Event::Cancelled { ticket, attempt: call.ticket.attempt }
+        });
+        passage.tell_some(event);
     }
 }
 

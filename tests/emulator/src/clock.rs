@@ -11,7 +11,7 @@ pub enum Clock {
     System {
         /// When it was started.
         started: Instant,
-        /// The wall clock then, ms since the epoch.
+        /// What it showed then, ms since the epoch.
         epoch_ms: u64,
     },
     /// Stands still until a test moves it.
@@ -19,11 +19,12 @@ pub enum Clock {
 }
 
 impl Clock {
-    /// The system's.
-    pub fn system() -> Self {
+    /// The system's, `ahead_ms` ahead of it.
+    pub fn system(ahead_ms: i64) -> Self {
         // Before 1970 the epoch itself is as good.
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self::System { started: Instant::now(), epoch_ms: since.as_millis() as u64 }
+        let epoch_ms = (since.as_millis() as u64).saturating_add_signed(ahead_ms);
+        Self::System { started: Instant::now(), epoch_ms }
     }
 
     /// One that stands at `now_ms`.

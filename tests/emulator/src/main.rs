@@ -64,6 +64,9 @@ struct Options {
     /// Draws lengths and times.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Its clock stands so far ahead of this machine's, ms; negative: behind.
+    #[arg(long, default_value_t = 0, allow_hyphen_values = true)]
+    ahead_ms: i64,
     /// Requests that /emulator/requests remembers.
     #[arg(long, default_value_t = 1_000)]
     remembered: usize,
@@ -100,7 +103,7 @@ impl Options {
                 seed: self.seed,
             },
             remembered: self.remembered,
-            clock: Clock::system(),
+            clock: Clock::system(self.ahead_ms),
         })
     }
 }
