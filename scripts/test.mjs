@@ -15,6 +15,9 @@ import { gzipSync } from "node:zlib";
  */
 const EDGE_KIB_MAX = 325;
 
+/** How Node's runner and cargo's each begin to tell what failed, and a screen of it. */
+const FAILURES = /^(✖ failing tests:|failures:\n\n----)(.*\n){1,40}/gm;
+
 /** @typedef {{passed: number, failed: number}} Count */
 
 const locked = process.env.CI ? ["--locked"] : [];
@@ -51,6 +54,8 @@ for (const signal of /** @type {const} */ (["SIGTERM", "SIGINT", "SIGHUP"])) {
 const total = { passed: 0, failed: 0 };
 /** @type {string[]} */
 const table = [];
+/** @type {string[]} What runners told of failures, again at the end: before lie minutes of other output. */
+const failures = [];
 const [what, file = "*"] = process.argv.slice(2);
 const steps = what === "lint" ? lint : what === "e2e" ? [e2e(file)] : [...lint, ...tests];
 for (const { name, run } of steps) {
@@ -62,7 +67,7 @@ for (const { name, run } of steps) {
   const seconds = Math.round((Date.now() - began) / 1000);
   table.push(`${failed ? "FAILED" : "ok    "} ${name}: ${passed} passed, ${failed} failed, ${seconds} s`);
 }
-console.log(`\n${table.join("\n")}\n${total.passed} passed, ${total.failed} failed`);
+console.log(`\n${[...failures, ...table].join("\n")}\n${total.passed} passed, ${total.failed} failed`);
 process.exit(total.failed || !total.passed ? 1 : 0);
 
 /** @param {string} file its name up to `.test.mjs`, or a pattern */
@@ -90,6 +95,7 @@ function step(name, [program, ...args], count) {
       running.once("close", (code) => {
         const counted = count?.(output) ?? { passed: code === 0 ? 1 : 0, failed: 0 };
         const silent = code !== 0 || counted.passed === 0 ? 1 : 0;
+        failures.push(...(output.match(FAILURES) ?? []));
         resolve({ passed: counted.passed, failed: counted.failed || silent });
       });
     });

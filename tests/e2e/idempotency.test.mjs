@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, beforeEach, describe, test } from "node:test";
 import Anthropic from "@anthropic-ai/sdk";
+import { wrap } from "../serve/bundle.mjs";
 import { ANSWER, puppet, SSE } from "./puppet.mjs";
 import { ask, open, until } from "./world.mjs";
 
@@ -510,3 +511,25 @@ async function contents(dir) {
   const read = files.filter((file) => file.isFile()).map((file) => readFile(path.join(file.parentPath, file.name), "latin1").catch(() => ""));
   return (await Promise.all(read)).join("\n");
 }
+
+test("a key's object that is lost and found keeps the answer all the same", async () => {
+  const scratch = await mkdtemp(path.join(tmpdir(), "tollgate-idempotency-"));
+  const bundle = await wrap(new URL("faulty/worker.js", import.meta.url).pathname, path.join(scratch, "bundle"));
+  const faulty = await open({ bundle, tenants: TENANTS });
+  try {
+    const key = await faulty.key();
+    for (const stream of [false, true]) {
+      const headers = fresh();
+      const body = ask(`Lost and found ${stream}`, { stream }, "output-tokens=30");
+      const first = await faulty.post(key, body, { headers });
+      const text = await first.text();
+      assert.equal(first.status, 200, text);
+      const again = await faulty.post(key, body, { headers });
+      assert.deepEqual([await again.text(), again.headers.get("x-tollgate-replayed")], [text, "true"]);
+    }
+    assert.equal((await faulty.stats()).granted, 2);
+  } finally {
+    await faulty.close();
+    await rm(scratch, { recursive: true, force: true });
+  }
+});

@@ -56,3 +56,19 @@ test("what runs is known again before any of it renews its ticket by itself", as
   const { in_flight: running } = await world.stats();
   assert.equal(running, 0);
 });
+
+test("who waits while it restarts hears nothing of it", async () => {
+  const slow = ask("A slow one", { stream: true, max_tokens: 100 }, "output-tokens=60;tokens-per-s=20");
+  const streams = await Promise.all(Array.from({ length: PLACES }, () => world.post(key, slow)));
+  assert.deepEqual(new Set(streams.map(({ status }) => status)), new Set([200]));
+  const waiting = Array.from({ length: STREAMS }, (_, i) =>
+    world.post(key, ask(`Wait ${i}`, {}, "output-tokens=5"), { headers: { "x-tollgate-max-wait": "60" } }),
+  );
+  await until(async () => (await world.admin("GET", "/admin/config")).gate.waiting[1] === STREAMS);
+
+  const restarting = await world.post(key, ask("Restart"), { headers: RESTART });
+  assert.equal(restarting.status, 200, await restarting.text());
+  for (const answer of await Promise.all(waiting)) assert.equal(answer.status, 200, await answer.text());
+  await Promise.all(streams.map((stream) => stream.text()));
+  await until(async () => (await known()) === 0);
+});
