@@ -1,13 +1,13 @@
 // Admissions a second through one Gate, beside calls of an object that does
 // nothing: see gate/worker.mjs.
 
-import { cp, mkdir, readdir, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import path from "node:path";
-import { build } from "esbuild";
+import { wrap } from "../tests/serve/bundle.mjs";
 import { tollgate } from "./contestants.mjs";
-import { BUNDLE } from "./edge.mjs";
 import { press } from "./press.mjs";
 
+const WORKER = new URL("gate/worker.mjs", import.meta.url).pathname;
 /** Admits a request of the load: enough that the request itself costs nothing beside them. */
 const CALLS = 100;
 /** Requests at once: each has one admit in flight, as a Worker's request has. */
@@ -21,7 +21,7 @@ const CONNECTIONS = 32;
  * @returns {Promise<{gate: number[], empty: number[]}>} calls a second, a figure a round
  */
 export async function admits(upstreamUrl, scratch, rounds, seconds) {
-  const options = { bundle: await bundle(path.join(scratch, "gate")), objects: ["Empty"] };
+  const options = { bundle: await wrap(WORKER, path.join(scratch, "gate")), objects: ["Empty"] };
   const server = await tollgate(upstreamUrl, scratch, options);
   try {
     const body = path.join(scratch, "admits.json");
@@ -57,22 +57,4 @@ function messages(key) {
     admit: { ...whose, priority: "normal", input_tokens: 160, kinds, microusd_max: 5000, patience_ms: 120_000, bytes: 700 },
     settle: { ...whose, input_estimate: 160, kinds, used },
   };
-}
-
-/** @param {string} out */
-async function bundle(out) {
-  await mkdir(out);
-  for (const file of await readdir(BUNDLE)) {
-    if (file.endsWith(".wasm")) await cp(path.join(BUNDLE, file), path.join(out, file));
-  }
-  await build({
-    entryPoints: [new URL("gate/worker.mjs", import.meta.url).pathname],
-    alias: { edge: path.join(BUNDLE, "entry.js") },
-    external: ["*.wasm", "cloudflare:*", "node:*"],
-    bundle: true,
-    format: "esm",
-    outfile: path.join(out, "entry.js"),
-    logLevel: "error",
-  });
-  return out;
 }

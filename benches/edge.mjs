@@ -9,12 +9,11 @@ import { mkdir, mkdtemp, readdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { parse } from "smol-toml";
 import { admin } from "../tests/serve/admin.mjs";
+import { BUNDLE } from "../tests/serve/bundle.mjs";
 import { startWorkerd } from "../tests/serve/program.mjs";
 
 const HERE = new URL(".", import.meta.url).pathname;
 const ROOT = path.join(HERE, "..");
-/** Where the bundle is, unless told otherwise. */
-export const BUNDLE = path.join(ROOT, "dist/edge");
 
 /**
  * Starts it on fresh state, with the tenant `bench` and a key of it.

@@ -1,7 +1,7 @@
 // What a flood of refused requests costs the others: one tenant is far beyond its
-// limit and comes back all the time; its refusals die in the isolate, by the
-// `not_before` of the first. The load of another tenant is pressed with the flood
-// and without it, in turns.
+// limit and comes back all the time; its refusals die in the isolate, by the Gate's
+// `not_before`, but for a few a second that may ask for a place. The load of another
+// tenant is pressed with the flood and without it, in turns.
 
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";

@@ -3,7 +3,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import { brotliCompressSync, gzipSync } from "node:zlib";
-import { BUNDLE } from "./edge.mjs";
+import { BUNDLE } from "../tests/serve/bundle.mjs";
 
 /** @typedef {{name: string, kib: number, goal: string}} Size */
 

@@ -6,7 +6,7 @@
 // `?object=EMPTY` makes the same calls, with the same texts both ways, of an object
 // that does nothing: what a call costs without what the Gate does in it.
 //
-// "edge" is dist/edge: admits.mjs bundles the two.
+// "edge" is dist/edge: tests/serve/bundle.mjs bundles the two.
 import { DurableObject } from "cloudflare:workers";
 import edge, { Gate, Relay } from "edge";
 

@@ -12,7 +12,7 @@ const report = JSON.parse(readFileSync(path.join(ROOT, "target/bench-tokens.json
 /** @typedef {{label: string, kind: string, value: number, text: string}} Bar */
 /** @typedef {{title: string, bars: Bar[]}} Group */
 
-const ROWS = { fresh_code: "code, fresh", fresh_prose: "prose, fresh", fresh_mixed: "mixed, fresh", code: "code, repeated", prose: "prose, repeated", chat: "chat, repeated", mixed: "mixed, repeated" };
+const ROWS = { fresh_code: "code, fresh", fresh_prose: "prose, fresh", fresh_chat: "chat, fresh", fresh_mixed: "mixed, fresh", code: "code, repeated", prose: "prose, repeated", chat: "chat, repeated", mixed: "mixed, repeated" };
 const WIDTH = 760;
 const NAMES = 150;
 const BAR = 16;
@@ -36,7 +36,7 @@ draw(
 const starts = (what, unit) => [
   {
     title: "",
-    bars: Object.entries(report.first)
+    bars: Object.entries(report.first.node)
       .map(([name, first]) => {
         const value = what === "ms" ? first.ms : Math.max(first.wasm_mib, first.rss_mib);
         return { label: name, kind: kindOf(name), value, text: `${value.toFixed(0)} ${unit}` };

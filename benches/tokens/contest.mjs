@@ -20,14 +20,15 @@ const PATIENCE_MS = 3000;
 const ENCODED = ["code", "prose", "chat", "mixed", "json"];
 
 /**
- * @param {import("./texts.mjs").Row[]} rows
- * @param {(name: string) => Uint8Array<ArrayBuffer>} bytes
- * @param {string[]} absent who could not be built
- * @param {number} rounds
- * @param {(line: string) => void} say
+ * @param {object} input
+ * @param {import("./texts.mjs").Row[]} input.rows
+ * @param {(name: string) => Uint8Array<ArrayBuffer>} input.bytes
+ * @param {string[]} input.absent who could not be built
+ * @param {number} input.rounds
+ * @param {(line: string) => void} input.say
  * @returns {Promise<Result[]>}
  */
-export async function contest(rows, bytes, absent, rounds, say) {
+export async function contest({ rows, bytes, absent, rounds, say }) {
   const all = contestants.filter(({ name }) => !absent.includes(name));
   /** @type {Map<string, Counter>} */
   const ready = new Map();

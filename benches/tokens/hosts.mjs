@@ -2,7 +2,7 @@
 // the same program, put together by esbuild, and the same bytes.
 
 import { spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import path from "node:path";
 import { build } from "esbuild";
@@ -73,7 +73,7 @@ export async function download(name, built) {
 export async function program(platform, built, scratch) {
   const outdir = path.join(scratch, platform);
   await build({
-    entryPoints: { contest: path.join(HERE, platform === "node" ? "alone.mjs" : "contest.mjs"), first: path.join(HERE, "first.mjs") },
+    entryPoints: (platform === "node" ? ["alone"] : ["contest", "first"]).map((name) => path.join(HERE, `${name}.mjs`)),
     outdir,
     outExtension: { ".js": ".mjs" },
     bundle: true,
@@ -92,12 +92,11 @@ export async function program(platform, built, scratch) {
 
 /**
  * @param {string} program
- * @param {string[]} args
  * @param {unknown} input
  * @returns {Promise<any>} what it printed, as JSON
  */
-export function inNode(program, args, input) {
-  const child = spawn(process.execPath, ["--expose-gc", program, ...args], { stdio: ["pipe", "pipe", "inherit"] });
+export function inNode(program, input) {
+  const child = spawn(process.execPath, ["--expose-gc", program], { stdio: ["pipe", "pipe", "inherit"] });
   child.stdin.end(JSON.stringify(input));
   let output = "";
   child.stdout.setEncoding("utf8").on("data", (text) => (output += text));
@@ -108,20 +107,25 @@ export function inNode(program, args, input) {
 }
 
 /**
+ * Asks in Chromium, if there is one: each time in a page of a context of its own, so that it finds
+ * nothing that was loaded, compiled or counted before. The contestants' bytes are there when it
+ * begins, and their scripts in the context's cache.
+ *
  * @param {string} dir the program's
  * @param {Record<string, string>} files
- * @param {object} input
- * @returns {Promise<any>} null: there is no Chromium
+ * @param {(ask: (what: "contest" | "first", input: object) => Promise<any>) => Promise<void>} work
  */
-export async function inChromium(dir, files, input) {
+export async function inChromium(dir, files, work) {
   if (noChromium) {
     console.error(`[bench] ${noChromium}`);
-    return null;
+    return;
   }
+  const scripts = readdirSync(dir).filter((name) => name.endsWith(".mjs"));
   const server = createServer((request, response) => {
     const name = (request.url ?? "/").slice(1);
-    const file = files[name] ?? (name.endsWith(".mjs") ? path.join(dir, path.basename(name)) : undefined);
-    response.setHeader("content-type", file === undefined ? "text/html" : name.endsWith(".mjs") ? "text/javascript" : "application/octet-stream");
+    const file = files[name] ?? (scripts.includes(name) ? path.join(dir, name) : undefined);
+    response.setHeader("content-type", file === undefined ? "text/html" : scripts.includes(name) ? "text/javascript" : "application/octet-stream");
+    if (scripts.includes(name)) response.setHeader("cache-control", "max-age=3600");
     // With these a page's clock ticks in microseconds, not tenths of milliseconds.
     response.setHeader("cross-origin-opener-policy", "same-origin");
     response.setHeader("cross-origin-embedder-policy", "require-corp");
@@ -130,18 +134,25 @@ export async function inChromium(dir, files, input) {
   await new Promise((listening) => server.listen(0, "127.0.0.1", () => listening(undefined)));
   const browser = await launch();
   try {
-    const page = await browser.newPage();
-    page.on("console", (message) => console.error(message.text()));
-    page.setDefaultTimeout(0);
-    await page.goto(`http://127.0.0.1:${/** @type {import("node:net").AddressInfo} */ (server.address()).port}/`);
-    return await page.evaluate(
-      async ({ names, rows, absent, rounds }) => {
-        const bytes = Object.fromEntries(await Promise.all(names.map(async (/** @type {string} */ name) => [name, new Uint8Array(await (await fetch(`/${name}`)).arrayBuffer())])));
-        const { contest } = await import(/** @type {any} */ ("/contest.mjs"));
-        return contest(rows, (/** @type {string} */ name) => bytes[name], absent, rounds, (/** @type {string} */ line) => console.log(`[bench] chromium: ${line}`));
-      },
-      /** @type {any} */ ({ names: Object.keys(files), ...input }),
-    );
+    await work(async (what, input) => {
+      const context = await browser.newContext();
+      const page = await context.newPage();
+      page.on("console", (message) => console.error(message.text()));
+      page.setDefaultTimeout(0);
+      await page.goto(`http://127.0.0.1:${/** @type {import("node:net").AddressInfo} */ (server.address()).port}/`);
+      const answer = await page.evaluate(
+        async ({ what, names, scripts, ...input }) => {
+          const read = async (/** @type {string} */ name) => new Uint8Array(await (await fetch(`/${name}`)).arrayBuffer());
+          const bytes = Object.fromEntries(await Promise.all(names.map(async (/** @type {string} */ name) => [name, await read(name)])));
+          await Promise.all(scripts.map(read));
+          const program = await import(/** @type {any} */ (`/${what}.mjs`));
+          return program[what]({ ...input, bytes: (/** @type {string} */ name) => bytes[name], say: (/** @type {string} */ line) => console.log(`[bench] chromium: ${line}`) });
+        },
+        /** @type {any} */ ({ what, names: Object.keys(files), scripts, ...input }),
+      );
+      await context.close();
+      return answer;
+    });
   } finally {
     await browser.close();
     server.close();
