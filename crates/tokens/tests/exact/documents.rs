@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use proptest::sample::Index;
-use tokens::bpe::{Document, EditError, Encoding, Progress};
+use tokens::bpe::{Document, EditError, Encoding, Progress, is_hard_boundary};
 
 use super::texts::text;
 use super::{tokenizer, with_each};
@@ -121,6 +121,12 @@ proptest! {
             let mut document = Document::new(tokenizer, &start);
             let Progress { stable, provisional } = document.progress(tokenizer);
             prop_assert_eq!(stable + provisional, document.count());
+            // No less than what stands before the last place where two characters alone make
+            // a boundary.
+            let settled = (1..start.len()).rev().find(|&at| {
+                start.is_char_boundary(at) && is_hard_boundary(start.as_bytes(), at)
+            });
+            prop_assert!(stable >= tokenizer.count(&start[..settled.unwrap_or(0)]));
             let text = start.clone() + &more;
             document.append(tokenizer, &more);
             prop_assert_eq!(document.count(), tokenizer.count(&text));
@@ -128,6 +134,21 @@ proptest! {
             Ok(())
         }).into_iter().collect::<Result<(), _>>()?;
     }
+}
+
+#[test]
+fn of_a_text_that_comes_word_by_word_all_but_the_last_word_is_stable() {
+    with_each(|tokenizer| {
+        let mut document = Document::default();
+        let mut before = 0;
+        for word in " Whoever| stands| before| the| gate| waits".split('|').cycle().take(2_000) {
+            document.append(tokenizer, word);
+            let Progress { stable, provisional } = document.progress(tokenizer);
+            // The word before may go on as long as no blank has come.
+            assert_eq!((stable, provisional), (before, document.count() - before));
+            before = document.count();
+        }
+    });
 }
 
 #[test]
