@@ -1,8 +1,10 @@
 //! The blocks that a document is kept in: how a text is cut into them, and counted.
 
+use std::ops::Range;
+
 use super::cut::part;
 use super::runs::{Known, Run};
-use super::split::{PIECES, is_hard_boundary};
+use super::split::{PIECES, is_hard_boundary, is_settled};
 use super::tokenizer::Tokenizer;
 
 /// So much is counted in a few microseconds, and a megabyte of text is then some four
@@ -22,22 +24,28 @@ pub(super) struct Block {
     pub(super) utf16: usize,
 }
 
-/// Counts a text, and cuts it at hard boundaries into blocks.
+/// Counts a text up to `until`, which is a boundary, and cuts it into blocks. What stands
+/// behind is there to be looked at, where the boundary is not a hard one.
 #[inline(never)]
-pub(super) fn into_blocks(tokenizer: &mut Tokenizer, text: &str, known: &Known<'_>) -> Vec<Block> {
+pub(super) fn into_blocks(
+    tokenizer: &mut Tokenizer,
+    text: &str,
+    until: usize,
+    known: &Known<'_>,
+) -> Vec<Block> {
     let bytes = text.as_bytes();
     let mut blocks = Vec::new();
     let mut start = 0;
-    while start < bytes.len() {
-        let left = bytes.len() - start;
+    while start < until {
+        let left = until - start;
         let is_hard = |&at: &usize| text.is_char_boundary(at) && is_hard_boundary(bytes, at);
         let near = match left {
-            0..=WHOLE_BYTES => Some(bytes.len()),
+            0..=WHOLE_BYTES => (until == bytes.len()).then_some(until),
             _ => (start + BLOCK_BYTES..start + left.min(4 * BLOCK_BYTES)).find(is_hard),
         };
         let (end, tokens, runs) = match near {
             Some(end) => (end, tokenizer.count(part(text, start..end)), Vec::new()),
-            None => far(tokenizer, bytes, start, known),
+            None => far(tokenizer, bytes, start..until, known),
         };
         blocks.push(Block::new(part(text, start..end).to_string(), tokens, runs));
         start = end;
@@ -45,31 +53,36 @@ pub(super) fn into_blocks(tokenizer: &mut Tokenizer, text: &str, known: &Known<'
     blocks
 }
 
-/// Counts a text from `start` on, up to a hard boundary, which is not near, or its end.
-/// Answers where that is, the tokens, and the long pieces.
+/// Counts a text from a place on piece by piece, up to another, or before it to a boundary
+/// that an edit further on cannot move. Answers where that is, the tokens, and the long
+/// pieces.
 fn far(
     tokenizer: &mut Tokenizer,
     bytes: &[u8],
-    start: usize,
+    Range { start, end: until }: Range<usize>,
     known: &Known<'_>,
 ) -> (usize, usize, Vec<Run>) {
     let cut = tokenizer.encoding().cut();
+    let is_split = until - start > WHOLE_BYTES;
     let mut ends = [0; PIECES];
     let (mut tokens, mut runs) = (0, Vec::new());
     let mut at = start;
     loop {
         let found = cut.ends(bytes, at, &mut ends);
         for &end in &ends[..found] {
+            let piece = at;
             if end - at > Run::BYTES_MIN {
-                let run = known.encode(tokenizer, bytes, at..end);
+                let run = known.encode(tokenizer, &bytes[..until], at..end);
                 tokens += run.len();
                 runs.push(Run { range: at - start..end - start, tokens: run });
             } else {
                 tokens += tokenizer.count_one(bytes, at, end);
             }
             at = end;
-            // A hard boundary is one between pieces, too.
-            if at == bytes.len() || at - start >= BLOCK_BYTES && is_hard_boundary(bytes, at) {
+            let is_large = is_split && at - start >= BLOCK_BYTES;
+            if at >= until
+                || is_large && (is_hard_boundary(bytes, at) || is_settled(bytes, piece, at))
+            {
                 return (at, tokens, runs);
             }
         }

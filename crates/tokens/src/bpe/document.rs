@@ -8,10 +8,15 @@
 //! between them has gone. Nothing is remembered of single pieces but long ones: to count
 //! a block again takes a few microseconds.
 //!
-//! A run without a hard boundary is one block, however long: letters without blanks,
-//! digits or signs between (ideographs, kana and Thai without punctuation, a megabyte of
-//! one word), digits alone, and signs or blanks alone. It is cut anew at each edit within,
-//! but its long pieces are not merged anew (`runs`).
+//! A run without a hard boundary may be of many pieces (`aBaB`, closing braces on lines of
+//! their own). Then a block ends at a boundary that is *settled* (`split::is_settled`): one
+//! that an edit further on does not move. After an edit such a run is cut anew from its block
+//! on until it is cut where the next block starts, which is mostly at once.
+//!
+//! What has neither is one block, however long: letters without blanks, digits or signs
+//! between (ideographs, kana and Thai without punctuation, a megabyte of one word), digits
+//! alone, and signs or blanks alone. It is cut anew at each edit within, but its long pieces
+//! are not merged anew (`runs`).
 
 use std::fmt;
 use std::ops::Range;
@@ -19,7 +24,7 @@ use std::ops::Range;
 use super::blocks::{BLOCK_BYTES, Block, WHOLE_BYTES, byte_of_utf16, into_blocks};
 use super::cut::part;
 use super::runs::Known;
-use super::split::{are_apart, is_hard_boundary};
+use super::split::{SEEN, are_apart, is_hard_boundary};
 use super::tokenizer::Tokenizer;
 
 /// A text with its count. The tokenizer is handed to each call, so that many
@@ -228,8 +233,8 @@ impl Document {
             return Progress { stable: 0, provisional: 0 };
         };
         let bytes = last.text.as_bytes();
-        // A longer block has a hard boundary at its beginning, or none. What stands before it
-        // is counted again and not what is behind, which may be a run.
+        // Its beginning is settled. A longer block has a hard boundary near there, or none. What
+        // stands before that is counted again and not what is behind, which may be a run.
         let open = (1..bytes.len().min(WHOLE_BYTES))
             .rev()
             .find(|&at| last.text.is_char_boundary(at) && is_hard_boundary(bytes, at));
@@ -309,8 +314,12 @@ impl Document {
         changed.push_str(head);
         changed.push_str(text);
         changed.push_str(tail);
-        // A boundary with a block beside that is none any more.
-        while first > 0 && !are_apart(self.blocks[first - 1].text.as_bytes(), changed.as_bytes()) {
+        // A boundary with a block beside that is perhaps none any more.
+        let mut kept = head.len();
+        while first > 0
+            && kept < SEEN
+            && !are_apart(self.blocks[first - 1].text.as_bytes(), changed.as_bytes())
+        {
             first -= 1;
             let before = &self.blocks[first];
             start = Start {
@@ -319,19 +328,35 @@ impl Document {
                 utf16: start.utf16 - before.utf16,
             };
             changed.insert_str(0, &before.text);
+            kept += before.bytes;
         }
-        // What is left of much text grows together with the next block again.
-        while let Some(next) = self.blocks.get(behind) {
-            if changed.len() >= BLOCK_BYTES / 4
-                && are_apart(changed.as_bytes(), next.text.as_bytes())
-            {
-                break;
+        let cut = tokenizer.encoding().cut();
+        let mut more = 0;
+        let until = loop {
+            let until = changed.len();
+            let Some(next) = self.blocks.get(behind) else { break until };
+            // What is left of much text grows together with the next block again.
+            let is_large = until >= BLOCK_BYTES / 4;
+            if is_large && are_apart(changed.as_bytes(), next.text.as_bytes()) {
+                break until;
             }
             changed.push_str(&next.text);
+            if is_large && cut.settles_at(changed.as_bytes(), until) {
+                break until;
+            }
             behind += 1;
-        }
-        let known = self.known(first..behind, [from, to], changed.len() - text.len());
-        let new = into_blocks(tokenizer, &changed, &known);
+            // Where it falls out of step for long, it is not cut anew for each block.
+            for next in self.blocks[behind..].iter().take(more) {
+                if are_apart(changed.as_bytes(), next.text.as_bytes()) {
+                    break;
+                }
+                changed.push_str(&next.text);
+                behind += 1;
+            }
+            more = 2 * more + 1;
+        };
+        let known = self.known(first..behind, [from, to], until - text.len());
+        let new = into_blocks(tokenizer, &changed, until, &known);
         for block in &self.blocks[first..behind] {
             self.tokens -= block.tokens;
             self.utf16 -= block.utf16;
@@ -481,38 +506,67 @@ mod tests {
         }
     }
 
-    /// Of a key pressed, a word pasted, a word deleted, and a text that grows at its end.
+    /// The most bytes that are counted again, of a key pressed, a word pasted, a word deleted,
+    /// and a text that grows at its end.
+    fn counted_again(tokenizer: &mut Tokenizer, mut text: String, key: &str) -> usize {
+        let mut document = Document::new(tokenizer, &text);
+        let mut most = 0;
+        for part in 0..40 {
+            let at = text.floor_char_boundary(part * text.len() / 40);
+            let end = text.len() + key.len();
+            for (range, put) in [
+                (at..at, key),
+                (at..at + key.len(), "some words\n"),
+                (at..at + 11, key),
+                (end..end, " and"),
+            ] {
+                // What is old is dropped after what is new was made: no place is used twice.
+                let old: HashSet<_> =
+                    document.blocks.iter().map(|block| block.text.as_ptr()).collect();
+                text.replace_range(range.clone(), put);
+                document.edit(tokenizer, range, put).expect("the range is inside");
+                let new =
+                    document.blocks.iter().filter(|block| !old.contains(&block.text.as_ptr()));
+                most = most.max(new.map(|block| block.bytes).sum::<usize>());
+            }
+        }
+        assert_eq!(document.count(), tokenizer.count(&text));
+        most
+    }
+
     #[test]
     fn what_is_counted_again_does_not_grow_with_the_text() {
         let vocabulary = Arc::new(vocabulary("o200k_base"));
         let mut tokenizer = Tokenizer::new(Encoding::O200kBase, vocabulary).expect("its own");
         let most = [4_000, 400_000].map(|bytes| {
-            let text: String = (0..)
-                .map(|n| format!("It waits {n} ms; 漢字 follow.\n"))
-                .take(bytes / 32)
-                .collect();
-            let mut document = Document::new(&mut tokenizer, &text);
-            let mut again = |document: &mut Document, range: Range<usize>, text: &str| {
-                // What is old is dropped after what is new was made: no place is used twice.
-                let old: HashSet<_> =
-                    document.blocks.iter().map(|block| block.text.as_ptr()).collect();
-                document.edit(&mut tokenizer, range, text).expect("the range is inside");
-                let new =
-                    document.blocks.iter().filter(|block| !old.contains(&block.text.as_ptr()));
-                new.map(|block| block.bytes).sum::<usize>()
-            };
-            let mut most = 0;
-            for part in 0..40 {
-                let at = text.floor_char_boundary(part * text.len() / 40);
-                most = most.max(again(&mut document, at..at, "x"));
-                most = most.max(again(&mut document, at..at + 1, "some words\n"));
-                most = most.max(again(&mut document, at..at + 11, ""));
-                let end = document.len();
-                most = most.max(again(&mut document, end..end, " and"));
-            }
-            most
+            let lines = (0..).map(|n| format!("It waits {n} ms; 漢字 follow.\n"));
+            counted_again(&mut tokenizer, lines.take(bytes / 32).collect(), "x")
         });
         assert!(most[1] <= most[0].max(4 * BLOCK_BYTES), "{most:?}");
         assert!(most[0] > 0);
+    }
+
+    /// No two characters alone make a boundary in these, and none of their pieces is long.
+    #[test]
+    fn what_is_counted_again_of_a_run_of_short_pieces_does_not_grow_with_it() {
+        for (name, encoding, kinds) in [
+            ("o200k_base", Encoding::O200kBase, &["aB", "Word", "a'b", "}\n", " }\n", "中'Aa"][..]),
+            ("cl100k_base", Encoding::Cl100kBase, &["a'b", "}\n", "  }\n", "\t|\r\n", "中'A"][..]),
+            ("r50k_base", Encoding::R50kBase, &["a'b", "}\n", " }\n", "中'A"][..]),
+        ] {
+            let vocabulary = Arc::new(vocabulary(name));
+            let mut tokenizer = Tokenizer::new(encoding, vocabulary).expect("its own");
+            for kind in kinds {
+                for key in ["x", "B", "}", "'"] {
+                    let most = [4_000, 400_000].map(|bytes| {
+                        counted_again(&mut tokenizer, kind.repeat(bytes / kind.len()), key)
+                    });
+                    assert!(
+                        most[1] <= most[0].max(6 * BLOCK_BYTES),
+                        "{name}, {key:?} amid {kind:?}: {most:?}"
+                    );
+                }
+            }
+        }
     }
 }

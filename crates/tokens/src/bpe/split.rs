@@ -91,6 +91,23 @@ impl Cut {
         }
     }
 
+    /// Whether a text that is cut from its beginning is cut at `at`, and would be whatever
+    /// stood there instead of what is `SEEN` bytes behind it or further.
+    pub(super) fn settles_at(self, bytes: &[u8], at: usize) -> bool {
+        let mut ends = [0; PIECES];
+        let mut start = 0;
+        while start < at {
+            let found = self.ends(bytes, start, &mut ends);
+            for &end in &ends[..found] {
+                if end >= at {
+                    return end == at && is_settled(bytes, start, at);
+                }
+                start = end;
+            }
+        }
+        false
+    }
+
     /// The most that a piece has.
     pub(super) fn digits(self) -> usize {
         if self == Self::Qwen { 1 } else { 3 }
@@ -398,11 +415,7 @@ pub fn is_hard_boundary(bytes: &[u8], at: usize) -> bool {
 /// The same of two texts, one of which is to stand behind the other.
 #[inline(never)]
 pub(super) fn are_apart(left: &[u8], right: &[u8]) -> bool {
-    let is_start = |at: &usize| left[*at] & 0xc0 != 0x80;
-    let Some(before) = (left.len().saturating_sub(4)..left.len()).rev().find(is_start) else {
-        return false;
-    };
-    let (before_class, _) = class_once(left, before);
+    let (before_class, _) = class_once(left, start_of_last(left));
     let (after_class, _) = class_once(right, 0);
     match before_class {
         // Behind a word only a contraction or a mark can belong to it.
@@ -412,9 +425,47 @@ pub(super) fn are_apart(left: &[u8], right: &[u8]) -> bool {
         NUMBER => after_class != END && after_class != NUMBER,
         // Symbols may be a word's prefix and take line ends with them, no blanks.
         OTHER | MARK => after_class == SPACE,
-        // Behind white space, what follows decides whether its last one is left over.
+        // Behind white space, what follows decides whether its last one is left over. Behind
+        // nothing there is no boundary.
         _ => false,
     }
+}
+
+/// What a rule has looked at behind a piece that is settled: a character, or `'ll`.
+pub(super) const SEEN: usize = 4;
+
+/// Whether a piece that starts at `start` ends at `at` whatever stands `SEEN` bytes behind
+/// it or further: nearly all do. Then what comes behind is cut as if it were alone, and an
+/// edit there changes nothing before.
+///
+/// It is the boundaries that hard ones are not enough for: a run may have none (`aBaB`,
+/// `}` after `}` on lines of their own), and thousands of pieces.
+#[inline(never)]
+pub(super) fn is_settled(bytes: &[u8], start: usize, at: usize) -> bool {
+    if at + SEEN > bytes.len() {
+        return false;
+    }
+    let is_blank = |at| class_once(bytes, at).0 & WHITE != 0;
+    let (before, _) = class_once(bytes, start_of_last(&bytes[..at]));
+    match class_once(bytes, at).0 {
+        // White space was looked through to its end. A single blank before a word or a
+        // symbol is theirs.
+        SPACE | NEWLINE if is_blank(start) => {
+            let second = start + class_once(bytes, start).1;
+            second < at && !is_blank(second)
+        }
+        // So were capitals for a small letter behind them.
+        UPPER => before & (UNCASED | MARK) == 0,
+        // Boundaries between digits hang on where the first one is: a key would move them all.
+        NUMBER => before != NUMBER,
+        _ => true,
+    }
+}
+
+/// Where the last character starts.
+fn start_of_last(bytes: &[u8]) -> usize {
+    let is_start = |at: &usize| bytes[*at] & 0xc0 != 0x80;
+    (bytes.len().saturating_sub(4)..bytes.len()).rev().find(is_start).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -563,6 +614,28 @@ mod tests {
                 prop_assert_eq!(pieces(Cut::R50k, &text), by_pattern(r50k, &text));
                 Ok(())
             })?;
+        }
+
+        #[test]
+        fn where_a_piece_is_settled_what_stands_further_behind_changes_nothing(
+            text in texts(), other in texts(),
+        ) {
+            for cut in [Cut::O200k, Cut::Cl100k, Cut::Qwen, Cut::R50k] {
+                let mut before = Vec::new();
+                let mut at = 0;
+                for piece in pieces(cut, &text) {
+                    let start = at;
+                    at += piece.len();
+                    before.push(piece);
+                    let settled = is_settled(text.as_bytes(), start, at);
+                    prop_assert_eq!(cut.settles_at(text.as_bytes(), at), settled);
+                    if settled {
+                        let changed = format!("{}{other}", &text[..text.ceil_char_boundary(at + SEEN)]);
+                        let cut = pieces(cut, &changed);
+                        prop_assert_eq!(&cut[..before.len()], &before);
+                    }
+                }
+            }
         }
 
         #[test]

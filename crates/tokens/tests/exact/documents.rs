@@ -44,6 +44,10 @@ const RUNS: &[&[&str]] = &[
     &[" ", "\t", "\n", "  ", "a"],
     &["😀", "\u{200d}", "👩", "!", "é"],
     &["1", "234", "56", "²"],
+    // And of many short pieces, without a boundary that two characters make.
+    &["aB", "a'b", "Word", "'s", "中A"],
+    &["}\n", " }\n", "  }\r\n", "\t|", "\n"],
+    &["a'", "B'", "中", "\u{301}'", "'ll", "A"],
 ];
 
 proptest! {
