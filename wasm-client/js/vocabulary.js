@@ -20,8 +20,8 @@ import { storeOf } from "./store.js";
  * @typedef {{sha256: string, bytes: number}} Known
  */
 
-/** What every special token looks like. */
-const SPECIAL = /^<\|[a-z0-9_]+\|>$/;
+/** What every special token looks like. None of them begins within another. */
+const SPECIAL = /<\|[a-z0-9_]+\|>/g;
 
 /** The browser's store of whole answers; the name is the asset's own version. */
 const CACHE = "tollgate-vocabularies";
@@ -130,23 +130,29 @@ function counterOf(name, encoding, encoder) {
     return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
   };
   const ids = (/** @type {string} */ text, /** @type {boolean} */ specials) => withText(text, (bytes) => encoder.encode(bytes, specials));
-  /** The id of a special token; none: there is no such one. @param {unknown} name */
-  const special = (name) => {
-    const found = typeof name === "string" && SPECIAL.test(name) ? ids(name, true) : [];
-    if (found.length !== 1) throw new TollgateError("bad_request", `${encoding} has no special token ${typeof name === "string" ? name : kindOf(name)}.`);
-    return found[0];
+  /** The id of a special token, if it is one. @param {unknown} name */
+  const idOf = (name) => {
+    const [found, ...more] = typeof name === "string" && name.replace(SPECIAL, "") === "" ? ids(name, true) : [];
+    return more.length ? undefined : found;
+  };
+  /** Their ids by their names. @param {readonly unknown[]} names */
+  const specialsOf = (names) => {
+    const known = names.map((name) => {
+      const id = idOf(name);
+      if (id === undefined) throw new TollgateError("bad_request", `${encoding} has no special token ${typeof name === "string" ? name : kindOf(name)}.`);
+      return /** @type {[string, number]} */ ([name, id]);
+    });
+    return new Map(known);
   };
   /**
-   * What stands between special tokens is cut by itself, as tiktoken does it. None of them
-   * begins within another.
+   * What stands between special tokens is cut by itself, as tiktoken does it.
    *
    * @param {string} text
-   * @param {readonly unknown[]} names
+   * @param {Map<string, number>} known
    */
-  const encodeSome = (text, names) => {
-    const known = new Map(names.map((name) => [name, special(name)]));
-    if (typeof text !== "string" || known.size === 0) return ids(text, false);
-    const escaped = [...known.keys()].map((name) => String(name).replaceAll("|", "\\|"));
+  const encodeSome = (text, known) => {
+    if (known.size === 0) return ids(text, false);
+    const escaped = [...known.keys()].map((name) => name.replaceAll("|", "\\|"));
     const parts = text.split(new RegExp(`(${escaped.join("|")})`));
     const found = parts.flatMap((part, at) => (at % 2 ? [known.get(part)] : [...ids(part, false)]));
     return Uint32Array.from(/** @type {number[]} */ (found));
@@ -174,20 +180,20 @@ function counterOf(name, encoding, encoder) {
       grown.free();
       return fits;
     },
-    encode(/** @type {string} */ text, /** @type {{specials?: boolean | "refuse" | readonly string[]}} */ options = {}) {
-      const { specials = false } = fieldsOf(options, "encode's options are an object like { specials: true }");
-      if (Array.isArray(specials)) return encodeSome(text, specials);
-      if (typeof specials !== "boolean" && specials !== "refuse") throw new TollgateError("bad_request", 'specials must be true, false, "refuse" or a list of special tokens.');
-      const told = ids(text, specials === true);
-      // All of them begin so.
-      if (specials === "refuse" && text.includes("<|")) {
-        const all = ids(text, true);
-        if (all.length !== told.length || all.some((id, at) => id !== told[at])) {
-          const names = Array.from(all, (id) => decode([id])).filter((name) => SPECIAL.test(name));
-          throw new TollgateError("bad_request", `The text holds the special token ${names[0]}.`);
-        }
+    encode(/** @type {string} */ text, /** @type {import("../types/index.js").EncodeOptions} */ options = {}) {
+      const { specials = false, refused = [] } = fieldsOf(options, "encode's options are an object like { specials: true }");
+      if (typeof specials !== "boolean" && specials !== "refuse" && !Array.isArray(specials)) throw new TollgateError("bad_request", 'specials must be true, false, "refuse" or a list of special tokens.');
+      if (refused !== "all" && !Array.isArray(refused)) throw new TollgateError("bad_request", 'refused must be "all" or a list of special tokens.');
+      const allowed = Array.isArray(specials) ? specialsOf(specials) : null;
+      const named = Array.isArray(refused) ? specialsOf(refused) : null;
+      const othersToo = specials !== true && (specials === "refuse" || refused === "all");
+      if (typeof text === "string" && (othersToo || named?.size)) {
+        const isRefused = (/** @type {string} */ name) => named?.has(name) || (othersToo && !allowed?.has(name) && idOf(name) !== undefined);
+        // Each once: a text may hold many that only look like one.
+        const found = [...new Set(text.match(SPECIAL))].find(isRefused);
+        if (found !== undefined) throw new TollgateError("bad_request", `The text holds the special token ${found}.`);
       }
-      return told;
+      return allowed && typeof text === "string" ? encodeSome(text, allowed) : ids(text, specials === true);
     },
     decode,
     truncate(/** @type {string} */ text, /** @type {number} */ tokens, /** @type {{keep?: "head" | "tail"}} */ options = {}) {

@@ -160,7 +160,7 @@ test("a vocabulary that is cut, damaged, another one or no vocabulary is a rejec
     [flipped, /hash differs/],
     [asset("o200k_base"), /bytes/],
     [new Uint8Array(0), /0 bytes/],
-    [new Response("gone", { status: 404 }), /status 404/],
+    [new Response("gone", { status: 404 }), /^cl100k_base could not be fetched from the response that was given: status 404$/],
     [7, /a value of type number/],
     ["http://127.0.0.1:9/none", /could not be fetched/],
   ];
@@ -355,6 +355,42 @@ test("of special tokens some become their ids, and what is none is refused", asy
   for (const name of ["<|im_start|>", "<|endoftext|><|endofprompt|>", "<|endoftext|>\n", "endoftext", "a", "", ".*", undefined, null, 5]) assert.throws(() => counter.encode("a", { specials: /** @type {any} */ (["<|endoftext|>", name]) }), failing("bad_request", /no special token/), String(name));
   for (const specials of ["allow", "<|endoftext|>", 1, null, {}]) assert.throws(() => counter.encode("a", { specials: /** @type {any} */ (specials) }), failing("bad_request", /specials must be/));
   assert.throws(() => counter.encode(/** @type {any} */ (5), { specials: ["<|endoftext|>"] }), failing("not_a_string"));
+});
+
+test("special tokens that are not allowed are refused or text, as tiktoken's two arguments say", async () => {
+  const [END, PROMPT, FIM] = ["<|endoftext|>", "<|endofprompt|>", "<|fim_middle|>"];
+  /** @type {("all" | string[])[]} */
+  const lists = ["all", [], [END], [PROMPT], [PROMPT, END]];
+  const texts = ["", "a", "<|", `a ${END}'s`, `${PROMPT}${END}`, `<|${PROMPT}|>`, `${END.slice(0, -1)}${END}`, `<|im_start|>${FIM}`, `<|a|> ${END} <|a|>${PROMPT}`, `${END}\ud83e`];
+  for (const name of /** @type {const} */ (["o200k_base", "cl100k_base"])) {
+    const counter = await load(name, { vocabulary: asset(name) });
+    const reference = Tiktoken(name);
+    const told = (/** @type {() => Uint32Array} */ encode) => {
+      try {
+        return [...encode()];
+      } catch (error) {
+        const { message = String(error) } = /** @type {Error} */ (error);
+        return message.match(/<\|[a-z_]+\|>/)?.[0] ?? message;
+      }
+    };
+    let refusals = 0;
+    for (const text of texts)
+      for (const allowed of lists)
+        for (const refused of [undefined, ...lists]) {
+          const specials = allowed === "all" || allowed;
+          const expected = told(() => reference.encode(text, allowed, refused));
+          refusals += Number(typeof expected === "string");
+          // Left out, tiktoken refuses all that are not allowed.
+          assert.deepEqual(told(() => counter.encode(text, { specials, refused: refused ?? "all" })), expected, JSON.stringify([name, text, allowed, refused]));
+          if (refused === undefined && allowed.length === 0) assert.deepEqual(told(() => counter.encode(text, { specials: "refuse" })), expected, JSON.stringify([name, text]));
+        }
+    assert.ok(refusals >= 40, `${refusals}`);
+    assert.throws(() => counter.encode(`a ${END} ${PROMPT}`, { specials: [PROMPT], refused: "all" }), failing("bad_request", /holds the special token <\|endoftext\|>\.$/));
+  }
+  const counter = await o200k();
+  assert.throws(() => counter.encode("a", { refused: [FIM] }), failing("bad_request", /o200k_base has no special token <\|fim_middle\|>/));
+  for (const refused of ["text", true, null, {}]) assert.throws(() => counter.encode("a", { refused: /** @type {any} */ (refused) }), failing("bad_request", /refused must be "all" or a list/));
+  assert.throws(() => counter.encode(/** @type {any} */ (5), { refused: "all" }), failing("not_a_string"));
 });
 
 test("what was closed says so, and may be closed again", async () => {

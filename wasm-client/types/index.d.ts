@@ -146,12 +146,8 @@ export interface VocabularyCounter extends Counter {
    * them as OpenAI published it. `model` may be left out where the counter was loaded by it.
    */
   measure(request: OpenAiRequest): OpenAiMeasure;
-  /**
-   * The ids. `specials`: `<|endoftext|>` and its like become their ids; of a list those that it has, and
-   * all others are text; else all are text, or with `"refuse"` a `bad_request`, as tiktoken's `encode` does
-   * without arguments. A name in the list that the encoding does not have is a `bad_request`.
-   */
-  encode(text: string, options?: { specials?: boolean | "refuse" | readonly string[] }): Uint32Array;
+  /** The ids. Without options special tokens in the text are text like any other: tiktoken's `encode_ordinary`. */
+  encode(text: string, options?: EncodeOptions): Uint32Array;
   /** The text of ids; what is not UTF-8 becomes U+FFFD. Throws `bad_request` for an id that is none. */
   decode(ids: ArrayLike<number>): string;
   /**
@@ -166,6 +162,23 @@ export interface VocabularyCounter extends Counter {
   chunk(text: string, size: number, options?: { overlap?: number }): Chunk[];
   /** A text that is being written: an edit costs what its surroundings cost. */
   document(text?: string): TokenDocument;
+}
+
+/**
+ * What becomes of special tokens (`<|endoftext|>` and its like) in a text, as tiktoken's `allowed_special`
+ * and `disallowed_special` say it. A name that the encoding does not have is a `bad_request`.
+ */
+export interface EncodeOptions {
+  /**
+   * `true`: all become their ids; of a list those that it has. All others are text, unless `refused`.
+   * `"refuse"`: none, and all are refused, as tiktoken's `encode` does without arguments.
+   */
+  specials?: boolean | "refuse" | readonly string[];
+  /**
+   * Those that are a `bad_request` where the text holds one; `"all"`: all that `specials` does not have,
+   * which is what tiktoken's `encode` refuses where only `allowed_special` is given.
+   */
+  refused?: "all" | readonly string[];
 }
 
 /**
