@@ -18,16 +18,17 @@ export async function read(from, { code, what }) {
   if (from instanceof ArrayBuffer) return new Uint8Array(from);
   if (ArrayBuffer.isView(from)) return new Uint8Array(/** @type {ArrayBuffer} */ (from.buffer), from.byteOffset, from.byteLength);
   if (!(from instanceof Response || from instanceof URL || typeof from === "string")) throw new TollgateError(code, `${what} is bytes, a response or an address, not ${kindOf(from)}.`);
-  let url = "";
+  // A response that was made by hand has no address.
+  let place = from instanceof Response ? "the response that was given" : from;
   const whole = async (/** @type {Response} */ response) => {
-    url = response.url;
+    place = response.url || place;
     if (!response.ok) throw new Error(`status ${response.status}`);
     return new Uint8Array(await response.arrayBuffer());
   };
   try {
     return await (from instanceof Response ? whole(from) : fetched(from, whole));
   } catch (error) {
-    throw new TollgateError(code, `${what} could not be fetched from ${url || from}: ${error instanceof Error ? error.message : error}`, error);
+    throw new TollgateError(code, `${what} could not be fetched from ${place}: ${error instanceof Error ? error.message : error}`, error);
   }
 }
 

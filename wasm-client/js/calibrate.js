@@ -181,11 +181,17 @@ async function counted(prompts, model, url, key) {
  */
 async function count(request, name, url, key, stopped) {
   for (let tries = 1; ; tries++) {
-    const { status, after, answer, broken } = await ask(request, url, key, stopped);
+    const { status, type, after, answer, broken } = await ask(request, url, key, stopped);
     stopped.throwIfAborted();
     if (status === 200 && Number.isSafeInteger(answer?.input_tokens) && answer.input_tokens > 0) return answer.input_tokens;
     const most = broken ? BROKEN_MAX : status === 429 || status >= 500 ? TRIES_MAX : 1;
-    if (tries >= most) throw new Error(`${name}: ${broken ? `${new URL(url).host} gave no answer: ${broken}` : `count_tokens answered ${status}${answer?.error?.message ? `: ${answer.error.message}` : ""}`}`);
+    if (tries >= most) {
+      const { host } = new URL(url);
+      if (broken) throw new Error(`${name}: ${host} gave no answer: ${broken}`);
+      // A page, perhaps: of another server, or of one that stands before it.
+      if (status === 200) throw new Error(`${name}: what ${host} answered has no count: ${answer === null ? `it is no JSON but ${type}` : "its JSON has no input_tokens"}. Is --url the address of the API, or of your gate?`);
+      throw new Error(`${name}: count_tokens answered ${status}${answer?.error?.message ? `: ${answer.error.message}` : ""}`);
+    }
     await sleep(1000 * (after >= 0 && after <= 120 ? after : 2 ** tries), undefined, { signal: stopped });
   }
 }
@@ -197,7 +203,7 @@ async function count(request, name, url, key, stopped) {
  * @param {string} url
  * @param {string} key
  * @param {AbortSignal} stopped
- * @returns {Promise<{status: number, after: number, answer: any, broken?: string}>}
+ * @returns {Promise<{status: number, type: string, after: number, answer: any, broken?: string}>}
  */
 async function ask(request, url, key, stopped) {
   // Not AbortSignal.any, which Node has from 20.3 on.
@@ -215,11 +221,12 @@ async function ask(request, url, key, stopped) {
       signal: call.signal,
     });
     const text = await response.text();
-    return { status: response.status, after: Number(response.headers.get("retry-after") ?? NaN), answer: jsonOf(text) };
+    const { status, headers } = response;
+    return { status, type: headers.get("content-type") ?? "of no type", after: Number(headers.get("retry-after") ?? NaN), answer: jsonOf(text) };
   } catch (error) {
     // "fetch failed" says nothing; what it was is behind it.
     const { message, cause } = /** @type {any} */ (error);
-    return { status: 0, after: NaN, answer: null, broken: cause?.code ?? cause?.message ?? message };
+    return { status: 0, type: "", after: NaN, answer: null, broken: cause?.code ?? cause?.message ?? message };
   } finally {
     clearTimeout(late);
     stopped.removeEventListener("abort", end);

@@ -170,16 +170,17 @@ function command(cwd, args, env = {}, node = []) {
  * Whoever counts tokens, as a test needs it.
  *
  * @param {(text: string, nth: number) => number | null | Promise<number | null>} status null: the connection breaks
+ * @param {{type?: string, body: string}} [answer] to all, whatever the status
  */
-async function counting(status) {
+async function counting(status, answer) {
   let calls = 0;
   const server = createServer(async (request, response) => {
     let text = "";
     for await (const part of request) text += part;
     const code = await status(text, calls++);
     if (code === null) return request.socket.destroy();
-    response.writeHead(code, { "content-type": "application/json" });
-    response.end(JSON.stringify(code === 200 ? { input_tokens: Math.ceil(text.length / 4) } : { error: { message: "no" } }));
+    response.writeHead(code, answer && !answer.type ? {} : { "content-type": answer?.type ?? "application/json" });
+    response.end(answer?.body ?? JSON.stringify(code === 200 ? { input_tokens: Math.ceil(text.length / 4) } : { error: { message: "no" } }));
   });
   await new Promise((/** @type {(value: void) => void} */ resolve) => server.listen(0, "127.0.0.1", resolve));
   const { port } = /** @type {import("node:net").AddressInfo} */ (server.address());
@@ -212,6 +213,28 @@ test("tollgate calibrate: a broken connection is tried again, then named; what i
     assert.deepEqual([fourth.code, /nowhere/.test(fourth.err), idle.calls()], [1, true, 0], fourth.err);
   } finally {
     for (const server of servers) server.stop();
+    await rm(dir, { recursive: true, force: true });
+  }
+});
+
+test("tollgate calibrate: an answer without a count is told as what it is, and where to look", async () => {
+  const dir = await mkdtemp(path.join(tmpdir(), "tollgate-calibrate-"));
+  try {
+    await writeFile(path.join(dir, "asked.jsonl"), Array.from({ length: 12 }, (_, n) => JSON.stringify({ messages: [{ role: "user", content: prompt(n) }] })).join("\n"));
+    for (const [answer, words] of /** @type {const} */ ([
+      [{ type: "text/html; charset=utf-8", body: "<!doctype html><title>Sign in</title>" }, /it is no JSON but text\/html; charset=utf-8\. /],
+      [{ body: "" }, /it is no JSON but of no type\. /],
+      [{ type: "application/json", body: '{"count": 5}' }, /its JSON has no input_tokens\. /],
+      [{ type: "application/json", body: '{"input_tokens": "5"}' }, /its JSON has no input_tokens\. /],
+    ])) {
+      const server = await counting(() => 200, answer);
+      const { code, err } = await command(dir, ["calibrate", "--url", server.url, "asked.jsonl"]);
+      server.stop();
+      assert.equal(code, 1, err);
+      assert.match(err, words);
+      assert.match(err, /^tollgate: asked\.jsonl: what 127\.0\.0\.1:\d+ answered has no count: .* Is --url the address of the API, or of your gate\?$/m);
+    }
+  } finally {
     await rm(dir, { recursive: true, force: true });
   }
 });
