@@ -11,8 +11,8 @@ import { moduleOf } from "./module.js";
 /** Of the meter, the hook and the command, where none is named. */
 export const DEFAULT_MODEL = "claude-sonnet-5-5";
 
-const { init, initSync, isReady, withText, withParts, withBytes, windows, guarded, onLost } = moduleOf(glue, source);
-export { init, initSync, isReady, onLost, withBytes, withParts, withText };
+const { init, initSync, isReady, withText, withParts, withBytes, idsAt, windows, guarded, onLost } = moduleOf(glue, source);
+export { idsAt, init, initSync, isReady, onLost, withBytes, withParts, withText };
 
 /**
  * A whole request's measure.

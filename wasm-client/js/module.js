@@ -58,6 +58,8 @@ export function moduleOf(glue, source) {
   /** @type {Promise<void> | undefined} */
   let starting;
   let view = new Uint8Array(0);
+  /** All of the memory, for lists of ids; empty where it has grown since. */
+  let words = new Uint32Array(0);
 
   /**
    * Brings the module in, once: later calls get the first one's promise. One that
@@ -150,6 +152,17 @@ export function moduleOf(glue, source) {
         view = new Uint8Array(0);
       }
     }
+  }
+
+  /**
+   * A copy of so many ids that stand at an address.
+   *
+   * @param {number} at
+   * @param {number} count
+   */
+  function idsAt(at, count) {
+    if (words.length === 0) words = new Uint32Array(/** @type {WebAssembly.Memory} */ (memory).buffer);
+    return words.slice(at / 4, at / 4 + count);
   }
 
   /**
@@ -281,11 +294,12 @@ export function moduleOf(glue, source) {
     glue.__wbg_reset_state();
     memory = glue.initSync().memory;
     view = new Uint8Array(0);
+    words = new Uint32Array(0);
     for (const forget of lost) forget();
     return new TollgateError("internal", `The WebAssembly module stopped: ${reason(error)}. Please report it.`, error);
   }
 
-  return { init, initSync, isReady, withText, withParts, withBytes, windows, guarded, onLost };
+  return { init, initSync, isReady, withText, withParts, withBytes, idsAt, windows, guarded, onLost };
 }
 
 /** @param {unknown} error */

@@ -5,7 +5,7 @@ import { Document as DocumentHandle, Encoder, vocabulary_of } from "#glue";
 import { vocabulary } from "#platform";
 import index from "../vocabularies/index.json" with { type: "json" };
 import { read, unpacked } from "./bytes.js";
-import { onLost, withBytes, withParts, withText } from "./core.js";
+import { idsAt, onLost, withBytes, withParts, withText } from "./core.js";
 import { documentOf } from "./document.js";
 import encodings from "./encodings.json" with { type: "json" };
 import { fieldsOf, idsOf, kindOf, tokensOf, TollgateError } from "./given.js";
@@ -22,6 +22,9 @@ import { storeOf } from "./store.js";
 
 /** What every special token looks like. None of them begins within another. */
 const SPECIAL = /<\|[a-z0-9_]+\|>/g;
+
+/** 256 KiB, which stay for the next text. */
+const IDS_KEPT_MAX = 1 << 16;
 
 /** The browser's store of whole answers; the name is the asset's own version. */
 const CACHE = "tollgate-vocabularies";
@@ -129,7 +132,12 @@ function counterOf(name, encoding, encoder) {
     const bytes = withText("", () => encoder.decode(list));
     return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
   };
-  const ids = (/** @type {string} */ text, /** @type {boolean} */ specials) => withText(text, (bytes) => encoder.encode(bytes, specials));
+  const ids = (/** @type {string} */ text, /** @type {boolean} */ specials) => withText(text, (bytes) => {
+    const count = encoder.encode(bytes, specials);
+    const list = idsAt(encoder.ids(), count);
+    if (count > IDS_KEPT_MAX) encoder.tidy();
+    return list;
+  });
   /** The id of a special token, if it is one. @param {unknown} name */
   const idOf = (name) => {
     const [found, ...more] = typeof name === "string" && name.replace(SPECIAL, "") === "" ? ids(name, true) : [];

@@ -357,6 +357,21 @@ test("of special tokens some become their ids, and what is none is refused", asy
   assert.throws(() => counter.encode(/** @type {any} */ (5), { specials: ["<|endoftext|>"] }), failing("not_a_string"));
 });
 
+test("ids are the caller's own: texts that come after change none, whatever they take of memory", async () => {
+  const counter = await o200k();
+  const text = "Whoever stands before the gate waits. ";
+  const first = counter.encode(text);
+  const kept = [...first];
+  // A second one grows the memory, and gives it back.
+  for (const again of ["", "漢字", text.repeat(200_000), "a<|endoftext|>", text]) {
+    const ids = counter.encode(again, { specials: true });
+    assert.equal(counter.decode(ids), again);
+    assert.equal(ids.buffer.byteLength, 4 * ids.length);
+    assert.deepEqual([...first], kept);
+  }
+  assert.deepEqual([...counter.encode(text)], kept);
+});
+
 test("special tokens that are not allowed are refused or text, as tiktoken's two arguments say", async () => {
   const [END, PROMPT, FIM] = ["<|endoftext|>", "<|endofprompt|>", "<|fim_middle|>"];
   /** @type {("all" | string[])[]} */

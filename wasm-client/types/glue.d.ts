@@ -20,7 +20,9 @@ export class Encoder {
   constructor(encoding: string, bytes: number);
   count(bytes: number): number;
   fits(bytes: number, tokens: number): boolean;
-  encode(bytes: number, specials: boolean): Uint32Array;
+  encode(bytes: number, specials: boolean): number;
+  ids(): number;
+  tidy(): void;
   decode(ids: Uint32Array): Uint8Array;
   truncate(bytes: number, tokens: number, tail: boolean): number;
   chunk(bytes: number, size: number, overlap: number): Uint32Array;

@@ -182,25 +182,25 @@ impl Tokenizer {
     /// The ids of `text`: tiktoken's `encode_ordinary`.
     #[must_use]
     pub fn encode(&mut self, text: &str) -> Vec<u32> {
-        self.encode_utf8(text.as_bytes())
-    }
-
-    /// `encode` of a text that is known to be UTF-8, as for `count_utf8`.
-    ///
-    /// # Panics
-    ///
-    /// Perhaps, if it is not UTF-8; otherwise the ids of that mean nothing.
-    #[must_use]
-    pub fn encode_utf8(&mut self, text: &[u8]) -> Vec<u32> {
-        // English has four bytes a token and more; a guess below costs one copy.
-        let mut ids = Vec::with_capacity(text.len() / 4 + 1);
-        self.encode_until(text, usize::MAX, &mut ids);
+        let mut ids = Vec::new();
+        self.encode_into(text, &mut ids);
         ids
     }
 
     /// Appends the ids of `text` to `ids`.
     pub fn encode_into(&mut self, text: &str, ids: &mut Vec<u32>) {
-        self.encode_until(text.as_bytes(), usize::MAX, ids);
+        self.encode_utf8_into(text.as_bytes(), ids);
+    }
+
+    /// `encode_into` of a text that is known to be UTF-8, as for `count_utf8`.
+    ///
+    /// # Panics
+    ///
+    /// Perhaps, if it is not UTF-8; otherwise the ids of that mean nothing.
+    pub fn encode_utf8_into(&mut self, text: &[u8], ids: &mut Vec<u32>) {
+        // English has four bytes a token and more; a guess below costs one copy.
+        ids.reserve(text.len() / 4 + 1);
+        self.encode_until(text, usize::MAX, ids);
     }
 
     /// The ids of `text`, special tokens treated as `specials` says: tiktoken's
