@@ -51,7 +51,8 @@ const NOTHING: Known = Known { hash: 0, at: 0, length: 0, count: 0 };
 
 impl<'t> Long<'t> {
     const LEN_MIN: usize = 16;
-    pub(super) const LEN_MAX: usize = 1024;
+    /// Of the store some fortieth, with its tokens.
+    const LEN_MAX: usize = 1 << 15;
 
     /// `None` if it has fewer bytes, or more.
     pub(super) fn new(piece: &'t [u8]) -> Option<Self> {
@@ -162,7 +163,7 @@ mod tests {
 
     #[test]
     fn pieces_that_differ_anywhere_are_told_apart() {
-        let base: Vec<u8> = (0..Long::LEN_MAX).map(|at| (at % 251) as u8).collect();
+        let base: Vec<u8> = (0..=Long::LEN_MAX).map(|at| (at % 251) as u8).collect();
         let mut cache = LongCache::new();
         for length in (16..80).chain([1000, 1023, 1024]) {
             let piece = &base[..length];
@@ -176,7 +177,8 @@ mod tests {
                 assert_eq!(tokens(&cache, &other), None, "{length} bytes, byte {at}");
             }
         }
-        assert!(Long::new(&base[..15]).is_none() && Long::new(&[0; 1025]).is_none());
+        let fits = [15, 16, Long::LEN_MAX, Long::LEN_MAX + 1].map(|length| &base[..length]);
+        assert_eq!(fits.map(|piece| Long::new(piece).is_some()), [false, true, true, false]);
     }
 
     #[test]

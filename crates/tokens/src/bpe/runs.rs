@@ -13,7 +13,6 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::long::Long;
 use super::tokenizer::Tokenizer;
 use super::vocabulary::Vocabulary;
 
@@ -30,8 +29,8 @@ pub(super) struct Run {
 }
 
 impl Run {
-    /// The tokenizer remembers those that are no longer.
-    pub(super) const BYTES_MIN: usize = Long::LEN_MAX;
+    /// Shorter ones are merged in some microseconds, or the tokenizer knows them.
+    pub(super) const BYTES_MIN: usize = 1024;
 }
 
 /// What is known of a text that was made by an edit: the runs of the blocks that it is
