@@ -445,19 +445,18 @@ pub(super) fn is_settled(bytes: &[u8], start: usize, at: usize) -> bool {
     if at + SEEN > bytes.len() {
         return false;
     }
-    let is_blank = |at| class_once(bytes, at).0 & WHITE != 0;
-    let (before, _) = class_once(bytes, start_of_last(&bytes[..at]));
-    match class_once(bytes, at).0 {
+    let class = |at| class_once(bytes, at).0;
+    match class(at) {
+        // Boundaries between digits hang on where the first one is: a key would move them all.
+        NUMBER => class(start) != NUMBER,
         // White space was looked through to its end. A single blank before a word or a
         // symbol is theirs.
-        SPACE | NEWLINE if is_blank(start) => {
+        SPACE | NEWLINE if class(start) & WHITE != 0 => {
             let second = start + class_once(bytes, start).1;
-            second < at && !is_blank(second)
+            second < at && class(second) & WHITE == 0
         }
         // So were capitals for a small letter behind them.
-        UPPER => before & (UNCASED | MARK) == 0,
-        // Boundaries between digits hang on where the first one is: a key would move them all.
-        NUMBER => before != NUMBER,
+        UPPER => class(start_of_last(&bytes[..at])) & (UNCASED | MARK) == 0,
         _ => true,
     }
 }
@@ -629,6 +628,9 @@ mod tests {
                     before.push(piece);
                     let settled = is_settled(text.as_bytes(), start, at);
                     prop_assert_eq!(cut.settles_at(text.as_bytes(), at), settled);
+                    // A hard one is settled, if as much stands behind it as is looked at.
+                    let hard = is_hard_boundary(text.as_bytes(), at) && at + SEEN <= text.len();
+                    prop_assert!(settled || !hard);
                     if settled {
                         let changed = format!("{}{other}", &text[..text.ceil_char_boundary(at + SEEN)]);
                         let cut = pieces(cut, &changed);
