@@ -1,5 +1,5 @@
 // tollgate/hf: counters by any tokenizer.json, in a module of its own that is brought
-// in when the first is asked for. Reading such a file takes up to three seconds, so the
+// in when the first is asked for. Reading such a file takes the better part of a second, so the
 // compact form that the module makes of it is kept, by the hash of the file.
 
 import * as glue from "#glue-hf";

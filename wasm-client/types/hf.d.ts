@@ -37,8 +37,8 @@ export interface TokenizerOptions {
 }
 
 /**
- * Makes a counter of a tokenizer.json. The first time this takes two to three seconds for
- * a file of 7 to 9 MB; from its compact form, 0.03 to 0.5.
+ * Makes a counter of a tokenizer.json. The first time this takes half a second to three quarters
+ * for a file of 7 to 9 MB; from its compact form, 0.03 to 0.1.
  *
  * Rejects with `bad_tokenizer` for what is none, is of a kind that is not known or has a
  * part that the crate `tokenizers` does not read (such as `ByteLevel` before other steps:
