@@ -11,10 +11,18 @@ use crate::policy::RATE_MAX;
 /// Units in one token: milliseconds in a minute.
 pub(crate) const UNIT: i64 = 60_000;
 
-/// A bucket. Its level may be negative: a debt that refill pays first.
+/// The bucket of a limit: so many tokens a minute.
+pub(crate) type Bucket = Tokens<UNIT>;
+/// One whose rate is told by the thousand minutes: one request each 1,260 ms is 47,619,
+/// where 47 a minute would lose an eightieth of it.
+pub(crate) type Pace = Tokens<{ 1_000 * UNIT }>;
+
+/// A bucket with so many units in a token. Its level may be negative: a debt that refill
+/// pays first.
 #[derive(Clone, Debug)]
-pub(crate) struct Bucket {
-    per_minute: i64,
+pub(crate) struct Tokens<const UNIT: i64> {
+    /// Units a millisecond.
+    rate: i64,
     capacity: i64,
     level: i64,
     floor: i64,
@@ -22,12 +30,12 @@ pub(crate) struct Bucket {
     full_at: Millis,
 }
 
-impl Bucket {
+impl<const UNIT: i64> Tokens<UNIT> {
     /// A full bucket that holds `capacity` tokens.
-    pub(crate) fn new(per_minute: u64, capacity: u64, now: Millis) -> Self {
-        let capacity = units(capacity as i64);
+    pub(crate) fn new(rate: u64, capacity: u64, now: Millis) -> Self {
+        let capacity = Self::units(capacity as i64);
         Self {
-            per_minute: rate(per_minute),
+            rate: bounded(rate),
             capacity,
             level: capacity,
             floor: i64::MIN,
@@ -43,7 +51,7 @@ impl Bucket {
             return;
         }
         self.at_ms = now;
-        let gained = i64::try_from(span).unwrap_or(i64::MAX).saturating_mul(self.per_minute);
+        let gained = i64::try_from(span).unwrap_or(i64::MAX).saturating_mul(self.rate);
         self.level = self.level.saturating_add(gained).min(self.capacity);
         if self.level == self.capacity {
             self.full_at = now;
@@ -63,9 +71,9 @@ impl Bucket {
         (self.capacity / UNIT) as u64
     }
 
-    /// Tokens a minute.
-    pub(crate) fn per_minute(&self) -> u64 {
-        self.per_minute as u64
+    /// The span in which an empty one fills.
+    pub(crate) fn fills_ms(&self) -> Millis {
+        (self.capacity as u64).div_ceil(self.rate as u64)
     }
 
     /// When it was last found full.
@@ -76,51 +84,51 @@ impl Bucket {
     /// Tokens that `span` refills, rounded up.
     pub(crate) fn refilled_in(&self, span: Millis) -> i64 {
         let span = i64::try_from(span).unwrap_or(i64::MAX);
-        span.saturating_mul(self.per_minute).min(self.capacity) / UNIT + 1
+        span.saturating_mul(self.rate).min(self.capacity) / UNIT + 1
     }
 
     /// Takes tokens, below zero if need be; negative amounts give back, up to
     /// the capacity.
     pub(crate) fn take(&mut self, tokens: i64) {
-        self.level = self.level.saturating_sub(units(tokens)).min(self.capacity);
+        self.level = self.level.saturating_sub(Self::units(tokens)).min(self.capacity);
     }
 
     /// The span until `tokens` are there while `owed` of the level is promised:
     /// 0 when they are.
     pub(crate) fn wait_ms(&self, tokens: u64, owed: i64) -> Millis {
-        let wanted = units(i64::try_from(tokens).unwrap_or(i64::MAX).saturating_add(owed));
+        let wanted = Self::units(i64::try_from(tokens).unwrap_or(i64::MAX).saturating_add(owed));
         let missing = wanted.saturating_sub(self.level);
-        if missing <= 0 { 0 } else { (missing as u64).div_ceil(self.per_minute as u64) }
+        if missing <= 0 { 0 } else { (missing as u64).div_ceil(self.rate as u64) }
     }
 
     /// The span until it is full.
     pub(crate) fn wait_full_ms(&self) -> Millis {
-        (self.capacity.saturating_sub(self.level).max(0) as u64).div_ceil(self.per_minute as u64)
+        (self.capacity.saturating_sub(self.level).max(0) as u64).div_ceil(self.rate as u64)
     }
 
     /// Moves the level into `low..=high` tokens, where it is outside. A low end
     /// above the high one yields.
     pub(crate) fn clamp(&mut self, low: i64, high: i64) {
-        let high = units(high);
-        self.level = self.level.max(units(low)).min(high).min(self.capacity);
+        let high = Self::units(high);
+        self.level = self.level.max(Self::units(low)).min(high).min(self.capacity);
     }
 
     /// Another limit from now on. The level stays, cut to the capacity.
-    pub(crate) fn resize(&mut self, per_minute: u64, capacity: u64) {
-        self.per_minute = rate(per_minute);
-        self.capacity = units(capacity as i64);
+    pub(crate) fn resize(&mut self, rate: u64, capacity: u64) {
+        self.rate = bounded(rate);
+        self.capacity = Self::units(capacity as i64);
         self.level = self.level.min(self.capacity);
     }
 
     /// True when less is left than the last floor promised a restart.
     pub(crate) fn is_below_floor(&self, owed: i64) -> bool {
-        self.level.saturating_sub(units(owed)) < self.floor || self.floor == i64::MIN
+        self.level.saturating_sub(Self::units(owed)) < self.floor || self.floor == i64::MIN
     }
 
     /// Lowers the floor a chunk below what is left, and returns it in units.
     pub(crate) fn lower_floor(&mut self, owed: i64, chunk_permille: u32) -> i64 {
         let chunk = (self.capacity / 1_000).saturating_mul(i64::from(chunk_permille)).max(UNIT);
-        self.floor = self.level.saturating_sub(units(owed)).saturating_sub(chunk);
+        self.floor = self.level.saturating_sub(Self::units(owed)).saturating_sub(chunk);
         self.floor
     }
 
@@ -129,19 +137,26 @@ impl Bucket {
     pub(crate) fn restore(&mut self, units_left: i64, owed: i64, at: Millis, now: Millis) {
         self.at_ms = at.min(now);
         self.floor = units_left.min(self.capacity);
-        self.level = units_left.saturating_add(units(owed)).min(self.capacity);
+        self.level = units_left.saturating_add(Self::units(owed)).min(self.capacity);
         self.refill(now);
+    }
+
+    fn units(tokens: i64) -> i64 {
+        tokens.saturating_mul(UNIT)
     }
 }
 
-fn units(tokens: i64) -> i64 {
-    tokens.saturating_mul(UNIT)
+impl Bucket {
+    /// Tokens a minute.
+    pub(crate) fn per_minute(&self) -> u64 {
+        self.rate as u64
+    }
 }
 
-/// At least one a minute (zero would never refill), at most what the
-/// arithmetic holds: `RATE_MAX` × 60,000 is under 2^56.
-fn rate(per_minute: u64) -> i64 {
-    per_minute.clamp(1, RATE_MAX) as i64
+/// At least one (zero would never refill), at most what the arithmetic holds:
+/// `RATE_MAX` × 60,000 is under 2^56, and a thousand times a second's part of it under 2^60.
+fn bounded(rate: u64) -> i64 {
+    rate.clamp(1, RATE_MAX) as i64
 }
 
 #[cfg(test)]

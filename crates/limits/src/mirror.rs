@@ -13,7 +13,7 @@ mod known;
 mod second;
 
 use crate::amounts::{Three, signed};
-use crate::bucket::Bucket;
+use crate::bucket::{self, Bucket, Pace};
 use crate::demand::Demand;
 use crate::history::History;
 use crate::message::{Millis, Tokens};
@@ -49,9 +49,9 @@ pub(crate) struct Mirror {
     pub(crate) limits: [Option<u64>; 3],
     pub(crate) limits_at: Millis,
     pub(crate) buckets: [Option<Bucket>; 3],
-    pub(crate) second: Option<Bucket>,
+    pub(crate) second: Option<Pace>,
     /// Of it, those who waited.
-    waiters: Option<Bucket>,
+    waiters: Option<Pace>,
     pub(crate) ramp: Option<Ramp>,
     /// Requests that may run at one time.
     pub(crate) concurrent: Option<u64>,
@@ -224,8 +224,9 @@ impl Mirror {
         let generated = self.generated(now);
         self.take_output(generated - self.assumed);
         self.assumed = generated;
-        let buckets = self.buckets.iter_mut().chain([&mut self.second, &mut self.waiters]);
-        buckets.flatten().for_each(|bucket| bucket.refill(now));
+        self.buckets.iter_mut().flatten().for_each(|bucket| bucket.refill(now));
+        let paces = [&mut self.second, &mut self.waiters];
+        paces.into_iter().flatten().for_each(|pace| pace.refill(now));
         self.lay_silent(now);
         if let Some(ramp) = &mut self.ramp {
             ramp.bucket.refill(now);
@@ -369,11 +370,15 @@ impl Mirror {
             let before = owed.saturating_add(lent).saturating_add(signed(ahead[kind]));
             bucket.wait_ms(fits, before.saturating_add(room))
         });
-        for bucket in self.second.iter().chain(self.ramp.as_ref().map(|ramp| &ramp.bucket)) {
-            let before = self.held_lent(0, bucket).saturating_add(signed(ahead[0]));
-            waits[0] = waits[0].max(bucket.wait_ms(1, before));
-        }
+        let second = self.second.as_ref().map(|pace| self.wait_one(pace, ahead[0]));
+        let ramp = self.ramp.as_ref().map(|ramp| self.wait_one(&ramp.bucket, ahead[0]));
+        waits[0] = second.into_iter().chain(ramp).fold(waits[0], Millis::max);
         waits
+    }
+
+    /// The span until one more request may go, behind `ahead`.
+    fn wait_one<const UNIT: i64>(&self, bucket: &bucket::Tokens<UNIT>, ahead: u64) -> Millis {
+        bucket.wait_ms(1, self.held_lent(0, bucket).saturating_add(signed(ahead)))
     }
 
     /// What a request takes of the pool, for taking turns.

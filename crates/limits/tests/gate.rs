@@ -265,7 +265,7 @@ fn deadlines_bounds_and_hopeless_waits_refuse_with_a_time() {
         other => panic!("{other:?}"),
     }
     assert!(is_granted(&shell.admit(admit("t2", "a"))), "that time comes true");
-    let patient = |ticket: &str| Admit { patience_ms: 120_000, ..admit(ticket, "a") };
+    let patient = |ticket: &str| Admit { patience_ms: 130_000, ..admit(ticket, "a") };
     assert!(matches!(shell.admit(patient("t3")), Decision::Queued { .. }));
     assert_eq!(reason(&shell.admit(patient("t4"))), "QueueFull");
     // Its client's patience shrinks with each poll: at its end it is answered.

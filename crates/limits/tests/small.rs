@@ -20,6 +20,8 @@ enum Stage {
     /// Asked at this time, and has a place.
     Waits(u64),
     Runs,
+    /// Its ticket expired while it ran: its settlement comes too late.
+    Expired,
     /// Settled, refused, cancelled; or lost while it ran, never to be heard of.
     Over,
 }
@@ -100,6 +102,7 @@ impl World {
                 }
                 Stage::Waits(_) => choices.extend([Happens::Poll(n), Happens::Cancel(n)]),
                 Stage::Runs => choices.extend([Happens::Settle(n), Happens::Lose(n)]),
+                Stage::Expired => choices.push(Happens::Settle(n)),
             }
         }
         if choices.is_empty() {
@@ -151,8 +154,9 @@ impl World {
                 self.shell.event(Event::Cancelled { ticket: TICKETS[n].into(), attempt: 0 });
             }
             Happens::Settle(n) => {
-                self.stages[n] = Stage::Over;
-                self.real = (self.real.0 + 1, self.real.1 + 1_000);
+                if std::mem::replace(&mut self.stages[n], Stage::Over) == Stage::Runs {
+                    self.real = (self.real.0 + 1, self.real.1 + 1_000);
+                }
                 let settled = settled(TICKETS[n], "t");
                 // Told twice, as reports are until they are acknowledged.
                 self.shell.event(settled.clone());
@@ -169,6 +173,11 @@ impl World {
             }
             Happens::Expire => {
                 self.expired = true;
+                for stage in self.stages.iter_mut().filter(|stage| **stage == Stage::Runs) {
+                    *stage = Stage::Expired;
+                    self.lost += 1;
+                    self.real = (self.real.0 + 1, self.real.1 + 1_000);
+                }
                 let ttl = self.shell.settings.ticket_ttl_ms;
                 self.shell.pass(ttl + 10_000);
             }

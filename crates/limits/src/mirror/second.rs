@@ -3,7 +3,7 @@
 
 use super::{MARGIN_MIN, Mirror};
 use crate::amounts::signed;
-use crate::bucket::Bucket;
+use crate::bucket::Pace;
 use crate::message::Millis;
 
 /// How much earlier than granted one request may arrive after another: the
@@ -29,8 +29,7 @@ impl Mirror {
         let Some(second) = self.second.as_mut().filter(|second| second.capacity() > 1) else {
             return;
         };
-        let fills = second.capacity() * 60_000 / second.per_minute().max(1);
-        let lately = self.history.since(now.saturating_sub(fills));
+        let lately = self.history.since(now.saturating_sub(second.fills_ms()));
         let left = signed(second.capacity()) - lately.unwrap_or(self.history.taken)[0];
         second.take((second.level() - left).min(0));
     }
@@ -46,17 +45,17 @@ impl Mirror {
         let by_jitter = signed(rate).saturating_mul(jitter) / 60_000 + 1;
         let burst = signed(rate.div_ceil(60)) - by_jitter;
         let pace = if burst >= 1 {
-            rate
+            rate.saturating_mul(1_000)
         } else {
             let jitter = jitter.max(JITTER_OF_ONE_MS) as u64;
-            (60_000 / (60_000 / rate.max(1) + jitter).max(1)).max(1)
+            60_000_000 / (60_000 / rate.max(1) + jitter).max(1)
         };
         let burst = burst.max(1) as u64;
         let of_waiters = (burst / WAITERS_PART).max(WAITERS_LEAST);
         for (bucket, burst) in [(&mut self.second, burst), (&mut self.waiters, of_waiters)] {
             match bucket {
                 Some(bucket) => bucket.resize(pace, burst),
-                none => *none = Some(Bucket::new(pace, burst, now)),
+                none => *none = Some(Pace::new(pace, burst, now)),
             }
         }
     }
