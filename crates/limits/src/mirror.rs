@@ -19,6 +19,7 @@ use crate::history::History;
 use crate::message::{Millis, Tokens};
 use crate::places::Places;
 use crate::resets::Resets;
+use crate::restart::Presumed;
 use crate::running::{Part, Running};
 use crate::scope::{CONCURRENT, Need, RATES};
 use crate::settings::{AccountSettings, ClassLimits, Headroom, Reserves};
@@ -69,6 +70,8 @@ pub(crate) struct Mirror {
     pub(crate) assumed: i64,
     /// When one of those that ran before a restart is taken for ended.
     pub(crate) ghost_ends_at: Millis,
+    /// Those that were.
+    pub(crate) presumed: Presumed,
     /// How many run by the stored row.
     pub(crate) saved_count: u64,
     /// Places of before a restart.
@@ -130,6 +133,7 @@ impl Mirror {
             lent: [0; 3],
             assumed: 0,
             ghost_ends_at: 0,
+            presumed: Presumed::default(),
             saved_count: 0,
             places: Places::default(),
             input_spread: Spread::default(),

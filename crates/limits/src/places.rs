@@ -10,7 +10,7 @@ use crate::message::Millis;
 /// By then whoever runs has told: a Worker renews a ticket after 30 s at a beat of 5 s
 /// (edge/js/carry.mjs), and a call takes at most 2 s (invariant 11). The rest is for
 /// timers that ring late.
-const TOLD_MS: Millis = 40_000;
+pub(crate) const TOLD_MS: Millis = 40_000;
 /// Most tell in the first seconds: then the row is written anew, so that the next restart
 /// waits no longer for those that were silent.
 const MOST_TOLD_MS: Millis = 7_000;

@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 use crate::amounts::signed;
 use crate::message::{Millis, Tokens};
 use crate::mirror::{Mirror, Ramp};
-use crate::places::{Places, Row};
+use crate::places::{Places, Row, TOLD_MS};
 use crate::running::{Part, Running};
 use crate::settings::Durability;
+use crate::spread::Spread;
 
 /// After a restart each isolate tells what it runs, with its next message but one. A
 /// Worker waits 2 s for the Gate (invariant 11): by then nearly all have.
@@ -40,6 +41,12 @@ pub(crate) struct SavedPool {
     /// Sums over them.
     #[serde(default)]
     ran: [u64; 5],
+    /// Squares of what was taken for their input.
+    #[serde(default)]
+    input_squares: u64,
+    /// How far inputs and speeds are off.
+    #[serde(default)]
+    spreads: [[u64; 3]; 2],
     /// How many may run while a limit is unknown.
     #[serde(default)]
     window: u64,
@@ -49,6 +56,34 @@ pub(crate) struct SavedPool {
     /// Places that were taken, where their number is limited.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     places: Row,
+}
+
+/// Those of before a restart that were taken for ended, in vain where they tell after all.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Presumed {
+    count: u64,
+    /// What was taken of the output level for all of them.
+    taken: i64,
+    /// By then whoever runs has told.
+    until: Millis,
+}
+
+impl Presumed {
+    fn add(&mut self, taken: i64) {
+        self.count += 1;
+        self.taken = self.taken.saturating_add(taken);
+    }
+
+    /// What was taken for one, which is none of them any more.
+    fn one(&mut self, now: Millis) -> Option<i64> {
+        if self.count == 0 || now >= self.until {
+            return None;
+        }
+        let taken = self.taken / signed(self.count);
+        self.count -= 1;
+        self.taken -= taken;
+        Some(taken)
+    }
 }
 
 impl Mirror {
@@ -69,7 +104,12 @@ impl Mirror {
             // What went in the last second is not known.
             second.take(signed(second.capacity()));
         }
-        self.running = Running::restored(saved.ran, saved.learned, now);
+        let [input, faster] = saved.spreads.map(Spread::restored);
+        self.input_spread = input;
+        let SavedPool { ran, input_squares, learned, .. } = *saved;
+        // They went on generating since.
+        let at = saved.at.min(now);
+        self.running = Running::restored(ran, input_squares, learned, faster, saved.rest, at);
         self.ramp = saved.ramp.map(|(rate, grows_at)| Ramp::new(rate, grows_at, now));
         self.window = self.window.max(saved.window);
         self.assumed = 0;
@@ -80,6 +120,7 @@ impl Mirror {
             row => Places::restored(row, started),
         };
         self.ghost_ends_at = now + GHOSTS_TELL_MS;
+        self.presumed = Presumed { until: started + TOLD_MS, ..Presumed::default() };
     }
 
     /// A request runs that was granted before a restart: the restored level and sums
@@ -87,7 +128,11 @@ impl Mirror {
     pub(crate) fn resume(&mut self, part: &Part, now: Millis) {
         self.refill(now);
         self.places.told(now);
-        self.lay_ghost(now);
+        if self.lay_ghost(now).is_none()
+            && let Some(taken) = self.presumed.one(now)
+        {
+            self.take_output(signed(part.generated) - taken);
+        }
         self.running.add(part);
     }
 
@@ -114,19 +159,24 @@ impl Mirror {
     /// was taken by then.
     pub(crate) fn end_before(&mut self, output: Tokens, max_tokens: Tokens, now: Millis) {
         self.places.told(now);
-        let generated = self.lay_ghost(now).unwrap_or(0);
+        let taken = self.lay_ghost(now).or_else(|| self.presumed.one(now)).unwrap_or(0);
         if self.reserves_most {
             self.give_back(max_tokens, output);
         } else {
-            self.take_output(signed(output) - generated);
+            self.take_output(signed(output) - taken);
         }
     }
 
-    /// Takes those for ended that nobody told of for long.
+    /// Takes those for ended that nobody told of for long: as long as they were expected.
     pub(crate) fn lay_silent(&mut self, now: Millis) {
         while self.running.ghosts() > 0 && now >= self.ghost_ends_at {
             self.ghost_ends_at += GHOSTS_MS / self.running.ghosts().min(GHOSTS_MS);
-            self.lay_ghost(now);
+            let expected = self.running.ghost_length();
+            let taken = self.lay_ghost(now).unwrap_or(0);
+            if !self.reserves_most {
+                self.take_output((expected - taken).max(0));
+                self.presumed.add(expected.max(taken));
+            }
         }
     }
 
@@ -155,9 +205,20 @@ impl Mirror {
         self.saved_count = self.running.count();
         let (known, is_limited) = (self.known(), self.concurrent.is_some());
         let places = if is_limited { self.places.row(known, now) } else { Row::new() };
-        let Self { limits, held_until, window, .. } = *self;
-        let at = now;
-        Some(SavedPool { at, limits, floors, held_until, learned, rest, ran, window, ramp, places })
+        Some(SavedPool {
+            at: now,
+            limits: self.limits,
+            floors,
+            held_until: self.held_until,
+            learned,
+            rest,
+            ran,
+            input_squares: self.running.input_squares(),
+            spreads: [self.input_spread, self.running.faster].map(Spread::row),
+            window: self.window,
+            ramp,
+            places,
+        })
     }
 
     /// What running requests will draw yet, at most as far as can be told.
@@ -171,5 +232,91 @@ impl Mirror {
         self.unsaved |= self.running.count() < self.saved_count;
         self.unsaved |= self.concurrent.is_some() && self.places.is_loose(self.known(), now);
         self.unsaved
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scope::Need;
+    use crate::settings::{AccountSettings, ClassLimits};
+
+    const OTPM: u64 = 8_000;
+
+    fn mirror(now: Millis) -> Mirror {
+        let limits = ClassLimits { otpm: Some(OTPM), itpm: Some(30_000), ..Default::default() };
+        let limits = [("*".into(), Box::new(limits))].into();
+        Mirror::new(&AccountSettings { limits, ..Default::default() }, "c", now)
+    }
+
+    /// One runs of whose output a thousand are expected, and the row is written.
+    fn busy() -> (Mirror, SavedPool, Part) {
+        let mut mirror = mirror(0);
+        let need = Need { input: 5_000, output: 1_000, output_max: 4_000, ..Need::default() };
+        mirror.take(&need, 0);
+        let saved = mirror.save(&Durability::default(), 0).expect("it was never written");
+        let part = Part { input: 5_000, expected: 1_000, generated: 0, max: 4_000, since: 0 };
+        (mirror, saved, part)
+    }
+
+    fn restarted(saved: &SavedPool, now: Millis) -> Mirror {
+        let mut mirror = mirror(now);
+        mirror.restore(saved, now, now);
+        mirror.refill(now);
+        mirror
+    }
+
+    fn output(mirror: &mut Mirror, now: Millis) -> i64 {
+        mirror.refill(now);
+        mirror.free(now)[2].expect("a limit")
+    }
+
+    #[test]
+    fn how_far_estimates_are_off_outlives_a_restart() {
+        let (mut mirror, ..) = busy();
+        (0..100).for_each(|n| mirror.input_spread.learn(100, 100 + n % 21));
+        mirror.unsaved = true;
+        let saved = mirror.save(&Durability::default(), 1_000).expect("it is to be written");
+        let text = serde_json::to_string(&saved).expect("JSON");
+        let restarted = restarted(&json::from_str(&text).expect("a row"), 1_000);
+        // A fifth of what runs and of what asks.
+        let need = Need { input: 24_000, ..Need::default() };
+        let wait = |mirror: &Mirror| mirror.wait_ms(&need, &[0; 3], 1_000);
+        assert!(wait(&mirror) > 0);
+        let chunk_ms = 60_000 * 5 / 100 + 2;
+        assert!((wait(&mirror)..wait(&mirror) + chunk_ms).contains(&wait(&restarted)));
+    }
+
+    #[test]
+    fn what_was_to_come_of_those_that_ended_meanwhile_is_nobodys() {
+        let (mut before, saved, part) = busy();
+        // It ends with twice what was expected, and what is lost with the restart says so.
+        before.refill(30_000);
+        before.end(&part, Some((2_000, 30_000)), 30_000);
+        let real = output(&mut before, 30_000);
+        let mut after = restarted(&saved, 30_000);
+        for now in (30_000..45_000).step_by(500) {
+            let (mirrored, real) = (output(&mut after, now), output(&mut before, now));
+            assert!(mirrored <= real + 240, "{now}: {mirrored} of {real}");
+        }
+        assert!(real < OTPM as i64);
+    }
+
+    #[test]
+    fn one_that_tells_after_it_was_taken_for_ended_is_counted_once() {
+        let (_, saved, part) = busy();
+        let mut told = restarted(&saved, 1_000);
+        let mut silent = told.clone();
+        let part = Part { generated: 50, since: 1_000, ..part };
+        told.resume(&part, 1_000);
+        silent.refill(12_000);
+        assert_eq!(silent.running.ghosts(), 0);
+        for mirror in [&mut told, &mut silent] {
+            mirror.refill(20_000);
+        }
+        silent.resume(&Part { generated: 1_000, since: 20_000, ..part }, 20_000);
+        told.progress(&part, &Part { generated: 1_000, since: 20_000, ..part }, 20_000);
+        let (told, silent) = (output(&mut told, 20_000), output(&mut silent, 20_000));
+        assert!(told.abs_diff(silent) <= 100, "{told} {silent}");
     }
 }

@@ -17,6 +17,9 @@ pub(crate) struct Running {
     /// Those of them that a restart knows by their sums alone: each is taken out when
     /// it tells that it runs, or how it ended.
     ghosts: Sums,
+    /// What was added to the stored floor for them. Those that ended since the row was
+    /// written do not draw it any more: it is nobody's until each is known.
+    ghosts_rest: i64,
     /// Output tokens and milliseconds of settled requests: their quotient is
     /// the speed.
     tokens: u64,
@@ -24,7 +27,7 @@ pub(crate) struct Running {
     /// That, in tokens a 1,000 s.
     speed: u64,
     /// By how much answers are faster.
-    faster: Spread,
+    pub(crate) faster: Spread,
     /// How far answers that exceed their expectation go beyond it, in permille
     /// of it: 1,000 for lengths without memory, less for regular ones.
     excess_permille: u64,
@@ -91,8 +94,7 @@ impl Sums {
             expected: self.expected / signed(count),
             told: self.told / signed(count),
             left: self.left / count,
-            // A restart does not know it.
-            input_squares: 0,
+            input_squares: self.input_squares / count,
         }
     }
 }
@@ -132,26 +134,34 @@ impl Running {
             ms: 0,
             speed: SPEED,
             faster: Spread::default(),
+            ghosts_rest: 0,
             excess_permille: 1_000,
             finished: 0,
             finished_tokens: 0,
         }
     }
 
-    /// What ran before a restart at `now`, and what was learned.
-    pub(crate) fn restored(ran: [u64; 5], learned: [u64; 5], now: Millis) -> Self {
+    /// What ran when the row was written, `at`, and what was learned.
+    pub(crate) fn restored(
+        ran: [u64; 5],
+        input_squares: u64,
+        learned: [u64; 5],
+        faster: Spread,
+        ghosts_rest: i64,
+        at: Millis,
+    ) -> Self {
         let [count, owed, expected, told, left] = ran;
         let ghosts = Sums {
             count,
-            since: count.saturating_mul(now),
-            since_squares: u128::from(count) * u128::from(now).pow(2),
+            since: count.saturating_mul(at),
+            since_squares: u128::from(count) * u128::from(at).pow(2),
             owed: signed(owed),
             expected: signed(expected),
             told: signed(told),
             left,
-            input_squares: 0,
+            input_squares,
         };
-        let restored = Self { all: ghosts, ghosts, ..Self::new() };
+        let restored = Self { all: ghosts, ghosts, ghosts_rest, faster, ..Self::new() };
         let [tokens, ms, excess_permille, finished, finished_tokens] = learned;
         if finished == 0 {
             return restored;
@@ -175,7 +185,7 @@ impl Running {
         self.all.count
     }
 
-    /// Squares of what was taken for their input, but for those of before a restart.
+    /// Squares of what was taken for their input.
     pub(crate) fn input_squares(&self) -> u64 {
         self.all.input_squares
     }
@@ -185,8 +195,15 @@ impl Running {
         self.ghosts.count
     }
 
+    /// How long one of them is expected to get.
+    pub(crate) fn ghost_length(&self) -> i64 {
+        let Sums { told, owed, .. } = self.ghosts.mean();
+        told + owed
+    }
+
     /// Takes one of those out: what it had told, if there is one.
     pub(crate) fn lay_ghost(&mut self) -> Option<i64> {
+        self.ghosts_rest -= self.ghosts_rest / signed(self.ghosts.count.max(1));
         let ghost = self.ghosts.mean();
         self.ghosts.remove(&ghost);
         self.all.remove(&ghost);
@@ -235,7 +252,7 @@ impl Running {
         let least = (self.all.expected / 4).min(signed(capacity / 6));
         // The mirror stays about a margin below what is there.
         let faster = self.unheard(now) - margin(capacity, MARGIN_MIN) / 2;
-        drawn.max(least.saturating_add(faster.max(0)))
+        drawn.max(least.saturating_add(faster.max(0))).max(self.ghosts_rest)
     }
 
     /// What running requests may have generated beyond what is assumed, as answers differ

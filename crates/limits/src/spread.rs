@@ -40,6 +40,16 @@ impl Spread {
         }
     }
 
+    /// As a row holds it.
+    pub(crate) fn row(self) -> [u64; 3] {
+        [self.now, self.before, self.count]
+    }
+
+    /// What that row says.
+    pub(crate) fn restored([now, before, count]: [u64; 3]) -> Self {
+        Self { now: now.min(MOST), before: before.min(MOST), count: count.min(2 * SPAN) }
+    }
+
     /// What to keep free for `amount`, which is the root of the squares' sum where it is
     /// of several independent estimates.
     pub(crate) fn of(self, amount: Tokens) -> i64 {

@@ -56,6 +56,7 @@ scenarios![
     "steep-rise",
     "skewed-clocks",
     "gate-restarts",
+    "small-restarts",
     "cached-restarts",
     "messages-lost-and-doubled",
     "isolates-lost",

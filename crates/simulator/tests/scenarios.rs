@@ -44,6 +44,7 @@ hold! {
     steep_rise: "steep-rise",
     skewed_clocks: "skewed-clocks",
     gate_restarts: "gate-restarts",
+    small_restarts: "small-restarts",
     cached_restarts: "cached-restarts",
     messages_lost_and_doubled: "messages-lost-and-doubled",
     isolates_lost: "isolates-lost",
