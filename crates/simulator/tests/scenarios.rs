@@ -47,6 +47,9 @@ hold! {
     small_restarts: "small-restarts",
     cached_restarts: "cached-restarts",
     messages_lost_and_doubled: "messages-lost-and-doubled",
+    faults_requests: "faults-requests",
+    faults_input: "faults-input",
+    faults_output: "faults-output",
     isolates_lost: "isolates-lost",
     refused_and_back: "refused-and-back",
 }
