@@ -44,7 +44,6 @@ export async function admits(upstreamUrl, scratch, rounds, seconds) {
 /** What the Worker would send for the request of bench.mjs. @param {string} key its id */
 function messages(key) {
   const whose = {
-    attempt: 0,
     tenant: "bench",
     key,
     pool: { account: "anthropic", class: "sonnet-5-5", speed: "standard" },
@@ -54,7 +53,7 @@ function messages(key) {
   const kinds = [110, 5, 25, 10, 0, 0, 0, 10];
   const used = { tokens: { input: 150, input_total: 150, output: 28, microusd: 870, estimated: false } };
   return {
-    admit: { ...whose, priority: "normal", input_tokens: 160, kinds, microusd_max: 5000, patience_ms: 120_000, bytes: 700 },
-    settle: { ...whose, input_estimate: 160, kinds, used },
+    admit: { ...whose, input_tokens: 160, kinds, microusd_max: 5000, patience_ms: 120_000, bytes: 700 },
+    settle: { attempt: 0, ...whose, input_estimate: 160, kinds, used },
   };
 }

@@ -81,10 +81,29 @@ impl<'de> Reader<'de> {
 
     /// Takes a string.
     pub(crate) fn text(&mut self, expected: &dyn Expected) -> Result<Cow<'de, str>, Error> {
-        match self.token()? {
-            Token::Text(text) => Ok(text),
-            other => Err(mismatch(&other, expected)),
+        if self.peek() == Some(b'"') {
+            return self.string();
         }
+        Err(mismatch(&self.token()?, expected))
+    }
+
+    /// Takes a whole number of up to 19 digits, where one is next: what most numbers are.
+    pub(crate) fn digits(&mut self) -> Option<u64> {
+        self.peek()?;
+        let bytes = self.text.as_bytes();
+        let (mut at, mut number) = (self.at, 0_u64);
+        while let Some(digit @ b'0'..=b'9') = bytes.get(at) {
+            // Wraps only where there are too many digits.
+            number = number.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'));
+            at += 1;
+        }
+        let is_whole = !matches!(bytes.get(at), Some(b'.' | b'e' | b'E' | b'-' | b'+'));
+        let count = at - self.at;
+        let is_plain = (1..20).contains(&count) && (count == 1 || bytes[self.at] != b'0');
+        (is_whole && is_plain).then(|| {
+            self.at = at;
+            number
+        })
     }
 
     /// Takes the opening bracket of an array or object.
@@ -224,8 +243,7 @@ impl<'de> Reader<'de> {
     /// Takes what of a string stands for itself.
     fn plain(&mut self) -> &'de str {
         let rest = &self.text[self.at..];
-        let is_plain = |byte: &u8| !matches!(byte, b'"' | b'\\' | 0..0x20);
-        let plain = &rest[..rest.bytes().take_while(is_plain).count()];
+        let plain = &rest[..plain_bytes(rest.as_bytes())];
         self.at += plain.len();
         plain
     }
@@ -273,6 +291,26 @@ impl<'de> Reader<'de> {
         let is_end = self.at >= self.text.len();
         Error::new(if is_end { "EOF while parsing a value" } else { message })
     }
+}
+
+/// How many bytes come before the first that does not stand for itself.
+fn plain_bytes(text: &[u8]) -> usize {
+    const ONES: u64 = u64::MAX / 255;
+    // The high bit of each byte that is zero; above one that is, also of some that are not.
+    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & (ONES << 7);
+    let mut at = 0;
+    while let Some(word) = text[at..].first_chunk::<8>() {
+        let word = u64::from_le_bytes(*word);
+        let quotes = zeros(word ^ (ONES * u64::from(b'"')));
+        let escapes = zeros(word ^ (ONES * u64::from(b'\\')));
+        let controls = word.wrapping_sub(ONES * 0x20) & !word & (ONES << 7);
+        match quotes | escapes | controls {
+            0 => at += 8,
+            found => return at + (found.trailing_zeros() / 8) as usize,
+        }
+    }
+    let is_plain = |byte: &&u8| !matches!(byte, b'"' | b'\\' | 0..0x20);
+    at + text[at..].iter().take_while(is_plain).count()
 }
 
 const CONTROL: &str = "control character (\\u0000-\\u001F) found while parsing a string";

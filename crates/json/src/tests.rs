@@ -68,6 +68,13 @@ fn records_enums_and_numbers_are_read_as_serde_json_reads_them() {
         r#"{"name":"a","pairs":[[1]]}"#,
         r#"{"name":"a","inner":{"b":{"name":"c"},"d":{"name":"e"}}}"#,
         r#"{"name":"a","name":"b"}"#,
+        r#"{"inner":{},"pairs":[],"kind":"plain","tags":[],"count":1,"name":"a"}"#,
+        r#"{"count":1,"inner":{},"name":"a","kind":"plain"}"#,
+        r#"{"count":1,"\u006eame":"a"}"#,
+        r#"{"name":"a","count":01}"#,
+        r#"{"name":"a","count":1-}"#,
+        r#"{"name":"a","pairs":[[9999999999999999999,1],[10000000000000000000,1]]}"#,
+        r#"{"name":"a","pairs":[[99999999999999999999,1]]}"#,
         r#"{"name":"a","count":4294967296}"#,
         r#"{"name":"a","count":-1}"#,
         r#"{"name":"a","count":1.5}"#,
@@ -232,4 +239,55 @@ fn errors_tell_the_path_to_what_is_wrong() {
         let error = crate::from_str::<Item>(text).unwrap_err();
         assert_eq!(error.path().join(" "), path, "{text}: {error}");
     }
+}
+
+#[test]
+fn a_field_that_no_type_has_is_named_where_it_is_refused_and_else_passed_over() {
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Open {
+        first: u8,
+        last: u8,
+    }
+    let text = r#"{"other":[1,{"first":2}],"last":3,"more":"x","first":4}"#;
+    assert_eq!(from_str::<Open>(text).ok(), Some(Open { first: 4, last: 3 }));
+    let refused = from_str::<Record>(r#"{"name":"a","nmae":"b"}"#).expect_err("it is denied");
+    let text = refused.to_string();
+    assert!(text.contains("unknown field `nmae`, expected one of `name`, `count`"), "{text}");
+}
+
+#[test]
+fn what_ends_a_run_of_plain_text_is_found_wherever_it_stands() {
+    for before in 0..20 {
+        for end in ["\"", "\\n\"", "\u{1f}\"", "\t\""] {
+            for behind in 0..10 {
+                let (before, behind) = ("é!~".repeat(before), "x".repeat(behind));
+                let text = format!("\"{before}{end}{behind}");
+                agree::<String>(&text);
+                agree::<String>(&format!("{text}\""));
+            }
+        }
+    }
+}
+
+/// Fields are found by numbers, which an alias would shift.
+#[test]
+fn no_type_of_this_workspace_has_aliases() {
+    fn look(folder: &std::path::Path) -> usize {
+        let entries = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("one"));
+        let mut files = 0;
+        for path in entries.map(|entry| entry.path()) {
+            if path.is_dir() && !path.ends_with("target") && !path.ends_with("node_modules") {
+                files += look(&path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = std::fs::read_to_string(&path).expect("UTF-8");
+                let has =
+                    text.lines().any(|line| line.contains("serde(") && line.contains("alias ="));
+                assert!(!has || path.ends_with("json/src/tests.rs"), "{}", path.display());
+                files += 1;
+            }
+        }
+        files
+    }
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    assert!(look(&root.join("crates")) + look(&root.join("edge")) > 100);
 }

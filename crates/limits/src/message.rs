@@ -57,7 +57,7 @@ pub struct Admit {
     /// The request's ticket; admit is idempotent by (ticket, attempt).
     pub ticket: TicketId,
     /// 0 for the first; one more after each provider refusal.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub attempt: u32,
     /// When the request first asked, by the Worker's clock: its place in the
     /// queue survives a restart and a provider refusal.
@@ -77,7 +77,7 @@ pub struct Admit {
     /// The model's id as asked for: lengths are learned by it.
     pub model: String,
     /// The queue's class.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub priority: Priority,
     /// Estimated input tokens that count towards the provider's input bucket.
     pub input_tokens: Tokens,
