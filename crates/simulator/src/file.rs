@@ -56,7 +56,6 @@ scenarios![
     "steep-rise",
     "skewed-clocks",
     "gate-restarts",
-    "small-restarts",
     "cached-restarts",
     "messages-lost-and-doubled",
     "faults-requests",

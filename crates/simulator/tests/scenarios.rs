@@ -44,7 +44,6 @@ hold! {
     steep_rise: "steep-rise",
     skewed_clocks: "skewed-clocks",
     gate_restarts: "gate-restarts",
-    small_restarts: "small-restarts",
     cached_restarts: "cached-restarts",
     messages_lost_and_doubled: "messages-lost-and-doubled",
     faults_requests: "faults-requests",
