@@ -93,6 +93,12 @@ impl<const UNIT: i64> Tokens<UNIT> {
         self.level = self.level.saturating_sub(Self::units(tokens)).min(self.capacity);
     }
 
+    /// A token that was taken `span` ago is taken now: what refilled of it since is not there.
+    pub(crate) fn take_later(&mut self, span: Millis) {
+        let refilled = i64::try_from(span).unwrap_or(i64::MAX).saturating_mul(self.rate);
+        self.level = self.level.saturating_sub(refilled.min(UNIT));
+    }
+
     /// The span until `tokens` are there while `owed` of the level is promised:
     /// 0 when they are.
     pub(crate) fn wait_ms(&self, tokens: u64, owed: i64) -> Millis {

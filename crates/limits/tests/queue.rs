@@ -452,3 +452,26 @@ fn a_request_that_no_bucket_takes_is_told_so_and_holds_nobody_up() {
     shell.pass(2_000);
     assert!(is_granted(&shell.admit(admit("small", "b"))));
 }
+
+#[test]
+fn who_hears_late_that_it_may_go_is_followed_at_the_limits_own_distance() {
+    // One each 1,200 ms, and 60 for what messages' ways vary.
+    const APART_MS: u64 = 1_260;
+    for late in [0, 50, 400] {
+        let mut shell = Shell::new(settings(50, 100_000_000, 100_000_000), r#"{"t":{}}"#);
+        assert!(is_granted(&shell.admit(admit("first", "t"))));
+        assert_eq!(shell.poll(patient("slow", "t")), None);
+        assert_eq!(shell.poll(patient("next", "t")), None);
+        // Its slice is over, and the poll that follows is on its way when its turn comes.
+        shell.step(Input::Release { ticket: "slow".into() });
+        shell.answers.clear();
+        shell.pass(APART_MS + 1);
+        assert!(tickets(&mut shell).is_empty(), "granted, and nobody was told");
+        shell.pass(late);
+        assert!(is_granted(&shell.poll(patient("slow", "t")).expect("an answer")));
+        shell.pass(APART_MS - 2);
+        assert!(tickets(&mut shell).is_empty(), "{late}: too close behind");
+        shell.pass(4);
+        assert_eq!(tickets(&mut shell), ["next"], "{late}: later than need be");
+    }
+}

@@ -60,6 +60,16 @@ impl Mirror {
         }
     }
 
+    /// One that was granted then hears of it only now: who goes next keeps its distance, as
+    /// far as what goes at once has no room for that already.
+    pub(crate) fn goes_late(&mut self, granted: Millis, now: Millis) {
+        if let Some(second) = &mut self.second {
+            let room = if second.capacity() > 1 { JITTER_MS as u64 } else { 0 };
+            second.refill(now);
+            second.take_later(now.saturating_sub(granted + room));
+        }
+    }
+
     /// The span until one more of those who wait may go by the second.
     pub(crate) fn paced_ms(&self) -> Millis {
         self.waiters.as_ref().map_or(0, |bucket| bucket.wait_ms(1, 0))
