@@ -12,15 +12,15 @@ use crate::policy::RATE_MAX;
 pub(crate) const UNIT: i64 = 60_000;
 
 /// The bucket of a limit: so many tokens a minute.
-pub(crate) type Bucket = Tokens<UNIT>;
+pub(crate) type Bucket = TokenBucket<UNIT>;
 /// One whose rate is told by the thousand minutes: one request each 1,260 ms is 47,619,
 /// where 47 a minute would lose an eightieth of it.
-pub(crate) type Pace = Tokens<{ 1_000 * UNIT }>;
+pub(crate) type Pace = TokenBucket<{ 1_000 * UNIT }>;
 
 /// A bucket with so many units in a token. Its level may be negative: a debt that refill
 /// pays first.
 #[derive(Clone, Debug)]
-pub(crate) struct Tokens<const UNIT: i64> {
+pub(crate) struct TokenBucket<const UNIT: i64> {
     /// Units a millisecond.
     rate: i64,
     capacity: i64,
@@ -30,7 +30,7 @@ pub(crate) struct Tokens<const UNIT: i64> {
     full_at: Millis,
 }
 
-impl<const UNIT: i64> Tokens<UNIT> {
+impl<const UNIT: i64> TokenBucket<UNIT> {
     /// A full bucket that holds `capacity` tokens.
     pub(crate) fn new(rate: u64, capacity: u64, now: Millis) -> Self {
         let capacity = Self::units(capacity as i64);

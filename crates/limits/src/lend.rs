@@ -6,7 +6,7 @@
 //! The isolate's half is [`crate::borrow`].
 
 use crate::amounts::{Three, signed};
-use crate::bucket::{self, Bucket};
+use crate::bucket::{Bucket, TokenBucket};
 use crate::gate::Gate;
 use crate::map::{Name, name};
 use crate::message::{Admit, Lease, MicroUsd, Millis, TicketId, Tokens, Used, lent_ticket};
@@ -35,17 +35,13 @@ const BUDGET_END: u64 = 10;
 const PART_OF_BUDGET: u64 = 16;
 
 /// The most of a bucket that is out on loan at one time: half is for who asks.
-fn lent_max<const UNIT: i64>(bucket: &bucket::Tokens<UNIT>) -> i64 {
+fn lent_max<const UNIT: i64>(bucket: &TokenBucket<UNIT>) -> i64 {
     signed(bucket.capacity() / 2)
 }
 
 /// How many requests of `each` tokens a bucket can lend while `owed` of its level
 /// is promised.
-pub(crate) fn of_bucket<const UNIT: i64>(
-    bucket: &bucket::Tokens<UNIT>,
-    each: u64,
-    owed: i64,
-) -> u64 {
+pub(crate) fn of_bucket<const UNIT: i64>(bucket: &TokenBucket<UNIT>, each: u64, owed: i64) -> u64 {
     let spare = bucket.level().saturating_sub(owed).saturating_sub(lent_max(bucket));
     u64::try_from(spare).unwrap_or(0).min(bucket.capacity() / PART_OF_BUCKET) / each.max(1)
 }
@@ -202,7 +198,7 @@ impl Mirror {
     pub(crate) fn held_lent<const UNIT: i64>(
         &self,
         kind: usize,
-        bucket: &bucket::Tokens<UNIT>,
+        bucket: &TokenBucket<UNIT>,
     ) -> i64 {
         self.lent[kind].min(lent_max(bucket))
     }

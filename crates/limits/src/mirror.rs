@@ -13,7 +13,7 @@ mod known;
 mod second;
 
 use crate::amounts::{Three, signed};
-use crate::bucket::{self, Bucket, Pace};
+use crate::bucket::{Bucket, Pace, TokenBucket};
 use crate::demand::Demand;
 use crate::history::History;
 use crate::message::{Millis, Tokens};
@@ -381,7 +381,7 @@ impl Mirror {
     }
 
     /// The span until one more request may go, behind `ahead`.
-    fn wait_one<const UNIT: i64>(&self, bucket: &bucket::Tokens<UNIT>, ahead: u64) -> Millis {
+    fn wait_one<const UNIT: i64>(&self, bucket: &TokenBucket<UNIT>, ahead: u64) -> Millis {
         bucket.wait_ms(1, self.held_lent(0, bucket).saturating_add(signed(ahead)))
     }
 

@@ -9,7 +9,7 @@ use crate::spread::{Spread, square};
 
 /// The root of squares is exceeded in 4 of 100 cases where errors are spread evenly, however
 /// many they are (Irwin-Hall). Of so few each is a good part of a bucket, and one and a half
-/// times as much is exceeded in one of a thousand.
+/// times as much is exceeded in less than one of two hundred.
 const FEW: u64 = 8;
 /// Output speed assumed before anything was learned, in tokens a 1,000 s.
 const SPEED: u64 = 50_000;
