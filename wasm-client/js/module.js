@@ -32,9 +32,12 @@ const TEXT_UNITS_MAX = 256 << 20;
 /**
  * Whether a text fits is seen of the whole where it has no more than this, or no more
  * units a token than nearly any text has (English and code: 3 to 5): it will mostly fit.
+ * And where so many tokens are asked about that what is kept of them would be larger than
+ * any text.
  */
 export const WHOLE_UNITS = 1 << 16;
 const UNITS_A_TOKEN_MAX = 16;
+const WHOLE_TOKENS = 1 << 20;
 
 const encoder = new TextEncoder();
 
@@ -45,7 +48,7 @@ const encoder = new TextEncoder();
  * @param {number} tokens
  */
 export function isWhole(text, tokens) {
-  return typeof text !== "string" || text.length <= Math.max(WHOLE_UNITS, tokens * UNITS_A_TOKEN_MAX);
+  return typeof text !== "string" || tokens >= WHOLE_TOKENS || text.length <= Math.max(WHOLE_UNITS, tokens * UNITS_A_TOKEN_MAX);
 }
 
 /**

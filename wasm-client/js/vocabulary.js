@@ -177,6 +177,8 @@ function counterOf(name, encoding, encoder) {
     },
     fits(/** @type {string} */ text, /** @type {number} */ tokens) {
       const most = tokensOf(tokens, "tokens");
+      // No unit of it is less than a byte.
+      if (typeof text === "string" && text.length > most * encoder.longest_token()) return false;
       if (isWhole(text, most)) return withText(text, (bytes) => encoder.fits(bytes, most));
       const grown = new DocumentHandle();
       const exceeds = withParts(text, WHOLE_UNITS, (bytes) => {

@@ -65,6 +65,11 @@ impl Encoder {
         ids.len()
     }
 
+    /// The most bytes that a token has.
+    pub fn longest_token(&self) -> usize {
+        self.tokenizer.vocabulary().longest_token()
+    }
+
     /// Where the ids of the last text are, until the next is encoded.
     pub fn ids(&self) -> *const u32 {
         self.ids.as_ptr()

@@ -92,11 +92,28 @@ test("a vocabulary counts as tiktoken does, ids and all", async () => {
 test("whether a text fits is told by no more of it than that takes", async () => {
   const counter = await o200k();
   const megabytes = "Whoever stands before the gate is told how long to wait. ".repeat(180_000);
-  for (const [tokens, most] of [[0, 1 << 17], [100, 1 << 17], [100_000, 1 << 20]]) {
+  // Of the first its length tells, for no token of o200k has more than 128 bytes.
+  for (const [tokens, least, most] of [[0, 0, 0], [100, 0, 0], [100_000, 1, 1 << 20]]) {
     const { answer, copied } = copiedBy(() => counter.fits(megabytes, tokens));
     assert.equal(answer, false);
-    assert.ok(copied > 0 && copied <= most, `${copied} bytes for ${tokens} tokens`);
+    assert.ok(copied >= least && copied <= most, `${copied} bytes for ${tokens} tokens`);
   }
+  // Nor where nothing cuts it apart, which would be merged whole.
+  const letters = Array.from({ length: 1 << 20 }, (_, n) => String.fromCharCode(97 + ((n * n + (n >> 3)) % 26))).join("");
+  for (const text of [letters, "漢字仮名".repeat(1 << 18), "สวัสดีชาวโลก".repeat(1 << 16), "a中A".repeat(1 << 18)]) {
+    const { answer, copied } = copiedBy(() => counter.fits(text, 10));
+    assert.deepEqual([answer, copied], [false, 0]);
+    // What is read is bounded by what is asked about, and the answer is the count's.
+    const tokens = 2_000;
+    const begin = text.slice(0, 64 * tokens);
+    const count = counter.count(begin);
+    assert.deepEqual([count - 1, count, tokens].map((n) => counter.fits(begin, n)), [false, true, count <= tokens]);
+  }
+  // What is kept of so long a text would be more than the module's memory holds.
+  const huge = "中文".repeat(40 << 20);
+  assert.equal(counter.fits(huge, 5), false);
+  assert.equal(copiedBy(() => counter.fits(huge, 2 << 20)).answer, false);
+  assert.equal(counter.count("it still counts"), 3);
   // Tokens of many bytes, with what lies across the ends of the parts: of 65,536 bytes, and of twice that.
   const across = ["😀".repeat(9), "\ud83d", "a\udc00漢字", " internationalization", "'ll don't", "\r\n\r\n x", "e\u0301".repeat(4), "=".repeat(70)];
   for (const what of across) {

@@ -20,6 +20,7 @@ export class Encoder {
   constructor(encoding: string, bytes: number);
   count(bytes: number): number;
   fits(bytes: number, tokens: number): boolean;
+  longest_token(): number;
   encode(bytes: number, specials: boolean): number;
   ids(): number;
   tidy(): void;
