@@ -4,8 +4,8 @@
 //! form for each thing: a struct is an object (`serde_json` also compiles each
 //! struct's reading from an array), and what does not depend on the type is
 //! compiled once. That is a third of the code for each type, and the Worker
-//! reads some fifty types. No struct may have aliases (`typed::Field`). Writing
-//! stays `serde_json`'s. Knows nothing of Tollgate.
+//! reads some fifty types. Writing stays `serde_json`'s. Knows nothing of
+//! Tollgate.
 #![forbid(unsafe_code)]
 
 mod error;

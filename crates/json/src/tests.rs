@@ -268,26 +268,3 @@ fn what_ends_a_run_of_plain_text_is_found_wherever_it_stands() {
         }
     }
 }
-
-/// Fields are found by numbers, which an alias would shift.
-#[test]
-fn no_type_of_this_workspace_has_aliases() {
-    fn look(folder: &std::path::Path) -> usize {
-        let entries = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("one"));
-        let mut files = 0;
-        for path in entries.map(|entry| entry.path()) {
-            if path.is_dir() && !path.ends_with("target") && !path.ends_with("node_modules") {
-                files += look(&path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let text = std::fs::read_to_string(&path).expect("UTF-8");
-                let has =
-                    text.lines().any(|line| line.contains("serde(") && line.contains("alias ="));
-                assert!(!has || path.ends_with("json/src/tests.rs"), "{}", path.display());
-                files += 1;
-            }
-        }
-        files
-    }
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    assert!(look(&root.join("crates")) + look(&root.join("edge")) > 100);
-}

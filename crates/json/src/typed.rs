@@ -137,14 +137,10 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         _: &'static str,
-        names: &'static [&'static str],
+        _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
-        self.open_as(b'{', &visitor)?;
-        let entries = Elements { reader: self, is_first: true };
-        let value = visitor.visit_map(Fields { entries, names, next: 0 })?;
-        self.close(b'}')?;
-        Ok(value)
+        self.deserialize_map(visitor)
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -220,70 +216,6 @@ impl<'de> MapAccess<'de> for Elements<'_, 'de> {
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
         self.reader.colon()?;
         seed.deserialize(&mut *self.reader)
-    }
-}
-
-/// A struct's entries. Its fields are asked for by their numbers: a type's own way from a
-/// name to a field compares it with one after the other, and takes more code.
-struct Fields<'r, 'de> {
-    entries: Elements<'r, 'de>,
-    names: &'static [&'static str],
-    next: usize,
-}
-
-impl<'de> Fields<'_, 'de> {
-    /// The next field, its colon still to come.
-    fn next(&mut self) -> Result<Option<Field<'de>>, Error> {
-        if !self.entries.reader.more(&mut self.entries.is_first, b'}')? {
-            return Ok(None);
-        }
-        let name = self.entries.reader.key()?;
-        // Who writes one mostly does so in the order of the fields.
-        let (before, behind) = self.names.split_at(self.next);
-        let behind = behind.iter().position(|known| *known == name).map(|at| before.len() + at);
-        let at = behind.or_else(|| before.iter().position(|known| *known == name));
-        self.next = at.map_or(self.next, |at| at + 1);
-        Ok(Some(Field { name, at, names: self.names }))
-    }
-}
-
-impl<'de> MapAccess<'de> for Fields<'_, 'de> {
-    type Error = Error;
-
-    fn next_key_seed<K: DeserializeSeed<'de>>(
-        &mut self,
-        seed: K,
-    ) -> Result<Option<K::Value>, Error> {
-        self.next()?.map(|field| seed.deserialize(field)).transpose()
-    }
-
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
-        self.entries.next_value_seed(seed)
-    }
-}
-
-/// A struct's key. No type may have aliases: they count as fields where `names` come from,
-/// and not where numbers go to.
-struct Field<'de> {
-    name: Cow<'de, str>,
-    at: Option<usize>,
-    names: &'static [&'static str],
-}
-
-impl<'de> Deserializer<'de> for Field<'de> {
-    type Error = Error;
-
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        let Self { name, at, names } = self;
-        // A number that no field has: ignored, or refused where the type denies it.
-        let number = at.map_or(u64::MAX, |at| at as u64);
-        visitor.visit_u64(number).map_err(|_: Error| Error::unknown_field(&name, names))
-    }
-
-    forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf
-        option unit unit_struct newtype_struct seq tuple tuple_struct map struct enum
-        identifier ignored_any
     }
 }
 
