@@ -41,7 +41,7 @@ impl Tokenizer {
     #[must_use]
     pub fn truncate<'t>(&mut self, text: &'t str, tokens: usize, keep: Keep) -> &'t str {
         match keep {
-            Keep::Head => part(text, ..self.head(text, tokens).0),
+            Keep::Head => part(text, ..self.head(text, tokens, boundary_before).0),
             Keep::Tail => part(text, self.tail(text, tokens)..),
         }
     }
@@ -63,11 +63,11 @@ impl Tokenizer {
         let mut start = 0;
         while chunks.last().map_or(0, |last| last.range.end) < text.len() {
             let done = chunks.last().map_or(0, |last| last.range.end);
-            let (mut length, mut tokens) = self.head(part(text, start..), size);
+            let (mut length, mut tokens) = self.head(part(text, start..), size, boundary_before);
             if start + length <= done {
                 // Nothing new fits behind the overlap.
                 start = done;
-                (length, tokens) = self.head(part(text, start..), size);
+                (length, tokens) = self.head(part(text, start..), size, boundary_before);
             }
             if length == 0 {
                 (length, tokens) = self.character(part(text, start..), size);
@@ -82,12 +82,13 @@ impl Tokenizer {
 
     /// As much of the first grapheme as fits, at least a character; and its tokens.
     fn character(&mut self, text: &str, size: usize) -> (usize, usize) {
-        let first = text.chars().next().map_or(0, char::len_utf8);
-        let mut fits = (first, self.count(part(text, ..first)));
-        for (at, character) in text.char_indices().skip(1) {
-            let end = at + character.len_utf8();
+        // Each prefix is counted from the text's beginning, so only the last few are.
+        let sure = size.saturating_sub(TOKENS_AROUND_A_CUT);
+        let mut fits = self.head(text, sure, str::floor_char_boundary);
+        for character in part(text, fits.0..).chars() {
+            let end = fits.0 + character.len_utf8();
             let tokens = self.count(part(text, ..end));
-            if tokens > size {
+            if tokens > size && fits.0 > 0 {
                 break;
             }
             fits = (end, tokens);
@@ -96,12 +97,18 @@ impl Tokenizer {
     }
 
     /// How many bytes `tokens` allow from the beginning, and their tokens.
-    fn head(&mut self, text: &str, tokens: usize) -> (usize, usize) {
+    /// `before` says where the last boundary is that is not behind a place.
+    fn head(
+        &mut self,
+        text: &str,
+        tokens: usize,
+        before: fn(&str, usize) -> usize,
+    ) -> (usize, usize) {
         let (end, whole) = self.end_of_token(self.within_reach(text, tokens), tokens);
         if end == text.len() {
             return (end, whole);
         }
-        let mut end = boundary_before(text, end);
+        let mut end = before(text, end);
         let mut step = 1;
         loop {
             let count = self.count(part(text, ..end));
@@ -111,7 +118,7 @@ impl Tokenizer {
             // Twice as far each time: the text is counted again, and some texts
             // could make it many times.
             for _ in 0..step {
-                end = boundary_before(text, end.saturating_sub(1));
+                end = before(text, end.saturating_sub(1));
             }
             step *= 2;
         }
@@ -175,11 +182,41 @@ mod tests {
     use super::*;
 
     fn tokenizer() -> Tokenizer {
+        let [o200k, _] = tokenizers();
+        o200k
+    }
+
+    fn tokenizers() -> [Tokenizer; 2] {
         thread_local! {
-            static VOCABULARY: Arc<Vocabulary> = Arc::new(vocabulary("o200k_base"));
+            static VOCABULARIES: [Arc<Vocabulary>; 2] =
+                ["o200k_base", "cl100k_base"].map(|name| Arc::new(vocabulary(name)));
         }
-        let made = Tokenizer::new(Encoding::O200kBase, VOCABULARY.with(Arc::clone));
-        made.expect("it is o200k's")
+        let [o200k, cl100k] = VOCABULARIES.with(Clone::clone);
+        [(Encoding::O200kBase, o200k), (Encoding::Cl100kBase, cl100k)].map(
+            |(encoding, vocabulary)| Tokenizer::new(encoding, vocabulary).expect("it is its own"),
+        )
+    }
+
+    /// Texts of what graphemes are made of, most of them few graphemes.
+    fn marked() -> impl Strategy<Value = String> {
+        let parts = "e\u{300}\u{301}\u{302}\u{64b}\u{651}\u{93e}\u{94d}\u{9cd}\u{e32}\u{e48}\u{20e3}\
+            \u{1161}\u{11a8}\u{600}\u{200d}\u{fe0f}\u{1f3fd}\u{1f468}कন\u{1100}\u{ac00}' -";
+        let parts = proptest::sample::subsequence(parts.chars().collect::<Vec<_>>(), 1..5);
+        (parts, proptest::collection::vec((any::<proptest::sample::Index>(), 1..20usize), 1..40))
+            .prop_map(|(parts, runs)| {
+                let run = |(part, n): &(proptest::sample::Index, _)| {
+                    std::iter::repeat_n(*part.get(&parts), *n).collect::<String>()
+                };
+                runs.iter().map(run).collect()
+            })
+    }
+
+    /// The longest beginning before the first that is too long, each counted by itself.
+    fn by_each_character(tokenizer: &mut Tokenizer, text: &str, size: usize) -> (usize, usize) {
+        let ends = text.char_indices().map(|(at, character)| at + character.len_utf8());
+        let counted = ends.map(|end| (end, tokenizer.count(&text[..end]))).enumerate();
+        let fit = counted.take_while(|&(nth, (_, tokens))| nth == 0 || tokens <= size);
+        fit.last().map_or((0, 0), |(_, fit)| fit)
     }
 
     proptest! {
@@ -192,6 +229,22 @@ mod tests {
                 tokenizer.end_of_token(near, tokens),
                 tokenizer.end_of_token(&text, tokens)
             );
+        }
+
+        #[test]
+        fn a_part_of_a_grapheme_ends_where_the_next_character_is_too_much(
+            text in marked(), sizes in proptest::collection::vec(any::<proptest::sample::Index>(), 4)
+        ) {
+            for mut tokenizer in tokenizers() {
+                let most = tokenizer.count(&text) + 1;
+                for size in sizes.iter().map(|size| 1 + size.index(most)) {
+                    prop_assert_eq!(
+                        tokenizer.character(&text, size),
+                        by_each_character(&mut tokenizer, &text, size),
+                        "{} of {}", size, most
+                    );
+                }
+            }
         }
     }
 
@@ -214,6 +267,42 @@ mod tests {
             };
             let (small, large) = (steps(20_000), steps(100_000));
             assert!(large <= 6 * small, "{letters:?}: {small} to {large}");
+        }
+    }
+
+    #[test]
+    fn the_work_of_chunking_one_grapheme_grows_as_it_does() {
+        let kinds: [(&str, &[&str]); 4] = [
+            ("e", &["\u{300}", "\u{301}", "\u{302}", "\u{303}"]),
+            ("", &["\u{1f468}\u{200d}", "\u{1f469}\u{200d}", "\u{1f466}\u{fe0f}\u{200d}"]),
+            ("", &["क\u{94d}", "न\u{94d}", "त\u{94d}"]),
+            ("", &["\u{1100}", "\u{1102}", "\u{1103}", "\u{1105}"]),
+        ];
+        for (first, parts) in kinds {
+            // Halves, and ever more parts.
+            for (size, overlap) in [(None, 0), (None, 1), (Some(8), 1)] {
+                let read = |n| {
+                    let mut seed = 7u32;
+                    let next = || {
+                        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                        parts[(seed >> 16) as usize % parts.len()]
+                    };
+                    let text = std::iter::once(first).chain(std::iter::repeat_with(next).take(n));
+                    let text: String = text.collect();
+                    assert_eq!(boundary_behind(&text, 1), text.len());
+                    let mut tokenizer = tokenizer();
+                    let size = size.unwrap_or(tokenizer.count(&text) / 2 + 1);
+                    let size = NonZeroUsize::new(size).expect("it is not 0");
+                    let before = tokenizer.read();
+                    assert!(tokenizer.chunk(&text, size, size.get() / 4 * overlap).len() > 1);
+                    tokenizer.read() - before
+                };
+                let (small, large) = (read(2_000), read(10_000));
+                assert!(
+                    small > 0 && large <= 6 * small,
+                    "{parts:?}, {size:?}, {overlap}: {small} to {large}"
+                );
+            }
         }
     }
 }

@@ -24,6 +24,9 @@ pub struct Tokenizer {
     cache: Cache,
     long_cache: LongCache,
     work: Workspace,
+    /// Bytes that were to be counted or encoded: what tests hold against the length.
+    #[cfg(test)]
+    read: u64,
 }
 
 /// The vocabulary is not the one that the encoding needs.
@@ -133,6 +136,8 @@ impl Tokenizer {
             cache: Cache::new(),
             long_cache: LongCache::new(),
             work: Workspace::default(),
+            #[cfg(test)]
+            read: 0,
         })
     }
 
@@ -257,6 +262,10 @@ impl Tokenizer {
     /// Counts, and stops as soon as there are more than `limit`; then the answer
     /// is some number above it.
     fn count_until(&mut self, bytes: &[u8], limit: usize) -> usize {
+        #[cfg(test)]
+        {
+            self.read += bytes.len() as u64;
+        }
         match self.encoding.cut() {
             Cut::O200k => self.count_by(O200k, bytes, limit),
             cut => self.count_by_ends(cut, bytes, limit),
@@ -389,6 +398,10 @@ impl Tokenizer {
     /// Appends ids of a text, piece by piece, until `ids` holds `enough`; the last
     /// piece comes whole.
     pub(super) fn encode_until(&mut self, bytes: &[u8], enough: usize, ids: &mut Vec<u32>) {
+        #[cfg(test)]
+        {
+            self.read += bytes.len() as u64;
+        }
         let cut = self.encoding.cut();
         let mut ends = [0; PIECES];
         let mut at = 0;
@@ -411,6 +424,12 @@ impl Tokenizer {
     #[cfg(test)]
     pub(super) fn steps(&self) -> u64 {
         self.work.steps
+    }
+
+    /// The bytes of all texts so far, of one as often as it was counted.
+    #[cfg(test)]
+    pub(super) fn read(&self) -> u64 {
+        self.read
     }
 
     #[inline(always)]
