@@ -140,6 +140,33 @@ proptest! {
     }
 }
 
+/// An edit at the start of a block may complete what the block before ends with: a
+/// contraction is a word's own, and its letters else the next one's.
+#[test]
+fn a_contraction_that_an_edit_makes_or_undoes_at_any_place_of_a_run_is_seen() {
+    with_each(|tokenizer| {
+        for run in ["the'xample", "the'lexample", "it'sBig", "Aa'LLb", "中'reA", "a''v"] {
+            let text = run.repeat(1_000 / run.len());
+            let document = Document::new(tokenizer, &text);
+            for (at, character) in text.char_indices() {
+                for to in [at, at + character.len_utf8()] {
+                    for put in ["re", "l", "LL", "e", "s", "'", "'v", ""] {
+                        let (mut text, mut document) = (text.clone(), document.clone());
+                        text.replace_range(at..to, put);
+                        document.edit(tokenizer, at..to, put).expect("the range is inside");
+                        assert_eq!(
+                            document.count(),
+                            tokenizer.count(&text),
+                            "{:?}: {run:?}, {at}..{to}, {put:?}",
+                            tokenizer.encoding()
+                        );
+                    }
+                }
+            }
+        }
+    });
+}
+
 #[test]
 fn of_a_text_that_comes_word_by_word_all_but_the_last_word_is_stable() {
     with_each(|tokenizer| {
