@@ -167,6 +167,28 @@ fn a_contraction_that_an_edit_makes_or_undoes_at_any_place_of_a_run_is_seen() {
     });
 }
 
+/// Each of these characters is two tokens in some encoding, and what the first one holds
+/// would be taken for another character, which is one token.
+#[test]
+fn edits_beside_each_other_in_a_run_whose_tokens_end_within_characters_are_counted_alike() {
+    with_each(|tokenizer| {
+        for run in ["υφχψ", "丂丄丅", "\u{81}\u{82}\u{83}"] {
+            let mut text = run.repeat(3_000 / run.len());
+            let mut document = Document::new(tokenizer, &text);
+            let middle = text.floor_char_boundary(text.len() / 2);
+            let near: Vec<_> = text[middle..].char_indices().take(24).collect();
+            for (at, character) in near.iter().chain(near.iter().rev()) {
+                let at = text.floor_char_boundary(middle + at);
+                let put = character.to_string();
+                text.insert_str(at, &put);
+                document.edit(tokenizer, at..at, &put).expect("the range is inside");
+                let encoding = tokenizer.encoding();
+                assert_eq!(document.count(), tokenizer.count(&text), "{encoding:?}: {run:?}, {at}");
+            }
+        }
+    });
+}
+
 #[test]
 fn of_a_text_that_comes_word_by_word_all_but_the_last_word_is_stable() {
     with_each(|tokenizer| {
