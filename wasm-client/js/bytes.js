@@ -2,12 +2,28 @@
 
 import { gunzip } from "#bytes";
 import { fetched } from "./fetched.js";
-import { kindOf, TollgateError } from "./given.js";
+import { kindOf, reasonOf, TollgateError } from "./given.js";
 
 /**
  * @typedef {string | URL | Response | ArrayBuffer | ArrayBufferView} BytesSource
  * @typedef {{code: import("../types/index.js").ErrorCode, what: string}} Of what they are, for errors
  */
+
+/**
+ * What was given, once it is there.
+ *
+ * @template T
+ * @param {T | Promise<T>} from
+ * @param {Of} of
+ * @returns {Promise<T>}
+ */
+export async function arrived(from, { code, what }) {
+  try {
+    return await from;
+  } catch (error) {
+    throw new TollgateError(code, `${what} could not be fetched: ${reasonOf(error)}`, error);
+  }
+}
 
 /**
  * @param {BytesSource} from
@@ -28,7 +44,7 @@ export async function read(from, { code, what }) {
   try {
     return await (from instanceof Response ? whole(from) : fetched(from, whole));
   } catch (error) {
-    throw new TollgateError(code, `${what} could not be fetched from ${place}: ${error instanceof Error ? error.message : error}`, error);
+    throw new TollgateError(code, `${what} could not be fetched from ${place}: ${reasonOf(error)}`, error);
   }
 }
 

@@ -15,6 +15,25 @@ export class TollgateError extends Error {
   }
 }
 
+/**
+ * What may be a promise, marked as heard before anything is awaited: one that fails meanwhile,
+ * or that is not needed, would end a Node process. Who awaits it hears of it all the same.
+ *
+ * @template T
+ * @param {T} given
+ * @returns {T}
+ */
+export function held(given) {
+  // Not by `instanceof`: test runners have another realm than what reads files.
+  Promise.resolve(given).catch(() => {});
+  return given;
+}
+
+/** @param {unknown} error */
+export function reasonOf(error) {
+  return error instanceof Error ? error.message : String(error);
+}
+
 /** @param {unknown} value */
 export function kindOf(value) {
   return value === null ? "null" : Array.isArray(value) ? "an array" : `a value of type ${typeof value}`;
@@ -43,7 +62,7 @@ export function jsonOf(value) {
   try {
     return JSON.stringify(value);
   } catch (error) {
-    throw new TollgateError("bad_request", `The request cannot be written as JSON: ${error instanceof Error ? error.message : error}`, error);
+    throw new TollgateError("bad_request", `The request cannot be written as JSON: ${reasonOf(error)}`, error);
   }
 }
 

@@ -4,8 +4,8 @@
 
 import * as glue from "#glue-hf";
 import { keep, kept, source } from "#platform-hf";
-import { read, unpacked } from "./bytes.js";
-import { fieldsOf, idsOf, kindOf, tokensOf, TollgateError } from "./given.js";
+import { arrived, read, unpacked } from "./bytes.js";
+import { fieldsOf, held, idsOf, kindOf, reasonOf, tokensOf, TollgateError } from "./given.js";
 import { sha256 } from "./hash.js";
 import { isWhole, moduleOf, WHOLE_UNITS } from "./module.js";
 
@@ -31,6 +31,8 @@ const { init, withText, withParts, withBytes } = moduleOf(glue, source);
  * @returns {Promise<Tokenizer>}
  */
 export async function loadTokenizer(from, options = {}) {
+  held(from);
+  held(options?.wasm);
   const { name = "tokenizer.json", cache = true, wasm } = fieldsOf(options, "loadTokenizer's options are an object like { sha256 }");
   const wanted = hashOf(options.sha256);
   await init(wasm);
@@ -38,7 +40,7 @@ export async function loadTokenizer(from, options = {}) {
     const known = await remembered(wanted);
     if (known) return counterOf(name, known);
   }
-  const bytes = await unpacked(await bytesOf(await from), OF);
+  const bytes = await unpacked(await bytesOf(await arrived(from, OF)), OF);
   if (bytes.length > BYTES_MAX) throw new TollgateError(OF.code, `A tokenizer has ${BYTES_MAX >> 20} MiB at most, not ${bytes.length >> 20}.`);
   const hash = await sha256(bytes);
   if (wanted && hash === null) throw new TollgateError(OF.code, "The tokenizer's hash cannot be checked here: only pages of https: and localhost can hash.");
@@ -139,7 +141,7 @@ async function bytesOf(from) {
   try {
     return new TextEncoder().encode(JSON.stringify(from));
   } catch (error) {
-    throw new TollgateError(OF.code, `The tokenizer cannot be written as JSON: ${error instanceof Error ? error.message : error}`, error);
+    throw new TollgateError(OF.code, `The tokenizer cannot be written as JSON: ${reasonOf(error)}`, error);
   }
 }
 

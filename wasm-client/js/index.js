@@ -2,7 +2,7 @@
 
 import { calibrationOf, corrected, correctedMeasure, isOf, SHAPE, undated } from "./calibration.js";
 import { costOf, estimateText, init, initSync, knownModel, knownModels, measureJson, onLost } from "./core.js";
-import { fieldsOf, jsonOf, kindOf, nameOf, TollgateError, wholeOf } from "./given.js";
+import { fieldsOf, held, jsonOf, kindOf, nameOf, TollgateError, wholeOf } from "./given.js";
 import { guard } from "./guard/index.js";
 import { encodingOf, loadVocabulary } from "./vocabulary.js";
 
@@ -27,6 +27,7 @@ onLost(() => loaded.clear());
  * @returns {Promise<any>} its type is that of types/index.d.ts
  */
 export function load(name, options = {}) {
+  held(options?.vocabulary);
   /** @type {Calibration | null} */
   let calibration;
   try {

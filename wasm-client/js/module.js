@@ -7,7 +7,7 @@
 // know. Everything after `init` is synchronous.
 
 import { fetched } from "./fetched.js";
-import { kindOf, TollgateError } from "./given.js";
+import { held, kindOf, reasonOf, TollgateError } from "./given.js";
 
 /**
  * @typedef {string | URL | Request | Response | BufferSource | WebAssembly.Module} InitSource
@@ -72,10 +72,11 @@ export function moduleOf(glue, source) {
    * @returns {Promise<void>}
    */
   function init(from) {
+    held(from);
     if (memory) return Promise.resolve();
     return (starting ??= begin(from).catch((error) => {
       starting = undefined;
-      throw new TollgateError("no_wasm", `The WebAssembly module could not be started: ${reason(error)}`, error);
+      throw new TollgateError("no_wasm", `The WebAssembly module could not be started: ${reasonOf(error)}`, error);
     }));
   }
 
@@ -89,7 +90,7 @@ export function moduleOf(glue, source) {
     try {
       memory = glue.initSync({ module }).memory;
     } catch (error) {
-      throw new TollgateError("no_wasm", `The WebAssembly module could not be started: ${reason(error)}`, error);
+      throw new TollgateError("no_wasm", `The WebAssembly module could not be started: ${reasonOf(error)}`, error);
     }
   }
 
@@ -299,13 +300,8 @@ export function moduleOf(glue, source) {
     view = new Uint8Array(0);
     words = new Uint32Array(0);
     for (const forget of lost) forget();
-    return new TollgateError("internal", `The WebAssembly module stopped: ${reason(error)}. Please report it.`, error);
+    return new TollgateError("internal", `The WebAssembly module stopped: ${reasonOf(error)}. Please report it.`, error);
   }
 
   return { init, initSync, isReady, withText, withParts, withBytes, idsAt, windows, guarded, onLost };
-}
-
-/** @param {unknown} error */
-function reason(error) {
-  return error instanceof Error ? error.message : String(error);
 }

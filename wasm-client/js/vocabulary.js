@@ -4,7 +4,7 @@
 import { Document as DocumentHandle, Encoder, vocabulary_of } from "#glue";
 import { vocabulary } from "#platform";
 import index from "../vocabularies/index.json" with { type: "json" };
-import { read, unpacked } from "./bytes.js";
+import { arrived, read, unpacked } from "./bytes.js";
 import { idsAt, onLost, withBytes, withParts, withText } from "./core.js";
 import { documentOf } from "./document.js";
 import encodings from "./encodings.json" with { type: "json" };
@@ -236,7 +236,7 @@ function counterOf(name, encoding, encoder) {
 async function bytesOf(name, known, from) {
   const of = /** @type {const} */ ({ code: "bad_vocabulary", what: name });
   const whole = async (/** @type {VocabularySource} */ from) => unpacked(await read(from, of), of);
-  const given = await from;
+  const given = await arrived(from, of);
   if (given !== undefined) return checked(name, known, await whole(given));
   const place = await vocabulary(name);
   if (!place) throw new TollgateError("bad_vocabulary", `${name} is not at hand here: import "tollgate/vocabularies/${name}.bin" and give it as load(…, { vocabulary }).`);

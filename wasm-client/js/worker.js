@@ -1,7 +1,7 @@
 // Counting off the main thread: a web worker, and the promises of its answers.
 
 import { SILENT_MS } from "./fetched.js";
-import { fieldsOf, nameOf, TollgateError } from "./given.js";
+import { fieldsOf, nameOf, reasonOf, TollgateError } from "./given.js";
 
 /** @typedef {import("../types/worker.js").WorkerCounter<any, any>} WorkerCounter */
 
@@ -47,7 +47,7 @@ export async function loadInWorker(model, options = {}) {
       } catch (error) {
         // What cannot be copied to it, e.g. a function within a request.
         waiting.delete(n);
-        reject(new TollgateError("bad_request", error instanceof Error ? error.message : String(error), error));
+        reject(new TollgateError("bad_request", reasonOf(error), error));
       }
     });
   const terminate = () => {
@@ -75,6 +75,6 @@ function started() {
   try {
     return new Worker(new URL("./worker-thread.js", import.meta.url), { type: "module", name: "tollgate" });
   } catch (error) {
-    throw new TollgateError("no_wasm", `The web worker could not be started: ${error instanceof Error ? error.message : error}`, error);
+    throw new TollgateError("no_wasm", `The web worker could not be started: ${reasonOf(error)}`, error);
   }
 }

@@ -5,6 +5,9 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { before, test } from "node:test";
+import { setImmediate } from "node:timers/promises";
+import { runInNewContext } from "node:vm";
+import { init as start } from "../js/index.js";
 import * as tollgate from "./source.mjs";
 import { guard, init, load, TollgateError } from "./source.mjs";
 
@@ -20,8 +23,15 @@ const NO_TOKENS = [undefined, null, NaN, -1, 1.5, Infinity, -Infinity, "5", 2 **
 let claude;
 /** @type {import("../types/index.js").VocabularyCounter} */
 let exact;
+/** Each would end a Node process, whatever its caller catches. @type {unknown[]} */
+const unhandled = [];
+process.on("unhandledRejection", (error) => unhandled.push(error));
+const lost = new Error("the line broke");
+const rejected = () => /** @type {Promise<never>} */ (Promise.reject(lost));
 before(async () => {
-  await init();
+  await assert.rejects(start(rejected()), { name: "TollgateError", code: "no_wasm", message: "The WebAssembly module could not be started: the line broke", cause: lost });
+  const starting = start(readFileSync(new URL("../build/client_bg.wasm", import.meta.url)));
+  await Promise.all([starting, start(rejected()), load("claude-sonnet-5-5", { vocabulary: rejected() })]);
   claude = await load("claude-sonnet-5-5");
   exact = await load("r50k_base", { vocabulary: new Uint8Array(readFileSync(new URL("../vocabularies/r50k_base.merges.gz", import.meta.url))) });
 });
@@ -102,6 +112,29 @@ test("what is no number of tokens, and no place, is refused by both counters ali
   }
   for (const given of NO_TOKENS.slice(1)) assert.throws(() => exact.chunk("text", 5, { overlap: /** @type {any} */ (given) }), { code: "bad_request", message: /^overlap must be/ }, String(given));
   assert.deepEqual([claude.fits("text", 0), claude.fits("text", 4), exact.fits("text", 0), exact.fits("text", 1)], [undefined, true, false, true]);
+});
+
+test("a promise that fails is the package's own error where it is needed, and nobody's where it is not", async () => {
+  const vocabulary = rejected;
+  const failed = { name: "TollgateError", code: "bad_vocabulary", message: "p50k_base could not be fetched: the line broke", cause: lost };
+  // Before anything awaits it, and after.
+  await assert.rejects(load("p50k_base", { vocabulary: vocabulary() }), failed);
+  await assert.rejects(load("p50k_base", { vocabulary: setImmediate().then(rejected) }), failed);
+  for (const reason of ["gone", undefined, Symbol("gone")]) await assert.rejects(load("p50k_base", { vocabulary: Promise.reject(reason) }), { ...failed, message: `p50k_base could not be fetched: ${String(reason)}`, cause: reason });
+  for (const [name, code] of /** @type {[any, ErrorCode][]} */ ([[7, "not_a_string"], ["claude-none", "unknown_model"]])) await assert.rejects(load(name, { vocabulary: vocabulary() }), { code });
+  // Of another realm, as under some test runners.
+  const foreign = runInNewContext("Promise.reject(new Error('the line broke'))");
+  for (const promise of [vocabulary(), foreign, setImmediate().then(rejected)]) {
+    assert.equal(await load("r50k_base", { vocabulary: promise }), exact);
+    assert.equal((await load("text-davinci-001", { vocabulary: promise })).count("text"), 1);
+    assert.equal(await load("claude-sonnet-5-5", { vocabulary: promise }), claude);
+    await start(promise);
+    guard({ limits: { rpm: 1 }, wasm: promise }).close();
+    assert.throws(() => guard({ limits: /** @type {any} */ (7), wasm: promise }), { code: "bad_request" });
+    await promise.catch(() => {});
+  }
+  await setImmediate();
+  assert.deepEqual(unhandled, []);
 });
 
 test("the table has every public function", () => {

@@ -9,6 +9,7 @@ import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import { crc32, gzipSync } from "node:zlib";
 import { launch, noChromium } from "../../tests/browser/chromium.mjs";
 import { texts } from "../../tests/tokens/texts.mjs";
@@ -36,6 +37,12 @@ const SMALL = {
   model: { type: "WordLevel", vocab: { "[UNK]": 0, two: 1, words: 2 }, unk_token: "[UNK]" },
 };
 
+/** Each would end a Node process, whatever its caller catches. @type {unknown[]} */
+const unhandled = [];
+process.on("unhandledRejection", (error) => unhandled.push(error));
+const lost = new Error("the line broke");
+const rejected = () => /** @type {Promise<never>} */ (Promise.reject(lost));
+
 /** @type {Hf} */
 let hf;
 /** @type {string} */
@@ -47,6 +54,7 @@ before(async () => {
   process.env.XDG_CACHE_HOME = kept;
   app = await project();
   hf = await import(path.join(app.dir, "node_modules/tollgate/node/hf.js"));
+  await assert.rejects(hf.loadTokenizer(rejected(), { wasm: rejected() }), { name: "TollgateError", code: "no_wasm", message: "The WebAssembly module could not be started: the line broke", cause: lost });
 });
 after(async () => {
   await app?.remove();
@@ -228,6 +236,20 @@ test("it is taken as text, value, bytes, packed, response, address and compact f
   } finally {
     server.close();
   }
+});
+
+test("a promise that fails is the package's own error where it is needed, and nobody's where it is not", async () => {
+  const failed = bad(/^A tokenizer could not be fetched: the line broke$/);
+  await assert.rejects(hf.loadTokenizer(rejected()), failed);
+  await assert.rejects(hf.loadTokenizer(setImmediate().then(rejected)), failed);
+  await assert.rejects(hf.loadTokenizer(rejected(), { wasm: rejected() }), failed);
+  await assert.rejects(hf.loadTokenizer(rejected(), /** @type {any} */ (null)), { code: "bad_request" });
+  await assert.rejects(hf.loadTokenizer(rejected(), { sha256: "abc", wasm: rejected() }), bad(/64 hexadecimal digits/));
+  // Not needed: the module is there, and the file's form is kept.
+  assert.equal((await hf.loadTokenizer(SMALL, { wasm: rejected() })).count("two words"), 2);
+  assert.equal((await hf.loadTokenizer(rejected(), { sha256: sha256(JSON.stringify(SMALL)) })).count("two words"), 2);
+  await setImmediate();
+  assert.deepEqual(unhandled, []);
 });
 
 test("what is no tokenizer is a rejected promise with a sentence, and the next one loads", async () => {

@@ -3,7 +3,7 @@
 
 import { calibrationOf, isOf, SHAPE, undated } from "../calibration.js";
 import { costOf, init, isReady } from "../core.js";
-import { fieldsOf, TollgateError } from "../given.js";
+import { fieldsOf, held, TollgateError } from "../given.js";
 import { randomHex, sha256 } from "../hash.js";
 import { Book } from "./book.js";
 import { askOf, callOf } from "./call.js";
@@ -30,6 +30,7 @@ const MODULE_MS = 2_000;
  */
 export function guard(options) {
   const { limits, key, maxWait, share = true, onRefuse, onUnchecked } = fieldsOf(options, "guard: its options are an object like { limits, key }");
+  held(options.wasm);
   const clock = options.now ?? Date.now;
   // As it is at the time of a call: tests and polyfills replace it.
   const send =
