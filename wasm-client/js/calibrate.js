@@ -7,6 +7,7 @@ import { dirname, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { correctedMeasure, isText } from "./calibration.js";
+import { bodyOf } from "./given.js";
 import { measure } from "./index.js";
 
 /**
@@ -116,7 +117,9 @@ function requestsOf(name, text) {
       throw new Error(`${name}: ${error instanceof Error ? error.message : error}`);
     }
   };
-  const list = name.endsWith(".json") ? [parsed(text)].flat() : text.split("\n").filter((line) => line.trim()).map(parsed);
+  // Windows' tools begin a file with a byte order mark, which no JSON has.
+  const json = text.replace(/^\ufeff/, "");
+  const list = name.endsWith(".json") ? [parsed(json)].flat() : json.split("\n").filter((line) => line.trim()).map(parsed);
   return list.every((request) => Array.isArray(request?.messages)) ? list : null;
 }
 
@@ -215,7 +218,7 @@ async function ask(request, url, key, stopped) {
     const response = await fetch(new URL("v1/messages/count_tokens", url.endsWith("/") ? url : `${url}/`), {
       method: "POST",
       headers: { "x-api-key": key, "anthropic-version": "2023-06-01", "content-type": "application/json" },
-      body: JSON.stringify(request),
+      body: bodyOf(request),
       // A redirect could lead the key elsewhere.
       redirect: "manual",
       signal: call.signal,

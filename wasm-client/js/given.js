@@ -67,6 +67,19 @@ export function jsonOf(value) {
 }
 
 /**
+ * A whole request, as an API takes it: half of an emoji, which a user may just be typing or a
+ * log was cut within, `JSON.stringify` writes as an escape that none takes.
+ *
+ * @param {unknown} request
+ */
+export function bodyOf(request) {
+  const json = jsonOf(request);
+  if (!json.includes("\\ud")) return json;
+  // An escaped backslash before it makes it text, so those are stepped over.
+  return json.replace(/\\(?:ud[89a-f][0-9a-f]{2}|.)/g, (escape) => (escape.startsWith("\\ud") ? "\ufffd" : escape));
+}
+
+/**
  * @param {string} name
  * @param {string} what takes it
  */

@@ -2,7 +2,7 @@
 
 import { calibrationOf, corrected, correctedMeasure, isOf, SHAPE, undated } from "./calibration.js";
 import { costOf, estimateText, init, initSync, knownModel, knownModels, measureJson, onLost } from "./core.js";
-import { fieldsOf, held, jsonOf, kindOf, nameOf, TollgateError, wholeOf } from "./given.js";
+import { bodyOf, fieldsOf, held, kindOf, nameOf, TollgateError, wholeOf } from "./given.js";
 import { guard } from "./guard/index.js";
 import { encodingOf, loadVocabulary } from "./vocabulary.js";
 
@@ -61,7 +61,7 @@ export function load(name, options = {}) {
  */
 export function measure(request) {
   fieldsOf(request, "measure takes a request like messages.create does");
-  return measureJson(wellFormed(jsonOf(request)), "max_tokens" in request, Date.now());
+  return measureJson(bodyOf(request), "max_tokens" in request, Date.now());
 }
 
 /** The Claude models that this version knows. `init` or `load` comes first. */
@@ -140,16 +140,4 @@ function claude(model, calibration) {
     },
   };
   return Object.freeze(counter);
-}
-
-/**
- * `JSON.stringify` writes half of an emoji, which a user may just be typing, as an
- * escape that no API takes; counted is what will be sent in its place.
- *
- * @param {string} json
- */
-function wellFormed(json) {
-  if (!json.includes("\\ud")) return json;
-  // An escaped backslash before it makes it text, so those are stepped over.
-  return json.replace(/\\(?:ud[89a-f][0-9a-f]{2}|.)/g, (escape) => (escape.startsWith("\\ud") ? "\ufffd" : escape));
 }

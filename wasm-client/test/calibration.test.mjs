@@ -239,6 +239,26 @@ test("tollgate calibrate: an answer without a count is told as what it is, and w
   }
 });
 
+test("tollgate calibrate: half an emoji is sent as it was measured, and a byte order mark is no part of JSON", async () => {
+  const dir = await mkdtemp(path.join(tmpdir(), "tollgate-calibrate-"));
+  /** @type {string[]} */
+  const asked = [];
+  const server = await counting((text) => (asked.push(text), 200));
+  try {
+    const text = (/** @type {number} */ n) => `${prompt(n)}\ud83d \\ud83d 😀`;
+    const requests = Array.from({ length: 12 }, (_, n) => ({ messages: [{ role: "user", content: text(n) }] }));
+    await writeFile(path.join(dir, "asked.jsonl"), `\ufeff${requests.map((request) => JSON.stringify(request)).join("\r\n")}\r\n`);
+    await writeFile(path.join(dir, "asked.json"), `\ufeff${JSON.stringify(requests)}`);
+    const { code, err } = await command(dir, ["calibrate", "--url", server.url, "asked.jsonl", "asked.json"]);
+    assert.equal(code, 0, err);
+    const expected = requests.flatMap((_, n) => Array(2).fill(text(n).toWellFormed()));
+    assert.deepEqual(asked.map((body) => JSON.parse(body).messages[0].content).sort(), expected.sort());
+  } finally {
+    server.stop();
+    await rm(dir, { recursive: true, force: true });
+  }
+});
+
 test("the command in Node 20, and with the calibration of another model", async () => {
   const dir = await mkdtemp(path.join(tmpdir(), "tollgate-calibrate-"));
   try {
