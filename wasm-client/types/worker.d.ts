@@ -18,7 +18,7 @@ export interface WorkerCounter<Request = MessagesRequest, Measured = Measure> {
 }
 
 /**
- * The same as `load`, off the main thread. The page's policy needs
+ * A counter as `load` makes it, off the main thread, with the calls of {@link WorkerCounter}. The page's policy needs
  * `worker-src 'self'` (or the package's origin).
  *
  * Rejects as `load` does, and with `no_wasm` where the worker's script does not come.
