@@ -59,11 +59,15 @@ export function fieldsOf(given, what) {
  * @returns {string}
  */
 export function jsonOf(value) {
+  let json;
   try {
-    return JSON.stringify(value);
+    json = JSON.stringify(value);
   } catch (error) {
     throw new TollgateError("bad_request", `The request cannot be written as JSON: ${reasonOf(error)}`, error);
   }
+  // Of a toJSON that gives nothing.
+  if (json === undefined) throw new TollgateError("bad_request", "The request cannot be written as JSON: nothing is left of it.");
+  return json;
 }
 
 /**
@@ -117,6 +121,6 @@ const IDS_MAX = 2 ** 28;
  */
 export function idsOf(ids) {
   if (ids instanceof Uint32Array) return ids;
-  if (typeof ids !== "object" || ids === null || !(Number.isSafeInteger(ids.length) && ids.length <= IDS_MAX)) throw new TollgateError("bad_request", `decode takes a list of ids, not ${kindOf(ids)}.`);
+  if (typeof ids !== "object" || ids === null || !(Number.isSafeInteger(ids.length) && ids.length >= 0 && ids.length <= IDS_MAX)) throw new TollgateError("bad_request", `decode takes a list of ids, not ${kindOf(ids)}.`);
   return Uint32Array.from(ids, (id) => tokensOf(id, "An id"));
 }

@@ -301,7 +301,7 @@ test("arguments out of range are refused, and nothing is left behind", async () 
   assert.throws(() => counter.chunk("text", 0), failing("bad_request", /size/));
   assert.throws(() => counter.decode([0xffff_ffff]), failing("bad_request", /no token has the id/));
   assert.throws(() => counter.decode([-1]), failing("bad_request"));
-  for (const wrong of [null, undefined, 5, "13225", new Set([13225]), { length: 2 ** 33 }]) assert.throws(() => counter.decode(/** @type {any} */ (wrong)), failing("bad_request", /a list of ids/));
+  for (const wrong of [null, undefined, 5, "13225", new Set([13225]), { length: 2 ** 33 }, { length: -1 }]) assert.throws(() => counter.decode(/** @type {any} */ (wrong)), failing("bad_request", /a list of ids/));
   for (const keep of ["TAIL", "", null, true]) assert.throws(() => counter.truncate("text", 1, { keep: /** @type {any} */ (keep) }), failing("bad_request", /"head" or "tail"/));
   assert.equal(counter.count("Hello, world"), 3);
 });
@@ -482,6 +482,8 @@ test("a measure: bounds in order, parts with sources, cost, and the request's ow
     [[], /not an array/],
     ["text", /type string/],
     [circle, /cannot be written as JSON/],
+    [{ ...circle, toJSON() {} }, /cannot be written as JSON: nothing is left of it/],
+    [{ toJSON: () => 7 }, /./],
     [{ model: "claude-sonnet-5-5", messages: [{ role: "user", content: 5 }] }, /messages\.0\.content/],
     [{ model: "claude-sonnet-5-5" }, /messages: field required/],
     [{ messages: [{ role: "user", content: "x" }] }, /model: field required/],
