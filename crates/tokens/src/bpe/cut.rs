@@ -98,6 +98,7 @@ impl Tokenizer {
 
     /// How many bytes `tokens` allow from the beginning, and their tokens.
     /// `before` says where the last boundary is that is not behind a place.
+    #[inline(never)]
     fn head(
         &mut self,
         text: &str,
