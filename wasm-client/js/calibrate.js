@@ -33,7 +33,7 @@ export const PROMPTS_MAX = 500;
 const HELD_OUT = 3;
 /** Fewer say little; bounds need 39 of a size (crates/calibration/src/bounds.rs). */
 export const PROMPTS_MIN = 12;
-/** Calls at a time: the Start tier counts 100 a minute (rate limits, 2026-10), and refusals are waited out. */
+/** Calls at a time: the Start tier counts 2,000 a minute (token counting, 2026-06), and refusals are waited out. */
 const AT_A_TIME = 4;
 const TRIES_MAX = 8;
 /** A network that is away for longer is for whoever runs it to see. */
@@ -139,6 +139,9 @@ function piecesOf(text) {
 /** @param {string} text */
 const ofText = (text) => ({ messages: [{ role: "user", content: text }] });
 
+/** The fields that count_tokens takes (SDK 1.13.0, `MessageCountTokensParams`): others it refuses. */
+const COUNTED = ["messages", "system", "tools", "tool_choice", "thinking", "cache_control", "output_config", "speed"];
+
 /**
  * @param {Prompt[]} prompts
  * @param {string} model
@@ -154,8 +157,9 @@ async function counted(prompts, model, url, key) {
   const worker = async () => {
     for (let at = next++; at < prompts.length && !stop.signal.aborted; at = next++) {
       const { name, request } = prompts[at];
-      // What count_tokens does not take.
-      const { max_tokens: _, stream: __, metadata: ___, ...asked } = { ...request, model };
+      /** @type {any} */
+      const asked = { model };
+      for (const field of COUNTED) if (field in request) asked[field] = request[field];
       let own;
       try {
         own = measure(asked);

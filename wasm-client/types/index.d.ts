@@ -157,7 +157,8 @@ export interface VocabularyCounter extends Counter {
   truncate(text: string, tokens: number, options?: { keep?: "head" | "tail" }): string;
   /**
    * Parts of at most `size` tokens, each beginning with at most the last `overlap` tokens of the one
-   * before. A character that has more tokens than `size` is a part of its own: none is torn.
+   * before. What a reader takes for one character is torn only where it has more tokens than `size` (a flag, a family
+   * of emoji), and then between its code points; one of these that has more is a part of its own.
    */
   chunk(text: string, size: number, options?: { overlap?: number }): Chunk[];
   /** A text that is being written: an edit costs what its surroundings cost. */
