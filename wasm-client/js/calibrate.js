@@ -7,7 +7,7 @@ import { dirname, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { correctedMeasure, isText } from "./calibration.js";
-import { bodyOf } from "./given.js";
+import { bodyOf, reasonOf } from "./given.js";
 import { measure } from "./index.js";
 
 /**
@@ -114,7 +114,7 @@ function requestsOf(name, text) {
     try {
       return JSON.parse(json);
     } catch (error) {
-      throw new Error(`${name}: ${error instanceof Error ? error.message : error}`);
+      throw new Error(`${name}: ${reasonOf(error)}`);
     }
   };
   // Windows' tools begin a file with a byte order mark, which no JSON has.
@@ -164,7 +164,7 @@ async function counted(prompts, model, url, key) {
       try {
         own = measure(asked);
       } catch (error) {
-        throw new Error(`${name}: ${error instanceof Error ? error.message : error}`);
+        throw new Error(`${name}: ${reasonOf(error)}`);
       }
       if (isText(own)) samples[at] = { name, measure: own, real: await count(asked, name, url, key, stop.signal) };
     }

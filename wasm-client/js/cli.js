@@ -7,6 +7,7 @@ import { parseArgs } from "node:util";
 import { calibrate, CHARS_A_PROMPT, PROMPTS_MAX, PROMPTS_MIN } from "./calibrate.js";
 import { isOf } from "./calibration.js";
 import { DEFAULT_MODEL } from "./core.js";
+import { reasonOf } from "./given.js";
 import { load } from "./index.js";
 
 const PROVIDER = "https://api.anthropic.com";
@@ -60,7 +61,7 @@ async function main(argv) {
       },
     });
   } catch (error) {
-    return fail(EXIT_USAGE, `${reason(error)}\n\n${USAGE}`);
+    return fail(EXIT_USAGE, `${reasonOf(error)}\n\n${USAGE}`);
   }
   const { values, positionals } = options;
   const [command, ...files] = positionals;
@@ -75,7 +76,7 @@ async function main(argv) {
     if (!isOf(calibration, values.model)) return fail(EXIT_USAGE, `${values.calibration} corrects ${calibration.model}, not ${values.model}: --model ${calibration.model} counts by it.\n`);
     counter = await load(values.model, { calibration });
   } catch (error) {
-    return fail(EXIT_USAGE, `${reason(error)}\n`);
+    return fail(EXIT_USAGE, `${reasonOf(error)}\n`);
   }
   if (command === "count") return count(counter, values.model, files, values.json);
   if (counter.exact) return fail(EXIT_USAGE, `${values.model} is counted exactly: there is nothing to calibrate.\n`);
@@ -88,7 +89,7 @@ async function main(argv) {
     await calibrate({ ...values, key, files, say: (line) => process.stdout.write(`${line}\n`) });
     return 0;
   } catch (error) {
-    return fail(1, `tollgate: ${reason(error)}\n`);
+    return fail(1, `tollgate: ${reasonOf(error)}\n`);
   }
 }
 
@@ -111,7 +112,7 @@ async function count(counter, model, files, json) {
       if (json) process.stdout.write(`${JSON.stringify({ file, model, lower, estimate, upper, exact: counter.exact })}\n`);
       else process.stdout.write(`${row(estimate, file)}\n`);
     } catch (error) {
-      code = fail(1, `tollgate: ${reason(error)}\n`);
+      code = fail(1, `tollgate: ${reasonOf(error)}\n`);
     }
   }
   if (!json && names.length > 1) process.stdout.write(`${row(total, "total")}\n`);
@@ -141,11 +142,6 @@ function isSafe(url) {
   if (!URL.canParse(url)) return false;
   const { protocol, hostname } = new URL(url);
   return protocol === "https:" || (protocol === "http:" && ["127.0.0.1", "localhost", "[::1]"].includes(hostname));
-}
-
-/** @param {unknown} error */
-function reason(error) {
-  return error instanceof Error ? error.message : String(error);
 }
 
 async function standardInput() {

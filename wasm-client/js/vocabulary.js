@@ -132,6 +132,7 @@ function counterOf(name, encoding, encoder) {
     const bytes = withText("", () => encoder.decode(list));
     return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
   };
+  const longest = encoder.longest_token();
   const ids = (/** @type {string} */ text, /** @type {boolean} */ specials) => withText(text, (bytes) => {
     const count = encoder.encode(bytes, specials);
     const list = idsAt(encoder.ids(), count);
@@ -178,7 +179,7 @@ function counterOf(name, encoding, encoder) {
     fits(/** @type {string} */ text, /** @type {number} */ tokens) {
       const most = tokensOf(tokens, "tokens");
       // No unit of it is less than a byte.
-      if (typeof text === "string" && text.length > most * encoder.longest_token()) return false;
+      if (typeof text === "string" && text.length > most * longest) return false;
       if (isWhole(text, most)) return withText(text, (bytes) => encoder.fits(bytes, most));
       const grown = new DocumentHandle();
       const exceeds = withParts(text, WHOLE_UNITS, (bytes) => {

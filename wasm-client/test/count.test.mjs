@@ -135,6 +135,29 @@ test("models of OpenAI's count by their vocabulary", async () => {
   assert.equal(model.count("The same tokens"), base.count("The same tokens"));
 });
 
+test("halves of emoji stay apart or join, whatever is edited beside them", async () => {
+  const counter = await o200k();
+  const units = ["a", "\ud83d", "\ude00"];
+  const texts = [2, 3, 4].flatMap((length) => Array.from({ length: 3 ** length }, (_, n) => Array.from({ length }, (_, at) => units[Math.floor(n / 3 ** at) % 3]).join("")));
+  for (const text of texts) {
+    for (let start = 0; start <= text.length; start++) {
+      for (const end of [start, start + 1].filter((end) => end <= text.length)) {
+        for (const put of ["", "\ud83d", "\ude00"]) {
+          const document = counter.document(text);
+          document.edit(start, end, put);
+          let now = text.slice(0, start) + put + text.slice(end);
+          // A half that was lost, or is kept in a wrong place, shows where another comes beside it.
+          for (let at = now.length; at >= 0; at--) {
+            now = `${now.slice(0, at)}\ude00${now.slice(at)}`;
+            assert.equal(document.edit(at, at, "\ude00"), counter.count(now), JSON.stringify([text, start, end, put, now]));
+          }
+          document.close();
+        }
+      }
+    }
+  }
+});
+
 test("places are those of JavaScript's strings: truncate, chunk, document", async () => {
   const counter = await o200k();
   const text = "😀 Two words, then 漢字漢字漢字 and a tail. ".repeat(40);

@@ -191,11 +191,9 @@ impl Gate {
     fn known(&mut self, name: Name, admit: &Admit) -> Option<Decision> {
         let attempt = admit.attempt;
         if let Some(ticket) = self.tickets.get_mut(name, attempt) {
-            let (pool, granted) = (ticket.pool, ticket.granted);
-            let was_told = !std::mem::take(&mut ticket.unclaimed);
             let waited_ms = ticket.waited;
-            if !was_told {
-                self.pools[pool].mirror.goes_late(granted, self.now);
+            if std::mem::take(&mut ticket.unclaimed) {
+                self.pools[ticket.pool].mirror.goes_late(ticket.granted, self.now);
             }
             let generated = admit.running.map_or(0, |progress| progress.output_tokens);
             self.renew(name, attempt, generated);

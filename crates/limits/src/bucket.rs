@@ -31,7 +31,7 @@ pub(crate) struct TokenBucket<const UNIT: i64> {
 }
 
 impl<const UNIT: i64> TokenBucket<UNIT> {
-    /// A full bucket that holds `capacity` tokens.
+    /// A full bucket that holds `capacity` tokens; `rate` is what its kind is told by.
     pub(crate) fn new(rate: u64, capacity: u64, now: Millis) -> Self {
         let capacity = Self::units(capacity as i64);
         Self {
@@ -119,7 +119,7 @@ impl<const UNIT: i64> TokenBucket<UNIT> {
         self.level = self.level.max(Self::units(low)).min(high).min(self.capacity);
     }
 
-    /// Another limit from now on. The level stays, cut to the capacity.
+    /// Another rate and capacity from now on. The level stays, cut to the capacity.
     pub(crate) fn resize(&mut self, rate: u64, capacity: u64) {
         self.rate = bounded(rate);
         self.capacity = Self::units(capacity as i64);

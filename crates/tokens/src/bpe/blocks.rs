@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
+use super::boundary::{SEEN, is_hard_boundary, is_settled};
 use super::cut::part;
 use super::runs::{Known, Run};
-use super::split::{PIECES, SEEN, is_hard_boundary, is_settled};
+use super::split::PIECES;
 use super::tokenizer::Tokenizer;
 
 /// So much is counted in a few microseconds, and a megabyte of text is then some four

@@ -2,14 +2,14 @@
 //! which costs what its surroundings cost, not what the text does.
 //!
 //! The text is kept in blocks of some hundred bytes. A block ends at a *hard*
-//! boundary (`split::is_hard_boundary`): one that the two characters around it
+//! boundary (`boundary::is_hard_boundary`): one that the two characters around it
 //! make, whatever stands further away. So each block's count is its own, and an
 //! edit recounts the block it falls in, and a neighbour only where the boundary
 //! between them has gone. Nothing is remembered of single pieces but long ones: to count
 //! a block again takes a few microseconds.
 //!
 //! A run without a hard boundary may be of many pieces (`aBaB`, closing braces on lines of
-//! their own). Then a block ends at a boundary that is *settled* (`split::is_settled`): one
+//! their own). Then a block ends at a boundary that is *settled* (`boundary::is_settled`): one
 //! that an edit further on does not move. After an edit such a run is cut anew from its block
 //! on until it is cut where the next block starts, which is mostly at once.
 //!
@@ -22,9 +22,9 @@ use std::fmt;
 use std::ops::Range;
 
 use super::blocks::{BLOCK_BYTES, Block, WHOLE_BYTES, byte_of_utf16, into_blocks};
+use super::boundary::{SEEN, are_apart, is_hard_boundary};
 use super::cut::part;
 use super::runs::Known;
-use super::split::{SEEN, are_apart, is_hard_boundary};
 use super::tokenizer::Tokenizer;
 
 /// A text with its count. The tokenizer is handed to each call, so that many

@@ -25,6 +25,7 @@
 
 mod adopt;
 mod blocks;
+mod boundary;
 mod cache;
 mod characters;
 mod cut;
@@ -39,6 +40,8 @@ mod pairs;
 mod runs;
 mod short;
 mod split;
+#[cfg(test)]
+mod telling;
 mod tokenizer;
 mod unicode;
 mod unicode_table;
@@ -46,11 +49,12 @@ mod vocabulary;
 mod words;
 
 pub use adopt::{NotAdopted, adopt};
+pub use boundary::is_hard_boundary;
 pub use cut::{Chunk, Keep};
 pub use document::{Document, EditError, Progress};
 pub use encoding::Encoding;
 pub use file::LoadError;
-pub use split::{Cut, is_hard_boundary};
+pub use split::Cut;
 pub use tokenizer::{
     DisallowedSpecial, SpecialSet, Specials, Tokenizer, UnknownToken, WrongVocabulary,
 };
