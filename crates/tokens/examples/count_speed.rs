@@ -31,13 +31,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("{}: loaded in {:.1} ms", vocabulary.name(), began.elapsed().as_secs_f64() * 1e3);
     let encoding = Encoding::from_name(vocabulary.name()).ok_or("no such encoding")?;
 
-    let rows: [Row; 7] = [
+    let rows: [Row; 8] = [
         ("prose", |random| mix(random, PROSE, " ")),
         ("code", |random| mix(random, CODE, "\n")),
         ("chat", |random| mix(random, PROSE, " ")),
         ("mixed", |random| mix(random, MIXED, " ")),
         ("base64", |random| letters(random, BASE64)),
         ("random letters", |random| letters(random, b"abcdefghijklmnopqrstuvwxyz")),
+        ("blanks", blanks),
         ("one letter", |_| "a".repeat(BYTES)),
     ];
     let mut prose = 0.0;
@@ -112,6 +113,16 @@ fn letters(random: &mut Random, alphabet: &[u8]) -> String {
         if random.below(80) == 0 {
             text.push('\n');
         }
+    }
+    text
+}
+
+/// Indentation and empty lines, with a sign now and then: as in the bench.
+fn blanks(random: &mut Random) -> String {
+    let mut text = String::with_capacity(BYTES + 64);
+    while text.len() < BYTES {
+        let (run, most) = [(" ", 40), ("\t", 6), ("\n", 3), ("\r\n", 1), ("}", 1)][random.below(5)];
+        text.extend(std::iter::repeat_n(run, 1 + random.below(most)));
     }
     text
 }
