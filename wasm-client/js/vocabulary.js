@@ -33,10 +33,10 @@ const CACHE = "tollgate-vocabularies";
 const ready = new Map();
 onLost(() => ready.clear());
 /**
- * Those on their way, and from where, so that names of one encoding that are asked for at
- * once share its counter.
+ * Those on their way, by encoding and where from: names of one encoding that are asked for at
+ * once from one place share it, and none waits for another's place.
  *
- * @type {Map<string, {made: Promise<VocabularyCounter>, from: unknown}>}
+ * @type {Map<string, Map<unknown, Promise<VocabularyCounter>>>}
  */
 const making = new Map();
 
@@ -76,16 +76,16 @@ export async function loadVocabulary(name, encoding, from) {
   for (;;) {
     const known = ready.get(encoding);
     if (known) return known.name === name ? known : Object.freeze({ ...known, name, measure: measurer(name, known.count) });
-    let way = making.get(encoding);
-    if (!way) {
-      way = { made: make(name, encoding, from).finally(() => making.delete(encoding)), from };
-      making.set(encoding, way);
-    }
+    const ways = making.get(encoding) ?? new Map();
+    making.set(encoding, ways);
+    // Who names no place takes what is on its way already.
+    const [place] = from === undefined && ways.size > 0 ? ways.keys() : [from];
+    if (!ways.has(place)) ways.set(place, make(name, encoding, place).finally(() => ways.delete(place)));
     try {
-      await way.made;
+      await ways.get(place);
     } catch (error) {
       // Another's place failed; one's own may be sound.
-      if (way.from === from) throw error;
+      if (place === from) throw error;
     }
   }
 }
@@ -98,6 +98,9 @@ export async function loadVocabulary(name, encoding, from) {
 async function make(name, encoding, from) {
   const needed = /** @type {string} */ (vocabulary_of(encoding));
   const bytes = await bytesOf(needed, /** @type {Record<string, Known>} */ (index)[needed], from);
+  // From another place it may have come sooner; it is the same, by its hash.
+  const known = ready.get(encoding);
+  if (known) return known;
   let encoder;
   try {
     encoder = withBytes(bytes, (length) => new Encoder(encoding, length));

@@ -32,7 +32,7 @@ before(async () => {
   await init();
 });
 
-test("names of one vocabulary that are asked for at once share one", async (t) => {
+test("names of one vocabulary that are asked for at once share one, and wait for no place but their own", async (t) => {
   const whole = asset("p50k_base");
   const fetch = t.mock.method(globalThis, "fetch");
   /** @type {PromiseWithResolvers<Response>[]} */
@@ -69,6 +69,18 @@ test("names of one vocabulary that are asked for at once share one", async (t) =
   const first = mebibytes();
   // Tables of 12 MiB and a cache of 4, with the file they come from; each by itself was 90.
   assert.ok(first - before > 10 && first - before <= 20, `${before} to ${first} MiB`);
+
+  // Nobody waits for another's place, but who names none takes what is on its way.
+  const named = (/** @type {any} */ vocabulary) => loadVocabulary("o200k_harmony", "o200k_harmony", vocabulary);
+  const silent = named("https://app.example.com/silent.bin");
+  const any = named(undefined);
+  assert.equal((await named(asset("o200k_base"))).count("Hello, world"), 3);
+  assert.equal(asked.length, 2);
+  asked[1].resolve(new Response(asset("o200k_base")));
+  // Both are the one that came first.
+  const [late, taken, again] = await Promise.all([silent, any, named(undefined)]);
+  assert.ok(late === again && taken === again);
+  assert.equal(asked.length, 2);
 });
 
 test("a vocabulary counts as tiktoken does, ids and all", async () => {

@@ -90,7 +90,9 @@ export type VocabularySource = string | URL | Response | ArrayBuffer | ArrayBuff
 export interface LoadOptions {
   /**
    * Where the vocabulary is. Needed only in Workers, which bring along what their
-   * script imports: `import vocabulary from "tollgate/vocabularies/o200k_base.bin"`.
+   * script imports: `import vocabulary from "tollgate/vocabularies/o200k_base.bin"`. Its bytes
+   * are checked by their hash, so from wherever it comes it is the same: one that is loaded is not
+   * asked for again, and of several places at once each caller waits for its own alone.
    */
   vocabulary?: VocabularySource | Promise<VocabularySource>;
   /** How a Claude model's estimates are corrected: this one's alone, with or without a date. Exact counters need none. */
