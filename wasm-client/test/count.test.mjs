@@ -9,6 +9,7 @@ import { gunzipSync } from "node:zlib";
 import { random as randomly } from "../../tests/tokens/texts.mjs";
 import { copiedBy } from "./copied.mjs";
 import { Tiktoken } from "./tiktoken.mjs";
+import { halves } from "../js/halves.js";
 import { cost, init, load, measure, models, TollgateError } from "./source.mjs";
 
 const asset = (/** @type {string} */ name) => new Uint8Array(readFileSync(new URL(`../vocabularies/${name}.merges.gz`, import.meta.url)));
@@ -168,6 +169,35 @@ test("halves of emoji stay apart or join, whatever is edited beside them", async
       }
     }
   }
+});
+
+test("many halves of emoji are kept through edits anywhere, and a key where the last one was moves none", async () => {
+  const counter = await o200k();
+  const next = random(11);
+  const units = ["\ud83d", "\ude00", "a", "😀"];
+  const written = (/** @type {number} */ n) => Array.from({ length: n }, () => units[next(4)]).join("");
+  let text = written(200);
+  const document = counter.document(text);
+  for (let key = 0; key < 1000; key++) {
+    const start = next(text.length + 1);
+    const end = Math.min(text.length, start + next(8));
+    const put = written(next(7));
+    text = text.slice(0, start) + put + text.slice(end);
+    assert.equal(document.edit(start, end, put), counter.count(text), JSON.stringify([start, end, put, text]));
+    // What it ends with may become part of something else.
+    if (key % 10 === 0) assert.ok(document.stable <= document.count && document.append("\ude00") === counter.count((text += "\ude00")));
+  }
+
+  const many = halves();
+  many.set("half \ud83d and half ".repeat(50_000));
+  many.edit(500_000, 500_000, "x");
+  const { moved } = many;
+  for (let key = 0; key < 1000; key++) {
+    many.at(500_001 + key);
+    many.at(500_000 + key);
+    many.edit(500_001 + key, 500_001 + key, "x");
+  }
+  assert.ok(many.moved - moved < 10, `${many.moved - moved}`);
 });
 
 test("places are those of JavaScript's strings: truncate, chunk, document", async () => {
