@@ -13,6 +13,8 @@ use tokenizers::pipeline::{
 };
 use tokenizers::pre_tokenizers::split::{Search, Split, SplitPattern};
 
+use crate::source::located;
+
 /// What a pattern may go back within one match: a fraction of a second. The engine's
 /// own bound is a million, as many as the spaces of a long run.
 const BACKTRACKS_MAX: usize = 1 << 24;
@@ -40,7 +42,8 @@ enum Step {
 impl General {
     /// Of the JSON that `source` made.
     pub(crate) fn new(json: &str) -> Result<Self, String> {
-        let tokenizer = tokenizers::from_json(json).map_err(|error| error.to_string())?;
+        let tokenizer =
+            tokenizers::from_json(json).map_err(|error| located(&error.to_string(), json))?;
         let cutter = Cutter::of(&tokenizer)?;
         Ok(Self { tokenizer, cutter })
     }

@@ -46,7 +46,29 @@ pub(crate) fn read(json: &[u8]) -> Result<Form, String> {
 fn shape(step: &Value) -> String {
     match step["pretokenizers"].as_array() {
         Some(list) => format!("[{}]", list.iter().map(shape).collect::<Vec<_>>().join(", ")),
-        None => step["type"].as_str().unwrap_or("none").to_owned(),
+        None => kind(step).to_owned(),
+    }
+}
+
+fn kind(step: &Value) -> &str {
+    step["type"].as_str().unwrap_or("none")
+}
+
+/// What the crate says of a canonical file that it does not read, with the step of its
+/// pre_tokenizer that this is about: the first of the type that the sentence has.
+pub(crate) fn located(error: &str, canonical: &str) -> String {
+    let root: Value = serde_json::from_str(canonical).unwrap_or_default();
+    let steps = &root["pre_tokenizer"];
+    let list = steps["pretokenizers"].as_array();
+    // The crate writes it in both ways.
+    let is_about = error.contains("pre-tokenizer") || error.contains("pre tokenizer");
+    let at = list.and_then(|list| list.iter().position(|step| error.contains(kind(step))));
+    match at.filter(|_| is_about) {
+        Some(at) => {
+            let (nth, all, one) = (at + 1, shape(steps), shape(&steps["pretokenizers"][at]));
+            format!("{error} (step {nth}, {one}, of its pre_tokenizer, which is {all})")
+        }
+        None => error.to_owned(),
     }
 }
 

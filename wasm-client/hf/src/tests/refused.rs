@@ -36,6 +36,30 @@ fn damaged_forms_and_files_are_refused_by_a_sentence() {
 }
 
 #[test]
+fn a_step_that_is_not_read_is_named() {
+    let sequence = |list: Value| json!({"type": "Sequence", "pretokenizers": list});
+    let digits = || json!({"type": "Digits", "individual_digits": false});
+    let metaspace =
+        || json!({"type": "Metaspace", "replacement": "\u{2581}", "prepend_scheme": "always"});
+    let nested = sequence(json!([{"type": "Whitespace"}, digits()]));
+    for (steps, named) in [
+        (
+            json!([digits(), nested]),
+            "(step 2, [Whitespace, Digits], of its pre_tokenizer, which is [Digits, [Whitespace, Digits]])",
+        ),
+        (
+            json!([digits(), metaspace(), digits()]),
+            "(step 2, Metaspace, of its pre_tokenizer, which is [Digits, Metaspace, Digits])",
+        ),
+    ] {
+        let model = json!({"type": "BPE", "vocab": small_vocab(&[]), "merges": []});
+        let root = json!({"model": model, "pre_tokenizer": sequence(steps)});
+        let error = Tokenizer::of(root.to_string().into_bytes()).err().expect(named);
+        assert!(error.ends_with(named), "{error}");
+    }
+}
+
+#[test]
 fn what_would_stop_the_module_is_refused_by_its_part() {
     let model = |more: Value| {
         let mut root = json!({"model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": [["a", "b"]]}});
