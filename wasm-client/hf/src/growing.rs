@@ -24,7 +24,8 @@ impl Grown {
             self.count += quick.count(&self.rest[..at], false, most.saturating_sub(self.count));
             self.rest.drain(..at);
         }
-        self.count > most
+        // A run without a cut is not waited for to its end.
+        self.count + quick.tokens_min(self.rest.len()) > most
     }
 
     /// Bytes of what was not counted yet.

@@ -37,6 +37,10 @@ pub(crate) struct Added {
     pub(crate) special: bool,
 }
 
+/// Bytes of a text for each of its NFC, at most: three for each of its NFD (the sign of
+/// kelvin), which has three for each of NFC (the Greek letters with two marks).
+pub(crate) const COMPOSED_BYTES_MAX: usize = 9;
+
 pub(crate) struct Quick {
     counter: bpe::Tokenizer,
     nfc: bool,
@@ -110,6 +114,12 @@ impl Quick {
     /// Of the model's template.
     pub(crate) fn frame_tokens(&self) -> usize {
         self.frame.iter().map(Vec::len).sum()
+    }
+
+    /// The least tokens that so many bytes of a text are, whatever stands around them.
+    pub(crate) fn tokens_min(&self, bytes: usize) -> usize {
+        let longest = self.longest.max(self.counter.vocabulary().longest_token());
+        bytes / (longest * if self.nfc { COMPOSED_BYTES_MAX } else { 1 })
     }
 
     /// The last place where what stands before it and what stands behind have the

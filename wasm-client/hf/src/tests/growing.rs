@@ -6,10 +6,12 @@ use std::cell::RefCell;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::json;
+use unicode_normalization::UnicodeNormalization;
 
 use super::files::{added, like_gpt2, like_llama3, like_qwen};
 use super::texts;
 use crate::growing::Grown;
+use crate::quick::COMPOSED_BYTES_MAX;
 use crate::*;
 
 fn quick(json: &str) -> Quick {
@@ -59,4 +61,35 @@ fn what_was_counted_is_given_up() {
     }
     let whole = quick.count(&line.repeat(100), false, usize::MAX);
     assert!(grown.fits(&mut quick, whole) && !grown.fits(&mut quick, whole - 1));
+}
+
+#[test]
+fn a_run_without_a_cut_is_told_before_its_end() {
+    for (json, bytes) in [(like_llama3(), 128), (like_qwen(), 9 * 128)] {
+        let mut quick = quick(&json);
+        for text in
+            ["a", "中", "9", "\u{e01}", "\u{304b}\u{3099}"].map(|letter| letter.repeat(2000))
+        {
+            let mut grown = Grown::new(0);
+            let asked = (1..=1000).find(|_| grown.exceeds(&mut quick, &text, 100));
+            let read = asked.expect("it is told") * text.len();
+            assert!(read <= 100 * bytes + 2 * text.len(), "{read} bytes of {text:.3}");
+            assert_eq!(grown.rest(), read, "it has no cut");
+        }
+    }
+}
+
+#[test]
+fn no_text_is_more_bytes_for_those_of_its_nfc() {
+    let bytes = |chars: &mut dyn Iterator<Item = char>| chars.map(char::len_utf8).sum::<usize>();
+    let most = |of: &dyn Fn(char) -> (usize, usize)| {
+        let ratio = |char| {
+            let (more, less) = of(char);
+            more.div_ceil(less)
+        };
+        ('\0'..=char::MAX).map(ratio).max().unwrap_or_default()
+    };
+    let apart = most(&|char| (char.len_utf8(), bytes(&mut std::iter::once(char).nfd())));
+    let together = most(&|char| (bytes(&mut std::iter::once(char).nfd()), char.len_utf8()));
+    assert_eq!(apart * together, COMPOSED_BYTES_MAX);
 }
