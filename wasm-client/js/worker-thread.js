@@ -1,26 +1,20 @@
 // The web worker of worker.js: one counter, calls in, answers out.
 
-import { load, TollgateError } from "./index.js";
+import { load } from "./index.js";
 
-/** @type {import("../types/index.js").ClaudeCounter | import("../types/index.js").VocabularyCounter} */
-let counter;
+/** Its calls, but for `document`, whose answer cannot be sent. @type {Record<string, (...given: any[]) => unknown>} */
+let calls = {};
 
-globalThis.addEventListener("message", async ({ data: { n, what, argument } }) => {
+globalThis.addEventListener("message", async ({ data: { n, what, given } }) => {
   const answer = (/** @type {object} */ message) => /** @type {any} */ (globalThis).postMessage({ n, ...message });
   try {
-    switch (what) {
-      case "load":
-        // For who waits: the script is there, and what it loads may take its time.
-        /** @type {any} */ (globalThis).postMessage({ begun: true });
-        counter = await load(argument.model, { calibration: argument.calibration });
-        return answer({ value: null });
-      case "count":
-        return answer({ value: counter.count(argument) });
-      case "bounds":
-        return answer({ value: counter.bounds(argument) });
-      case "measure":
-        return answer({ value: /** @type {any} */ (counter).measure(argument) });
-    }
+    if (what !== "load") return answer({ value: calls[what](...given) });
+    // For who waits: the script is there, and what it loads may take its time.
+    /** @type {any} */ (globalThis).postMessage({ begun: true });
+    const [model, options] = given;
+    const counter = await load(model, options);
+    calls = Object.fromEntries(Object.entries(counter).filter(([name, call]) => typeof call === "function" && name !== "document"));
+    answer({ value: Object.keys(calls) });
   } catch (error) {
     const { code = "internal", message } = /** @type {any} */ (error);
     answer({ error: { code, message } });

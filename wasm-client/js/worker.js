@@ -3,14 +3,13 @@
 import { SILENT_MS } from "./fetched.js";
 import { fieldsOf, nameOf, reasonOf, TollgateError } from "./given.js";
 
-/** @typedef {import("../types/worker.js").WorkerCounter<any, any>} WorkerCounter */
 
 /**
  * A counter in a web worker of its own.
  *
  * @param {string} model
  * @param {import("../types/worker.js").WorkerOptions} [options]
- * @returns {Promise<WorkerCounter>}
+ * @returns {Promise<any>} types/worker.d.ts
  */
 export async function loadInWorker(model, options = {}) {
   nameOf(model, "loadInWorker");
@@ -37,13 +36,13 @@ export async function loadInWorker(model, options = {}) {
   // Nothing tells of a script that does not come. Once it is there it gives up by itself.
   const silence = setTimeout(() => end(new TollgateError("no_wasm", `The web worker could not be started: nothing came of it for ${SILENT_MS / 1000} seconds`)), SILENT_MS);
   thread.addEventListener("message", () => clearTimeout(silence), { once: true });
-  const call = (/** @type {string} */ what, /** @type {unknown} */ argument) =>
+  const call = (/** @type {string} */ what, /** @type {unknown[]} */ ...given) =>
     new Promise((/** @type {(value: any) => void} */ resolve, reject) => {
       if (ended) return reject(ended);
       const n = asked++;
       waiting.set(n, { resolve, reject });
       try {
-        thread.postMessage({ n, what, argument });
+        thread.postMessage({ n, what, given });
       } catch (error) {
         // What cannot be copied to it, e.g. a function within a request.
         waiting.delete(n);
@@ -55,19 +54,16 @@ export async function loadInWorker(model, options = {}) {
     end(new TollgateError("not_ready", "The counter was closed."));
     thread.terminate();
   };
+  /** @type {string[]} What the counter there can be asked. */
+  let asks;
   try {
-    await call("load", { model, calibration: options.calibration });
+    asks = await call("load", model, { calibration: options.calibration });
   } catch (error) {
     terminate();
     throw error;
   }
-  return {
-    name: model,
-    count: (text) => call("count", text),
-    bounds: (text) => call("bounds", text),
-    measure: (request) => call("measure", request),
-    close: terminate,
-  };
+  const calls = asks.map((what) => [what, (/** @type {unknown[]} */ ...given) => call(what, ...given)]);
+  return { name: model, ...Object.fromEntries(calls), close: terminate };
 }
 
 /** A policy or a platform may have no workers. */

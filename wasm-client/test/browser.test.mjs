@@ -118,7 +118,12 @@ test("a plain page counts under a strict policy, in the page and in a web worker
     const worker = await loadInWorker("claude-sonnet-5-5");
     const [counter, o200k] = await Promise.all([load("claude-sonnet-5-5"), load("o200k_base")]);
     const wrong = await worker.measure({ messages: 5 }).catch((/** @type {any} */ error) => [error.name, error.code]);
-    const exact = await (await loadInWorker("o200k_base")).count(text);
+    const there = await loadInWorker("o200k_base");
+    const asked = /** @type {const} */ ([["count", text], ["bounds", text], ["fits", text, 5], ["fits", text, 50], ["truncate", text, 3, { keep: "tail" }], ["chunk", text, 5, { overlap: 1 }], ["encode", "a<|endoftext|>", { specials: true }], ["decode", o200k.encode(text)], ["measure", { input: text, model: "gpt-5" }]]);
+    const exact = await Promise.all(asked.map(([what, ...given]) => there[what](...given)));
+    const here = asked.map(([what, ...given]) => o200k[what](...given));
+    const refused = await Promise.all([there.encode(text, { specials: 5 }), there.truncate(text, -1), there.decode([1 << 30])].map((call) => call.catch((/** @type {any} */ error) => error.code)));
+    const fits = [await worker.fits(text, 1), await worker.fits(text, 1000), "encode" in worker, "document" in there];
     const unknown = await loadInWorker("claude-9").catch((/** @type {any} */ error) => error.code);
     const inWorker = await worker.bounds(text);
     // What is under way when it ends is answered, and so is what comes later.
@@ -126,12 +131,12 @@ test("a plain page counts under a strict policy, in the page and in a web worker
     const underWay = worker.count(text.repeat(10_000)).catch(code);
     worker.close();
     const ended = [await underWay, await worker.count(text).catch(code)];
-    return { ended, bounds: counter.bounds(text), worker: inWorker, o200k: [o200k.count(text), exact], wrong, unknown };
+    return { ended, bounds: counter.bounds(text), worker: inWorker, ids: exact[0], same: JSON.stringify(exact) === JSON.stringify(here), isList: exact[6] instanceof Uint32Array, refused, fits, wrong, unknown };
   }, text);
   const bounds = claude.bounds(text);
   const { Tiktoken } = await import("./tiktoken.mjs");
   const ids = Tiktoken("o200k_base").encode_ordinary(text).length;
-  assert.deepEqual(told, { ended: ["not_ready", "not_ready"], bounds, worker: bounds, o200k: [ids, ids], wrong: ["TollgateError", "bad_request"], unknown: "unknown_model" });
+  assert.deepEqual(told, { ended: ["not_ready", "not_ready"], bounds, worker: bounds, ids, same: true, isList: true, refused: Array(3).fill("bad_request"), fits: [false, true, false, false], wrong: ["TollgateError", "bad_request"], unknown: "unknown_model" });
   assert.deepEqual(complaints, []);
 });
 
