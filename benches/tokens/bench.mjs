@@ -31,7 +31,7 @@ const COUNT_GOALS = {
   chat: [{ goal: 8, vs: "js" }, { goal: 1, vs: "wasm" }],
   mixed: [{ goal: 5, vs: "js" }, { goal: 1, vs: "wasm" }],
   ...Object.fromEntries(["json", "spaces", "letter20k", "letter1m"].map((row) => [row, [{ goal: 1, vs: "wasm" }]])),
-  ...Object.fromEntries(["code", "prose", "chat", "mixed", "json"].map((row) => [`fresh_${row}`, [{ goal: 1.1, vs: "wasm" }]])),
+  ...Object.fromEntries(["code", "prose", "chat", "mixed", "json", "spaces"].map((row) => [`fresh_${row}`, [{ goal: 1.1, vs: "wasm" }]])),
 };
 const ENCODE_GOAL = 3;
 
