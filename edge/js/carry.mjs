@@ -24,6 +24,12 @@ export const LATE = new Error("late");
 const LINGER_MS = 25_000;
 
 /**
+ * How long after its first step a request begins to hear of a client that leaves, ms, or
+ * has left: the listener is a twentieth of what it costs to answer one (docs/bench.md),
+ * and a cached answer or a refusal is out by then.
+ */
+const WATCHED_MS = 50;
+/**
  * A long wait is looked after this often: a running attempt renews its ticket when that is
  * due, so at most this much later (crates/limits/src/places.rs counts on it).
  */
@@ -51,6 +57,7 @@ class Walk {
     this.passage = undefined;
     this.held = 0;
     this.gone = false;
+    this.watched = false;
     this.upstream = undefined;
     /** When the attempt's answer must be whole. */
     this.endsAt = Infinity;
@@ -71,7 +78,6 @@ class Walk {
       const { request } = this;
       ready(this.env, request);
       this.passage = new Passage(request.method, request.url, flatten(request.headers), Date.now());
-      request.signal.addEventListener("abort", () => this.left());
       return await this.steps();
     } catch (error) {
       return this.failed(error);
@@ -266,6 +272,14 @@ class Walk {
     if (heard(reply)) this.ctx.waitUntil(this.renewAll());
   }
 
+  /** From now on hears of a client that goes, or has gone. */
+  watch() {
+    this.watched = true;
+    const { signal } = this.request;
+    if (signal.aborted) this.left();
+    else signal.addEventListener("abort", () => this.left());
+  }
+
   /** The client went: whoever may come back finds the answer, for others it ends here. */
   left() {
     if (this.claimed === undefined) return this.stop();
@@ -358,13 +372,14 @@ class Walk {
   }
 
   arm(now) {
-    const at = (this.ringsAt = Math.min(this.lateAt, now + BEAT_MS));
+    const at = (this.ringsAt = Math.min(this.lateAt, now + (this.watched ? BEAT_MS : WATCHED_MS)));
     setTimeout(() => this.ring(at), at - now);
   }
 
   ring(at) {
     if (at !== this.ringsAt) return;
     this.ringsAt = Infinity;
+    if (!this.watched) this.watch();
     if (this.lateAt === Infinity) return;
     const now = Date.now();
     if (now >= this.lateAt) return this.late(LATE);
