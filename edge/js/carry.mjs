@@ -443,16 +443,35 @@ export async function within(ms, promise) {
   }
 }
 
+/** The Gate's id, made once: it is a hash of the name. */
+let gateId;
+
 /** The object that decides. */
 function gateOf(env) {
-  return objectOf(env.GATE, gatePlace()[0]);
+  const [name] = gatePlace();
+  gateId ??= idOf(env.GATE, name);
+  return near(env.GATE, gateId);
 }
 
-/** An object, near the Gate. A stub belongs to one request. */
+/** An object by name, near the Gate. */
 export function objectOf(binding, name) {
-  const [, locationHint, jurisdiction] = gatePlace();
-  const namespace = jurisdiction ? binding.jurisdiction(jurisdiction) : binding;
-  return namespace.get(namespace.idFromName(name), locationHint ? { locationHint } : undefined);
+  return near(binding, idOf(binding, name));
+}
+
+/** A stub belongs to one request, an id does not. */
+function near(binding, id) {
+  const [, locationHint] = gatePlace();
+  return placed(binding).get(id, locationHint ? { locationHint } : undefined);
+}
+
+function idOf(binding, name) {
+  return placed(binding).idFromName(name);
+}
+
+/** Where its objects may be. */
+function placed(binding) {
+  const [, , jurisdiction] = gatePlace();
+  return jurisdiction ? binding.jurisdiction(jurisdiction) : binding;
 }
 
 function call(gate, method, message) {
