@@ -153,8 +153,9 @@ class Walk {
     const reports = method === GateMethod.Admit || method === GateMethod.Poll ? take() : [];
     let reply;
     try {
-      const message = passage.gate_message(reports.join(","), Date.now());
-      if (message === "") return putBack(reports);
+      const bare = passage.gate_message(Date.now());
+      if (bare === "") return putBack(reports);
+      const message = laden(bare, reports);
       const ask = () => this.bounded(GATE_MS + passage.gate_parks_ms(), call(gateOf(this.env), method, message));
       reply = await (IDEMPOTENT.has(method) ? again(ask) : ask());
     } catch (error) {
@@ -302,7 +303,8 @@ class Walk {
 
   /** Moves what the passage has to tell to the reports. */
   tell() {
-    for (let text; (text = this.passage.take_report()) !== undefined; ) report(text);
+    const texts = this.passage.take_reports();
+    if (texts !== "") texts.split("\n").forEach(report);
   }
 
   /** Counts bytes that it holds, in or out. Whether there is room for all that is held here. */
@@ -338,7 +340,7 @@ class Walk {
 
   async sendReports(reports) {
     try {
-      await this.tellGate(`{"v":1,"events":[${reports.join(",")}]}`);
+      await this.tellGate(laden('{"v":1}', reports));
       return true;
     } catch (error) {
       putBack(reports);
@@ -505,6 +507,11 @@ export async function again(call) {
     }
   }
   return call();
+}
+
+/** A message, and the reports that ride on it. */
+function laden(message, reports) {
+  return reports.length === 0 ? message : `${message.slice(0, -1)},"events":[${reports.join(",")}]}`;
 }
 
 /** Headers as one string: one crossing into wasm instead of one a header. */

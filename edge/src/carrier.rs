@@ -182,10 +182,10 @@ impl Passage {
         self.journey.gate_parks_ms() as f64
     }
 
-    /// The message to the Gate; `events` ride on it. Empty: there is none, and
+    /// The message to the Gate, on which events may ride. Empty: there is none, and
     /// the step has changed.
-    pub fn gate_message(&mut self, events: &str, now: f64) -> String {
-        isolate(|isolate| self.journey.gate_message(isolate, events, now as Millis))
+    pub fn gate_message(&mut self, now: f64) -> String {
+        isolate(|isolate| self.journey.gate_message(isolate, now as Millis))
     }
 
     /// The Gate's reply. True where the Gate has restarted, and what runs is to be
@@ -280,9 +280,10 @@ impl Passage {
         self.journey.left();
     }
 
-    /// The next thing to tell the Gate.
-    pub fn take_report(&mut self) -> Option<String> {
-        self.journey.take_report()
+    /// What there is to tell the Gate: one event a line, as JSON.
+    pub fn take_reports(&mut self) -> String {
+        let reports: Vec<_> = std::iter::from_fn(|| self.journey.take_report()).collect();
+        reports.join("\n")
     }
 
     /// The answer's status.

@@ -171,8 +171,8 @@ pub trait Journey {
     fn gate_parks_ms(&self) -> Millis {
         0
     }
-    /// The message; `events` ride on it, comma-separated JSON.
-    fn gate_message(&mut self, isolate: &mut Isolate, events: &str, now: Millis) -> String {
+    /// The message: a JSON object.
+    fn gate_message(&mut self, isolate: &mut Isolate, now: Millis) -> String {
         String::new()
     }
     /// The Gate's reply.

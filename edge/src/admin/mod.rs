@@ -251,7 +251,7 @@ impl Journey for Errand {
         }
     }
 
-    fn gate_message(&mut self, isolate: &mut Isolate, _: &str, now: Millis) -> String {
+    fn gate_message(&mut self, isolate: &mut Isolate, now: Millis) -> String {
         match &mut self.task {
             Task::Limits(caller) => caller.message(),
             Task::Visitors(caller) => {

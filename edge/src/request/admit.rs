@@ -131,13 +131,8 @@ impl Admission {
     }
 }
 
-/// The message of this stage, as JSON; `events` are JSON already.
-pub(super) fn message(
-    passage: &mut Passage,
-    isolate: &mut Isolate,
-    events: &str,
-    now: Millis,
-) -> String {
+/// The message of this stage, as JSON.
+pub(super) fn message(passage: &mut Passage, isolate: &mut Isolate, now: Millis) -> String {
     let Caller { tenant, user, .. } = &passage.caller;
     if passage.call.as_ref().is_none_or(|call| call.admission.stage == Stage::Policy) {
         return view_message(tenant, user.as_deref(), false, None);
@@ -151,7 +146,7 @@ pub(super) fn message(
     }
     let admit = admit(passage, now, None);
     let bounds = passage.caller.bounds();
-    wrap(isolate, admit.as_ref(), bounds, events, isolate.policy_version(tenant, now), lend)
+    wrap(isolate, admit.as_ref(), bounds, isolate.policy_version(tenant, now), lend)
 }
 
 /// Takes the leave from a lease, where this isolate holds one that is good for
@@ -209,12 +204,11 @@ pub(super) fn admit(passage: &Passage, now: Millis, running: Option<Progress>) -
     })
 }
 
-/// A call as JSON text. Events are spliced in as they are.
+/// A call as JSON text. Events ride on it from JavaScript, which holds them.
 pub(super) fn wrap(
     isolate: &Isolate,
     admit: Option<&Admit>,
     bounds: Option<VisitorBounds>,
-    events: &str,
     policy_version: Option<u64>,
     lend: u32,
 ) -> String {
@@ -233,9 +227,7 @@ pub(super) fn wrap(
     if lend > 0 {
         text.push_str(&format!(",\"lend\":{lend}"));
     }
-    text.push_str(",\"events\":[");
-    text.push_str(events);
-    text.push_str("]}");
+    text.push('}');
     text
 }
 

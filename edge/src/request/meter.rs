@@ -35,7 +35,7 @@ pub(super) fn renewal(passage: &mut Passage, isolate: &Isolate, now: Millis) -> 
     let so_far = attempt.meter.output_so_far(call.ticket.max_tokens(), call.ticket.hidden());
     let progress = Progress { output_tokens: so_far.estimate };
     let admit = admit::admit(passage, now, Some(progress));
-    admit::wrap(isolate, admit.as_ref(), passage.caller.bounds(), "", None, 0)
+    admit::wrap(isolate, admit.as_ref(), passage.caller.bounds(), None, 0)
 }
 
 /// The stream is over: settles it. Whether it was complete (invariant 12).

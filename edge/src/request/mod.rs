@@ -384,8 +384,8 @@ impl Journey for Passage {
         self.call.as_ref().map_or(0, |call| call.admission.parks_ms())
     }
 
-    fn gate_message(&mut self, isolate: &mut Isolate, events: &str, now: Millis) -> String {
-        admit::message(self, isolate, events, now)
+    fn gate_message(&mut self, isolate: &mut Isolate, now: Millis) -> String {
+        admit::message(self, isolate, now)
     }
 
     fn replied(&mut self, isolate: &mut Isolate, text: &str, now: Millis) {

@@ -103,7 +103,7 @@ impl World {
 
     fn grant(&mut self, passage: &mut Passage) {
         assert_eq!((passage.step(), passage.gate_method()), (Step::Ask, GateMethod::Admit));
-        let text = passage.gate_message(&mut self.isolate, "", NOW);
+        let text = passage.gate_message(&mut self.isolate, NOW);
         let _: GateCall = serde_json::from_str(&text).unwrap();
         self.decide(passage, Decision::Granted { waited_ms: 0 });
         assert_eq!(passage.step(), Step::Send);
@@ -252,7 +252,7 @@ fn headers_go_up_by_allow_list_with_the_providers_key_only() {
         ],
         &body(""),
     );
-    let message = passage.gate_message(&mut world.isolate, "", NOW);
+    let message = passage.gate_message(&mut world.isolate, NOW);
     assert!(!message.contains(&world.key) && !message.contains("Wie geht"), "{message}");
     world.decide(&mut passage, Decision::Granted { waited_ms: 0 });
     let up = passage.upstream(&world.isolate, NOW);

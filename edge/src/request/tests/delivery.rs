@@ -11,7 +11,7 @@ fn responded(world: &mut World, passage: &mut Passage, kind: &str) {
 
 /// The next attempt of a passage whose last one broke.
 fn again(world: &mut World, passage: &mut Passage) -> u32 {
-    let text = passage.gate_message(&mut world.isolate, "", NOW);
+    let text = passage.gate_message(&mut world.isolate, NOW);
     let call: GateCall = serde_json::from_str(&text).unwrap();
     world.decide(passage, Decision::Granted { waited_ms: 0 });
     passage.upstream(&world.isolate, NOW);
@@ -134,7 +134,7 @@ fn only_the_wait_at_the_gate_is_told_as_such() {
     // Another one with the key ran for so long.
     passage.claimed(&world.isolate, Claim::Mine, None, now);
     for wait_ms in [300, 20] {
-        passage.gate_message(&mut world.isolate, "", now);
+        passage.gate_message(&mut world.isolate, now);
         now += wait_ms;
         let decision = Some(Decision::Granted { waited_ms: 0 });
         let reply = Reply { v: VERSION, decision, policy: None, lease: None, started_ms: 0 };

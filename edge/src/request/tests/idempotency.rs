@@ -119,7 +119,7 @@ fn who_waited_in_vain_has_all_its_patience_left() {
     let mut world = World::new();
     let (mut passage, _) = ask(&mut world, &[KEY, ("x-tollgate-max-wait", "5")], &body(""));
     passage.claimed(&world.isolate, Claim::Mine, None, NOW + 40_000);
-    let text = passage.gate_message(&mut world.isolate, "", NOW + 40_000);
+    let text = passage.gate_message(&mut world.isolate, NOW + 40_000);
     let call: GateCall = serde_json::from_str(&text).unwrap();
     assert_eq!(call.admit.unwrap().patience_ms, 5_000);
 }

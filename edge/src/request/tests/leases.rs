@@ -12,7 +12,7 @@ fn a_lease_that_came_after_its_client_left_is_not_drawn_on() {
             assert!(!one.borrow(&mut world.isolate, NOW));
         }
         let last = &mut asking[3];
-        let text = last.gate_message(&mut world.isolate, "", NOW);
+        let text = last.gate_message(&mut world.isolate, NOW);
         let call: GateCall = serde_json::from_str(&text).unwrap();
         assert_eq!(call.lend, 4);
         if leaves {

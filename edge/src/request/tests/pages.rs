@@ -61,7 +61,7 @@ fn a_page_may_ask_what_its_tenant_allows() {
             let mut passage = world.asked(&list, &body(more));
             assert_eq!((passage.step(), passage.gate_method()), (Step::Ask, GateMethod::Admit));
             assert!(!passage.borrow(&mut world.isolate, NOW), "a page is lent nothing");
-            let text = passage.gate_message(&mut world.isolate, "", NOW);
+            let text = passage.gate_message(&mut world.isolate, NOW);
             let admit = serde_json::from_str::<GateCall>(&text).unwrap().admit.unwrap();
             let user =
                 if kind == Kind::Visitor { "visitor ann" } else { "address 2001:db8:0:0::/64" };
@@ -195,7 +195,7 @@ fn a_visitor_token_narrows_further_and_dies_with_its_key() {
     assert!(status == 403 && text.contains("tollgate_model_not_allowed"), "{text}");
     let haiku = body("").replace("claude-sonnet-5-5", "claude-haiku-4-5");
     let mut passage = world.asked(&[FROM], &haiku);
-    let text = passage.gate_message(&mut world.isolate, "", NOW);
+    let text = passage.gate_message(&mut world.isolate, NOW);
     let bounds = serde_json::from_str::<GateCall>(&text).unwrap().visitor.unwrap();
     assert_eq!((bounds.tokens, bounds.microusd), (Some(5_000), Some(7)));
     // A larger one than the table allows it is not.

@@ -13,7 +13,7 @@ fn a_429_before_the_first_byte_goes_back_to_its_place() {
     assert!(told.iter().any(|event| matches!(event, Event::Observed(o) if o.status == 429 && o.retry_after_ms == Some(3000))));
     assert_eq!(settled(&told), [Used::Nothing]);
     let call: GateCall =
-        serde_json::from_str(&passage.gate_message(&mut world.isolate, "", NOW + 9)).unwrap();
+        serde_json::from_str(&passage.gate_message(&mut world.isolate, NOW + 9)).unwrap();
     let admit = call.admit.unwrap();
     assert_eq!((admit.attempt, admit.asked_ms), (1, NOW), "the same place");
 }
@@ -80,7 +80,7 @@ fn the_gate_hears_whether_the_sdk_asks_again() {
     let mut world = World::new();
     for (count, is_retry) in [("0", Some(false)), ("2", Some(true)), ("often", None)] {
         let mut passage = world.asked(&[("x-stainless-retry-count", count)], &body(""));
-        let text = passage.gate_message(&mut world.isolate, "", NOW);
+        let text = passage.gate_message(&mut world.isolate, NOW);
         let call: GateCall = serde_json::from_str(&text).unwrap();
         assert_eq!(call.admit.unwrap().is_retry, is_retry, "{count}");
     }
