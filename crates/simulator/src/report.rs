@@ -44,7 +44,7 @@ pub struct Report {
     /// Who was refused first, when, and the time it was told, where its client comes
     /// back.
     pub told_back: Vec<(usize, Millis, Millis)>,
-    /// Who was granted, and how long after it first asked.
+    /// Who was granted, and when.
     pub turns: Vec<(usize, Millis)>,
     /// Who asked, and what it got.
     pub flows: Vec<FlowReport>,

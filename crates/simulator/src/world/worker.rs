@@ -232,7 +232,7 @@ impl World<'_> {
             self.report.back_in_time += 1;
         }
         request.sent = now;
-        self.report.turns.push((index, now - request.arrived));
+        self.report.turns.push((index, now - super::START));
         let at = now + self.latency();
         self.at(at, Happens::Upstream(index));
     }
