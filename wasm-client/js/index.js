@@ -1,7 +1,7 @@
 // The package's face: counters by name, whole requests, the guard.
 
 import { calibrationOf, corrected, correctedMeasure, isOf, SHAPE, undated } from "./calibration.js";
-import { costOf, estimateText, init, initSync, knownModel, knownModels, measureJson, onLost } from "./core.js";
+import { costOf, estimateText, init, initSync, knownModel, knownModels, measureJson } from "./core.js";
 import { bodyOf, fieldsOf, held, kindOf, nameOf, TollgateError, wholeOf } from "./given.js";
 import { guard } from "./guard/index.js";
 import { encodingOf, loadVocabulary } from "./vocabulary.js";
@@ -14,9 +14,8 @@ export { guard, init, initSync, TollgateError };
  * @typedef {import("../types/index.js").Measure} Measure
  */
 
-/** @type {Map<string, Promise<any>>} */
-const loaded = new Map();
-onLost(() => loaded.clear());
+/** Those of Claude's models that are asked for without a calibration, by name. @type {Map<string, ClaudeCounter>} */
+const claudes = new Map();
 
 /**
  * A counter by the name of a model or a vocabulary. Once for each name, but for those
@@ -26,30 +25,19 @@ onLost(() => loaded.clear());
  * @param {import("../types/index.js").LoadOptions} [options]
  * @returns {Promise<any>} its type is that of types/index.d.ts
  */
-export function load(name, options = {}) {
+export async function load(name, options = {}) {
   held(options?.vocabulary);
-  /** @type {Calibration | null} */
-  let calibration;
-  try {
-    nameOf(name, "load");
-    calibration = calibrationFor(name, fieldsOf(options, "load's options are an object like { vocabulary }").calibration);
-  } catch (error) {
-    return Promise.reject(error);
-  }
-  const make = async () => {
-    await init();
-    const encoding = encodingOf(name);
-    return encoding ? await loadVocabulary(name, encoding, options.vocabulary) : claude(name, calibration);
-  };
-  // Not kept: there may be any number of calibrations, and such a counter is made at once.
-  if (calibration) return make();
-  let counter = loaded.get(name);
-  if (!counter) {
-    counter = make();
-    loaded.set(name, counter);
-    // What failed may be tried again.
-    counter.catch(() => loaded.delete(name));
-  }
+  nameOf(name, "load");
+  const { vocabulary, calibration: told } = fieldsOf(options, "load's options are an object like { vocabulary }");
+  const calibration = calibrationFor(name, told);
+  await init();
+  const encoding = encodingOf(name);
+  // Not by the name alone: who names a place waits for no other.
+  if (encoding) return loadVocabulary(name, encoding, vocabulary);
+  // Not kept: there may be any number of calibrations.
+  if (calibration) return claude(name, calibration);
+  const counter = claudes.get(name) ?? claude(name, null);
+  claudes.set(name, counter);
   return counter;
 }
 

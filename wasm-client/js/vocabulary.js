@@ -31,7 +31,12 @@ const CACHE = "tollgate-vocabularies";
 
 /** Counters that are there, for whoever asks without waiting: by encoding. @type {Map<string, VocabularyCounter>} */
 const ready = new Map();
-onLost(() => ready.clear());
+/** The same by the other names that were asked for. @type {Map<string, VocabularyCounter>} */
+const named = new Map();
+onLost(() => {
+  ready.clear();
+  named.clear();
+});
 /**
  * Those on their way, by encoding and where from: names of one encoding that are asked for at
  * once from one place share it, and none waits for another's place.
@@ -75,7 +80,7 @@ export function readyFor(model) {
 export async function loadVocabulary(name, encoding, from) {
   for (;;) {
     const known = ready.get(encoding);
-    if (known) return known.name === name ? known : Object.freeze({ ...known, name, measure: measurer(name, known.count) });
+    if (known) return known.name === name ? known : renamed(known, name);
     const ways = making.get(encoding) ?? new Map();
     making.set(encoding, ways);
     // Who names no place takes what is on its way already.
@@ -88,6 +93,16 @@ export async function loadVocabulary(name, encoding, from) {
       if (place === from) throw error;
     }
   }
+}
+
+/**
+ * @param {VocabularyCounter} counter
+ * @param {string} name
+ */
+function renamed(counter, name) {
+  const other = named.get(name) ?? Object.freeze({ ...counter, name, measure: measurer(name, counter.count) });
+  named.set(name, other);
+  return other;
 }
 
 /**

@@ -72,7 +72,7 @@ test("names of one vocabulary that are asked for at once share one, and wait for
   assert.ok(first - before > 10 && first - before <= 20, `${before} to ${first} MiB`);
 
   // Nobody waits for another's place, but who names none takes what is on its way.
-  const named = (/** @type {any} */ vocabulary) => loadVocabulary("o200k_harmony", "o200k_harmony", vocabulary);
+  const named = (/** @type {any} */ vocabulary) => load("o200k_harmony", { vocabulary });
   const silent = named("https://app.example.com/silent.bin");
   const any = named(undefined);
   assert.equal((await named(asset("o200k_base"))).count("Hello, world"), 3);
