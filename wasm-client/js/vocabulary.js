@@ -90,7 +90,7 @@ export async function loadVocabulary(name, encoding, from) {
       await ways.get(place);
     } catch (error) {
       // Another's place failed; one's own may be sound.
-      if (place === from) throw error;
+      if (Object.is(place, from)) throw error;
     }
   }
 }

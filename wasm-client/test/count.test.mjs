@@ -244,6 +244,8 @@ test("a vocabulary that is cut, damaged, another one or no vocabulary is a rejec
     [new Uint8Array(0), /0 bytes/],
     [new Response("gone", { status: 404 }), /^cl100k_base could not be fetched from the response that was given: status 404$/],
     [7, /a value of type number/],
+    // Which is not equal to itself.
+    [NaN, /a value of type number/],
     ["http://127.0.0.1:9/none", /could not be fetched/],
   ];
   for (const [vocabulary, words] of table) await assert.rejects(load("cl100k_base", { vocabulary: /** @type {any} */ (vocabulary) }), failing("bad_vocabulary", words));
