@@ -257,7 +257,7 @@ async function bytesOf(name, known, from) {
   const whole = async (/** @type {VocabularySource} */ from) => unpacked(await read(from, of), of);
   const given = await arrived(from, of);
   if (given !== undefined) return checked(name, known, await whole(given));
-  const place = await vocabulary(name);
+  const place = await arrived(vocabulary(name), of);
   if (!place) throw new TollgateError("bad_vocabulary", `${name} is not at hand here: import "tollgate/vocabularies/${name}.bin" and give it as load(…, { vocabulary }).`);
   if (!(place instanceof URL)) return checked(name, known, await whole(place));
   // Some bundlers put an address without an origin there.

@@ -247,6 +247,8 @@ test("a vocabulary that is cut, damaged, another one or no vocabulary is a rejec
     // Which is not equal to itself.
     [NaN, /a value of type number/],
     ["http://127.0.0.1:9/none", /could not be fetched/],
+    // Beside the sources there is no such file, as where an app was packed without it.
+    [undefined, /^cl100k_base could not be fetched: ENOENT/],
   ];
   for (const [vocabulary, words] of table) await assert.rejects(load("cl100k_base", { vocabulary: /** @type {any} */ (vocabulary) }), failing("bad_vocabulary", words));
   const counter = await load("cl100k_base", { vocabulary: new Response(whole) });
