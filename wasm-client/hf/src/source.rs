@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tokenizers::{canonicalize_value, post_processor_from_json};
 use tokens::bpe::{Cut, Vocabulary, adopt};
 
@@ -26,6 +26,11 @@ pub(crate) fn read(json: &[u8]) -> Result<Form, String> {
             "the model type {kind} is not known: BPE, WordPiece, Unigram or WordLevel"
         ));
     }
+    let mut steps = in_a_row(value["pre_tokenizer"].take());
+    value["pre_tokenizer"] = match &mut steps[..] {
+        [step] => step.take(),
+        _ => json!({"type": "Sequence", "pretokenizers": steps}),
+    };
     let steps = shape(&value["pre_tokenizer"]);
     canonicalize_value(&mut value)
         .map_err(|error| format!("{error} (its pre_tokenizer is {steps})"))?;
@@ -39,6 +44,16 @@ pub(crate) fn read(json: &[u8]) -> Result<Form, String> {
             sound::check(&value)?;
             Ok(Form::General(value.to_string()))
         }
+    }
+}
+
+/// A step, or those of a Sequence, and of one within it: each cuts what the one before it left, so
+/// it is all the same. The crate reads no Sequence in another, and not every step in one of its own.
+fn in_a_row(mut step: Value) -> Vec<Value> {
+    let is_sequence = step["type"] == "Sequence";
+    match step.get_mut("pretokenizers").and_then(Value::as_array_mut).filter(|_| is_sequence) {
+        Some(list) => std::mem::take(list).into_iter().flat_map(in_a_row).collect(),
+        None => vec![step],
     }
 }
 
@@ -65,7 +80,7 @@ pub(crate) fn located(error: &str, canonical: &str) -> String {
     let at = list.and_then(|list| list.iter().position(|step| error.contains(kind(step))));
     match at.filter(|_| is_about) {
         Some(at) => {
-            let (nth, all, one) = (at + 1, shape(steps), shape(&steps["pretokenizers"][at]));
+            let (nth, all, one) = (at + 1, shape(steps), kind(&steps["pretokenizers"][at]));
             format!("{error} (step {nth}, {one}, of its pre_tokenizer, which is {all})")
         }
         None => error.to_owned(),

@@ -57,6 +57,34 @@ fn every_pattern_of_a_split_cuts_as_its_behavior_says() {
 }
 
 #[test]
+fn a_sequence_cuts_as_its_steps_do_and_so_does_one_within_it() {
+    let sequence = |list: &[Value]| json!({"type": "Sequence", "pretokenizers": list});
+    let words = json!({"type": "Metaspace", "replacement": "w", "prepend_scheme": "always"});
+    for steps in [
+        vec![words],
+        vec![split_by(r"\s", "Removed", false)],
+        vec![split_by(r"\s", "Removed", false), split_by("1", "Isolated", false)],
+        vec![json!({"type": "WhitespaceSplit"}), json!({"type": "Punctuation"})],
+    ] {
+        let ids = |pre_tokenizer: Value| {
+            let mut tokenizer = of_words(pre_tokenizer).expect("it is read");
+            tokenizer.encode(room::write("two words 1words"), false).expect("it is cut")
+        };
+        let (first, more) = steps.split_first().expect("a step");
+        let flat = if more.is_empty() { first.clone() } else { sequence(&steps) };
+        let expected = ids(flat);
+        assert!(expected.len() > 2, "{expected:?}");
+        for same in [
+            sequence(&steps),
+            sequence(&[sequence(&steps)]),
+            sequence(&[sequence(&[first.clone(), sequence(&[])]), sequence(more)]),
+        ] {
+            assert_eq!(ids(same.clone()), expected, "{same}");
+        }
+    }
+}
+
+#[test]
 fn what_is_no_pattern_is_refused_when_it_is_read() {
     for pattern in ["(", "[a", r"\p{Nonesuch}", "(?<=", "*"] {
         for behavior in ["Isolated", "Removed"] {
