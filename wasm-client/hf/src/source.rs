@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
-use tokenizers::{canonicalize_value, post_processor_from_json};
+use tokenizers::{ConvertError, canonicalize_value, post_processor_from_json};
 use tokens::bpe::{Cut, Vocabulary, adopt};
 
 use crate::form::Form;
@@ -32,8 +32,10 @@ pub(crate) fn read(json: &[u8]) -> Result<Form, String> {
         _ => json!({"type": "Sequence", "pretokenizers": steps}),
     };
     let steps = shape(&value["pre_tokenizer"]);
-    canonicalize_value(&mut value)
-        .map_err(|error| format!("{error} (its pre_tokenizer is {steps})"))?;
+    canonicalize_value(&mut value).map_err(|error| match is_of_a_step(&error) {
+        true => format!("{error} (its pre_tokenizer is {steps})"),
+        false => error.to_string(),
+    })?;
     // Counting is of whole texts, one by one.
     for key in ["truncation", "padding"] {
         value[key] = Value::Null;
@@ -55,6 +57,23 @@ fn in_a_row(mut step: Value) -> Vec<Value> {
         Some(list) => std::mem::take(list).into_iter().flat_map(in_a_row).collect(),
         None => vec![step],
     }
+}
+
+/// Whether a step of the pre_tokenizer is not read, and not another part of the file.
+fn is_of_a_step(error: &ConvertError) -> bool {
+    use ConvertError::*;
+    matches!(
+        error,
+        ByteLevelAddPrefixSpace
+            | ByteLevelNotLast
+            | ByteLevelOnNonBpeModel { .. }
+            | MetaspaceBadReplacement { .. }
+            | MetaspaceDropWhitespaceNoSplit
+            | MetaspaceDropWhitespaceScheme { .. }
+            | MetaspaceNoReplacement
+            | PrefixSpaceMismatch
+            | UnknownPrependScheme { .. }
+    )
 }
 
 /// The types of which a step is, in order: what is not read is mostly an order.

@@ -51,6 +51,11 @@ fn a_step_that_is_not_read_is_named() {
         let error = Tokenizer::of(root.to_string().into_bytes()).err().expect(named);
         assert!(error.ends_with(named), "{error}");
     }
+    // Nothing is wrong with how it cuts.
+    let model = json!({"type": "BPE", "vocab": small_vocab(&[]), "merges": ["ab"]});
+    let root = json!({"model": model, "pre_tokenizer": sequence(json!([digits(), digits()]))});
+    let error = Tokenizer::of(root.to_string().into_bytes()).err().expect("a merge is of two");
+    assert!(error.ends_with("does not split into exactly two tokens on a space"), "{error}");
 }
 
 #[test]
