@@ -28,7 +28,7 @@ const LINGER_MS = 25_000;
  * has left: the listener is a twentieth of what it costs to answer one (docs/bench.md),
  * and a cached answer or a refusal is out by then.
  */
-const WATCHED_MS = 50;
+const LISTENS_MS = 50;
 /**
  * A long wait is looked after this often: a running attempt renews its ticket when that is
  * due, so at most this much later (crates/limits/src/places.rs counts on it).
@@ -57,7 +57,7 @@ class Walk {
     this.passage = undefined;
     this.held = 0;
     this.gone = false;
-    this.watched = false;
+    this.listens = false;
     this.upstream = undefined;
     /** When the attempt's answer must be whole. */
     this.endsAt = Infinity;
@@ -274,8 +274,8 @@ class Walk {
   }
 
   /** From now on hears of a client that goes, or has gone. */
-  watch() {
-    this.watched = true;
+  listen() {
+    this.listens = true;
     const { signal } = this.request;
     if (signal.aborted) this.left();
     else signal.addEventListener("abort", () => this.left());
@@ -374,14 +374,14 @@ class Walk {
   }
 
   arm(now) {
-    const at = (this.ringsAt = Math.min(this.lateAt, now + (this.watched ? BEAT_MS : WATCHED_MS)));
+    const at = (this.ringsAt = Math.min(this.lateAt, now + (this.listens ? BEAT_MS : LISTENS_MS)));
     setTimeout(() => this.ring(at), at - now);
   }
 
   ring(at) {
     if (at !== this.ringsAt) return;
     this.ringsAt = Infinity;
-    if (!this.watched) this.watch();
+    if (!this.listens) this.listen();
     if (this.lateAt === Infinity) return;
     const now = Date.now();
     if (now >= this.lateAt) return this.late(LATE);

@@ -3,7 +3,6 @@
 import { SILENT_MS } from "./fetched.js";
 import { fieldsOf, nameOf, reasonOf, TollgateError } from "./given.js";
 
-
 /**
  * A counter in a web worker of its own.
  *

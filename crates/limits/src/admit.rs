@@ -22,12 +22,12 @@ const LATER: Millis = 20;
 /// And by this, since turns come in bunches: with 2 s of patience 97.0 % of 100 seeds'
 /// returns went, without it 96.4 %.
 const LATER_MS: Millis = 1_000;
-/// Half of the patience beyond this makes up for as much of both, and for as much again
-/// of the turn: who comes a little early waits for the rest of it, and who comes late has
-/// lost that time, which may be nobody's.
+/// Half of the patience beyond this is taken off what is told: who comes a little early
+/// waits for the rest, and who comes late has lost that time, which may be nobody's.
 const IMPATIENT_MS: Millis = 10_000;
-/// At most so early, as a part of the turn: by a twentieth another tenant waited 3.07 s
-/// at p95 for the room that is left to them, in one of 20 seeds; by this 2.93 s.
+/// But not more of the turn than this part: with a twentieth another tenant waited 3.07 s
+/// at p95 for the room that is left to them, in one of 20 seeds, and 2.93 s with this
+/// (`crates/simulator/tests/returns.rs`).
 const EARLY: Millis = 25;
 /// What turns took of late tells at most four times what the limits do, and this.
 const UNSURE_MS: Millis = 60_000;

@@ -32,9 +32,12 @@ pub(crate) fn read(json: &[u8]) -> Result<Form, String> {
         _ => json!({"type": "Sequence", "pretokenizers": steps}),
     };
     let steps = shape(&value["pre_tokenizer"]);
-    canonicalize_value(&mut value).map_err(|error| match is_of_a_step(&error) {
-        true => format!("{error} (its pre_tokenizer is {steps})"),
-        false => error.to_string(),
+    canonicalize_value(&mut value).map_err(|error| {
+        if is_of_a_step(&error) {
+            format!("{error} (its pre_tokenizer is {steps})")
+        } else {
+            error.to_string()
+        }
     })?;
     // Counting is of whole texts, one by one.
     for key in ["truncation", "padding"] {

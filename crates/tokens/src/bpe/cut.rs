@@ -313,7 +313,6 @@ mod tests {
                 let size = NonZeroUsize::new(size).expect("it is not 0");
                 assert!(!tokenizer.chunk(&text, size, overlap).is_empty());
                 let times = tokenizer.steps() / counted;
-                eprintln!("{size} {overlap} {times}");
                 // It was 60 times.
                 assert!(times <= 10, "{size}, {overlap}: {times}");
             }
