@@ -32,6 +32,7 @@ mod cut;
 mod document;
 mod encoding;
 mod file;
+mod free;
 mod grapheme_table;
 mod graphemes;
 mod long;

@@ -7,6 +7,7 @@
 //! last two parts are always the same two, and these are in the file.
 
 use super::file::BYTES;
+use super::free::Free;
 
 /// No token: ranks above all others.
 pub(super) const NONE: u32 = u32::MAX;
@@ -30,7 +31,7 @@ pub(super) struct Pairs {
 impl Pairs {
     /// Room for `tokens`, at most four fifths full.
     pub(super) fn for_tokens(tokens: usize) -> Self {
-        let bits = (tokens * 5 / 4).next_power_of_two().trailing_zeros().max(4);
+        let bits = (tokens * 5 / 4).next_power_of_two().trailing_zeros().max(Free::LEAST_BITS);
         Self {
             of_bytes: vec![NONE; BYTES * BYTES],
             slots: vec![EMPTY; 1 << bits],
@@ -39,20 +40,22 @@ impl Pairs {
         }
     }
 
+    /// All of its slots.
+    pub(super) fn free(&self) -> Free {
+        Free::all_of(self.slots.len())
+    }
+
     /// The caller adds each pair once and no more than it made room for. All ids
     /// are below `IDS_MAX`.
-    pub(super) fn add(&mut self, left: u32, right: u32, id: u32) {
+    pub(super) fn add(&mut self, free: &mut Free, left: u32, right: u32, id: u32) {
         if let Some(at) = both_bytes(left, right) {
             self.of_bytes[at] = id;
             return;
         }
         let key = key(left, right);
-        let (mut at, bit) = self.home(key);
+        let (at, bit) = self.home(key);
         self.filter[at] |= bit;
-        while self.slots[at] != EMPTY {
-            at = (at + 1) & (self.slots.len() - 1);
-        }
-        self.slots[at] = key << ID_BITS | u64::from(id);
+        self.slots[free.take(at)] = key << ID_BITS | u64::from(id);
     }
 
     /// The token that the two make, or `NONE`.

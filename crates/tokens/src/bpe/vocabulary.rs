@@ -3,10 +3,12 @@
 //! Rebuilt from the merge list at load, which takes some ten milliseconds and
 //! spares every page the megabytes of ready-made tables.
 
+use std::hint::black_box;
 use std::ops::Range;
 
 use super::characters::Characters;
 use super::file::{BYTES, IDS_MAX, LoadError, MergeList, TEXT_BYTES_MAX, TOKEN_BYTES_MAX};
+use super::free::Free;
 use super::pairs::{NONE, Pairs};
 use super::words::Words;
 
@@ -68,7 +70,7 @@ impl Vocabulary {
             in_order,
             byte_tokens: [NONE; BYTES],
             words: Words::for_tokens(ids + whole.len()),
-            pairs: Pairs::for_tokens(merges.ids()),
+            pairs: Pairs::for_tokens(ids),
             characters: Characters::new(),
             merges,
             text,
@@ -81,24 +83,25 @@ impl Vocabulary {
         if let Some(byte) = vocabulary.byte_tokens.iter().position(|&id| id == NONE) {
             return Err(LoadError::Inconsistent { id: byte as u32 });
         }
-        for ids in batches(0, ids + whole.len()) {
-            vocabulary.index(ids);
-        }
+        let mut free = [vocabulary.words.free(), vocabulary.pairs.free()];
+        in_batches(0, ids + whole.len(), &mut |ids| {
+            vocabulary.index(ids, &mut free);
+            Ok(())
+        })?;
         Ok(vocabulary)
     }
 
-    /// Puts tokens into the tables.
-    #[inline(never)]
-    fn index(&mut self, ids: Range<u32>) {
+    /// Puts tokens into the tables, into slots that are still free.
+    fn index(&mut self, ids: Range<u32>, [words, pairs]: &mut [Free; 2]) {
         for id in ids {
             let Some(range) = range(&self.starts, id).filter(|range| !range.is_empty()) else {
                 continue;
             };
             self.longest = self.longest.max(range.len());
-            self.words.add(&self.text, range.start, range.end, id);
+            self.words.add(words, &self.text, range.start, range.end, id);
             self.characters.learn(&self.text[range], id);
             if let Some((left, right)) = self.merges.halves(id) {
-                self.pairs.add(left, right, id);
+                self.pairs.add(pairs, left, right, id);
             }
         }
     }
@@ -194,9 +197,7 @@ fn spell_out(merges: &MergeList) -> Result<Spelt, LoadError> {
     let mut lengths = vec![1; BYTES];
     lengths.resize(ids, 0);
     let mut late: Vec<u32> = Vec::new();
-    for ids in batches(BYTES, ids) {
-        measure_all(merges, ids, &mut lengths, &mut late)?;
-    }
+    in_batches(BYTES, ids, &mut |ids| measure_all(merges, ids, &mut lengths, &mut late))?;
     // The next round knows more of them, in an order in which they can be spelt.
     let mut spelt = Vec::with_capacity(late.len());
     while !late.is_empty() {
@@ -225,9 +226,10 @@ fn spell_out(merges: &MergeList) -> Result<Spelt, LoadError> {
     }
     let mut text = vec![0; end as usize + SLACK];
     text[..BYTES].copy_from_slice(merges.bytes());
-    for ids in batches(BYTES, ids) {
+    in_batches(BYTES, ids, &mut |ids| {
         spell(merges, ids, &starts, &mut text);
-    }
+        Ok(())
+    })?;
     // What stands behind these is written already.
     for &id in &spelt {
         let Some((left, right)) = merges.halves(id) else { continue };
@@ -242,17 +244,21 @@ fn spell_out(merges: &MergeList) -> Result<Spelt, LoadError> {
     Ok(Spelt { text, starts, in_order: spelt.is_empty() })
 }
 
-/// Ids in parts. An engine that compiles a function better once it has run long does
-/// so between two calls, and the first load is the one that somebody waits for. (Not in
-/// the npm package, where wasm-opt joins them: docs/counting.md, first count.)
-fn batches(from: usize, to: usize) -> impl Iterator<Item = Range<u32>> {
-    (from..to).step_by(BATCH).map(move |from| from as u32..to.min(from + BATCH) as u32)
+/// Works through ids in parts. An engine that compiles a function better once it has run
+/// long does so between two calls, and the first load is the one that somebody waits for.
+/// What is called is hidden, else wasm-opt makes one function of all calls.
+fn in_batches(
+    from: usize,
+    to: usize,
+    work: &mut dyn FnMut(Range<u32>) -> Result<(), LoadError>,
+) -> Result<(), LoadError> {
+    let work = black_box(work);
+    (from..to).step_by(BATCH).try_for_each(|from| work(from as u32..to.min(from + BATCH) as u32))
 }
 
 const BATCH: usize = 2048;
 
 /// Notes the lengths of tokens; those with a half of no known length are `late`.
-#[inline(never)]
 fn measure_all(
     merges: &MergeList,
     ids: Range<u32>,
@@ -274,7 +280,6 @@ fn measure_all(
 /// Nearly all halves have at most 16 bytes. They are copied as 16 each, for the next
 /// token overwrites what is too much; a copy of a length that only run time knows would
 /// be a call each time, dear in wasm.
-#[inline(never)]
 fn spell(merges: &MergeList, ids: Range<u32>, starts: &[u32], text: &mut [u8]) {
     for id in ids {
         let Some((left, right)) = merges.halves(id) else { continue };

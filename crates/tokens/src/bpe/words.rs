@@ -6,6 +6,7 @@
 //! there and are compared in the vocabulary's text. Frequent tokens have low ids
 //! and come first, so they sit where their hash points.
 
+use super::free::Free;
 use super::short::Short;
 
 /// Longest token that its slot holds.
@@ -30,13 +31,18 @@ pub(super) struct Words {
 impl Words {
     /// Room for `tokens`, at most four fifths full.
     pub(super) fn for_tokens(tokens: usize) -> Self {
-        let bits = (tokens * 5 / 4).next_power_of_two().trailing_zeros().max(4);
+        let bits = (tokens * 5 / 4).next_power_of_two().trailing_zeros().max(Free::LEAST_BITS);
         Self { slots: vec![[0; 2]; 1 << bits], filter: vec![0; 1 << bits], shift: 64 - bits }
+    }
+
+    /// All of its slots.
+    pub(super) fn free(&self) -> Free {
+        Free::all_of(self.slots.len())
     }
 
     /// Adds the token `text[start..end]`. The caller adds each once and no more
     /// than it made room for.
-    pub(super) fn add(&mut self, text: &[u8], start: usize, end: usize, id: u32) {
+    pub(super) fn add(&mut self, free: &mut Free, text: &[u8], start: usize, end: usize, id: u32) {
         let length = end - start;
         let id = u64::from(id) << ID_SHIFT;
         let short = Short::within(text, start, end);
@@ -45,12 +51,9 @@ impl Words {
             Some(short) if length <= INLINE => [short.low, short.high | id],
             _ => [hash, length as u64 | id | LONG << LENGTH_SHIFT],
         };
-        let (mut at, bit) = self.home(hash);
+        let (at, bit) = self.home(hash);
         self.filter[at] |= bit;
-        while self.slots[at][1] != 0 {
-            at = (at + 1) & (self.slots.len() - 1);
-        }
-        self.slots[at] = slot;
+        self.slots[free.take(at)] = slot;
     }
 
     /// The token that `short` with this `hash` is. `token` gives the bytes of an id.
@@ -144,8 +147,9 @@ mod tests {
     fn what_is_no_token_mostly_ends_at_the_filter() {
         let piece = |n: u64| super::super::short::mix(n).to_le_bytes();
         let mut words = Words::for_tokens(10_000);
+        let mut free = words.free();
         for n in 0..10_000 {
-            words.add(&piece(n), 0, 8, n as u32);
+            words.add(&mut free, &piece(n), 0, 8, n as u32);
         }
         let passes = |n: u64| {
             let (at, bit) = words.home(Short::new(&piece(n)).expect("it is short").hash());
