@@ -5,8 +5,12 @@
  * @returns {Promise<Uint8Array<ArrayBuffer>>}
  */
 export async function gunzip(bytes) {
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
+  const { readable, writable } = new DecompressionStream("gzip");
+  // Written by hand: browsers bring a Blob's bytes from another process.
+  const writer = writable.getWriter();
+  // What is wrong with the bytes, reading tells as well.
+  for (const written of [writer.write(bytes), writer.close()]) written.catch(() => {});
+  return new Uint8Array(await new Response(readable).arrayBuffer());
 }
 
 /**
