@@ -62,8 +62,8 @@ export async function calibrate({ model, url, key, out, files, say }) {
 
   if (samples.length < prompts.length) say(`${prompts.length - samples.length} of ${prompts.length} prompts are not text alone and were left out.`);
   say(`${model}: ${samples.length} prompts counted by ${new URL(url).host}; the error on ${heldOut.length} of them that were not learned from:`);
-  say(`          mean     p50     p95   within the bounds`);
-  for (const [name, of] of /** @type {const} */ ([["before", before], ["after", after]])) say(`${name.padEnd(6)} ${[of.mean, of.p50, of.p95].map((part) => percent(part).padStart(7)).join(" ")}   ${percent(of.covered)}`);
+  say(`          bias     p50     p95   within the bounds`);
+  for (const [name, of] of /** @type {const} */ ([["before", before], ["after", after]])) say(`${name.padEnd(6)} ${[`${of.bias > 0 ? "+" : ""}${percent(of.bias)}`, percent(of.p50), percent(of.p95)].map((part) => part.padStart(7)).join(" ")}   ${percent(of.covered)}`);
   say(`weights: ${calibration.weights.map((weight, at) => `${KINDS[at]} ${(weight / 1000).toFixed(2)}`).join(", ")}`);
   if (!calibration.upper.some(Boolean)) say("Too few prompts of one size for bounds of their own: those of the prior stay.");
   say(`\nWritten to ${out}: load("${model}", { calibration }), guard({ …, calibrations: { "${model}": calibration } }).`);
@@ -291,9 +291,9 @@ function errorsOf(samples, calibration) {
   const errors = told.map(({ real, estimate }) => estimate / real - 1);
   const apart = errors.map(Math.abs).sort((a, b) => a - b);
   const quantile = (/** @type {number} */ part) => apart[Math.min(apart.length - 1, Math.floor(apart.length * part))];
-  const mean = errors.reduce((sum, error) => sum + error, 0) / errors.length;
+  const bias = errors.reduce((sum, error) => sum + error, 0) / errors.length;
   const covered = told.filter(({ real, lower, upper }) => lower <= real && real <= upper).length / told.length;
-  return { mean, p50: quantile(0.5), p95: quantile(0.95), covered };
+  return { bias, p50: quantile(0.5), p95: quantile(0.95), covered };
 }
 
 /** @param {number} part */

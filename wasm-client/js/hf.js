@@ -34,6 +34,8 @@ export async function loadTokenizer(from, options = {}) {
   held(from);
   held(options?.wasm);
   const { name = "tokenizer.json", cache = true, wasm } = fieldsOf(options, "loadTokenizer's options are an object like { sha256 }");
+  if (typeof name !== "string") throw new TollgateError("bad_request", `name must be a text, not ${kindOf(name)}.`);
+  if (typeof cache !== "boolean") throw new TollgateError("bad_request", `cache must be true or false, not ${kindOf(cache)}.`);
   const wanted = hashOf(options.sha256);
   await init(wasm);
   if (wanted && cache) {

@@ -1,7 +1,8 @@
 // Counting off the main thread: a web worker, and the promises of its answers.
 
+import { arrived, read } from "./bytes.js";
 import { SILENT_MS } from "./fetched.js";
-import { fieldsOf, nameOf, reasonOf, TollgateError } from "./given.js";
+import { fieldsOf, held, nameOf, reasonOf, TollgateError } from "./given.js";
 
 /**
  * A counter in a web worker of its own.
@@ -12,7 +13,9 @@ import { fieldsOf, nameOf, reasonOf, TollgateError } from "./given.js";
  */
 export async function loadInWorker(model, options = {}) {
   nameOf(model, "loadInWorker");
-  const thread = fieldsOf(options, "loadInWorker's options are an object like { calibration }").worker ?? started();
+  const { calibration, vocabulary, worker } = fieldsOf(options, "loadInWorker's options are an object like { calibration }");
+  held(vocabulary);
+  const thread = worker ?? started();
   /** @type {Map<number, {resolve: (value: any) => void, reject: (error: unknown) => void}>} */
   const waiting = new Map();
   let asked = 0;
@@ -56,13 +59,26 @@ export async function loadInWorker(model, options = {}) {
   /** @type {string[]} What the counter there can be asked. */
   let asks;
   try {
-    asks = await call("load", model, { calibration: options.calibration });
+    asks = await call("load", model, { calibration, vocabulary: await sendable(vocabulary, model) });
   } catch (error) {
     terminate();
     throw error;
   }
   const calls = asks.map((what) => [what, (/** @type {unknown[]} */ ...given) => call(what, ...given)]);
   return { name: model, ...Object.fromEntries(calls), close: terminate };
+}
+
+/**
+ * A vocabulary's place as the worker understands it, whose script has another address; or its bytes.
+ *
+ * @param {import("../types/index.js").LoadOptions["vocabulary"]} given
+ * @param {string} model
+ */
+async function sendable(given, model) {
+  const of = /** @type {const} */ ({ code: "bad_vocabulary", what: `${model}'s vocabulary` });
+  const from = await arrived(given, of);
+  if (from === undefined) return undefined;
+  return typeof from === "string" || from instanceof URL ? new URL(from, document.baseURI).href : read(from, of);
 }
 
 /** A policy or a platform may have no workers. */

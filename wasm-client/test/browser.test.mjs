@@ -124,6 +124,10 @@ test("a plain page counts under a strict policy, in the page and in a web worker
     const here = asked.map(([what, ...given]) => o200k[what](...given));
     const refused = await Promise.all([there.encode(text, { specials: 5 }), there.truncate(text, -1), there.decode([1 << 30])].map((call) => call.catch((/** @type {any} */ error) => error.code)));
     const fits = [await worker.fits(text, 1), await worker.fits(text, 1000), "encode" in worker, "document" in there];
+    // The page's address, and what is told of a place, is the page's own.
+    const bytes = await (await fetch("tollgate/vocabularies/r50k_base.bin")).arrayBuffer();
+    const places = ["tollgate/vocabularies/r50k_base.bin", new URL("tollgate/vocabularies/r50k_base.bin", location.href), Promise.resolve(bytes), new Response(bytes), "tollgate/index.html"];
+    const given = await Promise.all(places.map((vocabulary) => loadInWorker("r50k_base", { vocabulary }).then((/** @type {any} */ counter) => counter.count(text).finally(counter.close), (/** @type {any} */ error) => error.code)));
     const unknown = await loadInWorker("claude-9").catch((/** @type {any} */ error) => error.code);
     const inWorker = await worker.bounds(text);
     // What is under way when it ends is answered, and so is what comes later.
@@ -131,12 +135,12 @@ test("a plain page counts under a strict policy, in the page and in a web worker
     const underWay = worker.count(text.repeat(10_000)).catch(code);
     worker.close();
     const ended = [await underWay, await worker.count(text).catch(code)];
-    return { ended, bounds: counter.bounds(text), worker: inWorker, ids: exact[0], same: JSON.stringify(exact) === JSON.stringify(here), isList: exact[6] instanceof Uint32Array, refused, fits, wrong, unknown };
+    return { ended, bounds: counter.bounds(text), worker: inWorker, ids: exact[0], same: JSON.stringify(exact) === JSON.stringify(here), isList: exact[6] instanceof Uint32Array, refused, fits, wrong, unknown, given };
   }, text);
   const bounds = claude.bounds(text);
   const { Tiktoken } = await import("./tiktoken.mjs");
-  const ids = Tiktoken("o200k_base").encode_ordinary(text).length;
-  assert.deepEqual(told, { ended: ["not_ready", "not_ready"], bounds, worker: bounds, ids, same: true, isList: true, refused: Array(3).fill("bad_request"), fits: [false, true, false, false], wrong: ["TollgateError", "bad_request"], unknown: "unknown_model" });
+  const [ids, r50k] = ["o200k_base", "r50k_base"].map((name) => Tiktoken(name).encode_ordinary(text).length);
+  assert.deepEqual(told, { ended: ["not_ready", "not_ready"], bounds, worker: bounds, ids, same: true, isList: true, refused: Array(3).fill("bad_request"), fits: [false, true, false, false], wrong: ["TollgateError", "bad_request"], unknown: "unknown_model", given: [...Array(4).fill(r50k), "bad_vocabulary"] });
   assert.deepEqual(complaints, []);
 });
 

@@ -1,10 +1,12 @@
-import type { Bounds, CalibrationOption, Chunk, EncodeOptions, Measure, MessagesRequest, ModelId, OpenAiMeasure, OpenAiModel, OpenAiRequest, VocabularyCounter, VocabularyName } from "./index.js";
+import type { Bounds, CalibrationOption, Chunk, EncodeOptions, LoadOptions, Measure, MessagesRequest, ModelId, OpenAiMeasure, OpenAiModel, OpenAiRequest, VocabularyCounter, VocabularyName } from "./index.js";
 
 export interface WorkerOptions {
   /** A worker that already runs `worker-thread.js`, where a bundler has to make it. */
   worker?: Worker;
   /** For a Claude model, as {@link load} takes it. */
   calibration?: CalibrationOption;
+  /** For a model with a vocabulary, as {@link load} takes it. */
+  vocabulary?: LoadOptions["vocabulary"];
 }
 
 /** A counter that counts in a web worker: the page stays fluent whatever is pasted. */
