@@ -171,8 +171,7 @@ impl Jobs {
     }
 
     fn live(&self, tenant: usize, id: &str) -> Option<Number> {
-        let number = *self.names.get(&(tenant, id.to_owned()))?;
-        self.jobs.get(&number).filter(|job| !job.is_over).map(|_| number)
+        self.names.get(&(tenant, id.to_owned())).copied()
     }
 
     fn insert(&mut self, job: Job) -> Number {
@@ -183,10 +182,12 @@ impl Jobs {
         self.numbers
     }
 
-    fn forget(&mut self, number: Number) {
-        if let Some(job) = self.jobs.remove(&number) {
-            self.names.remove(&(job.tenant, job.id));
-        }
+    /// Gives its name up: who reserves by it next has another job.
+    fn end(&mut self, number: Number) {
+        let Some(job) = self.jobs.get_mut(&number) else { return };
+        job.is_over = true;
+        self.ends.remove(&(job.expires, number));
+        self.names.remove(&(job.tenant, job.id.clone()));
     }
 
     fn of(&self, tenant: usize) -> impl Iterator<Item = &Job> {
@@ -258,10 +259,9 @@ impl Gate {
         if !is_name(&id) {
             return JobReply::Refused(told(Reason::JobUnknown));
         }
-        let known = self.jobs.names.get(&(tenant, id.clone())).copied();
+        let known = self.jobs.live(tenant, &id);
         let before = known.and_then(|number| self.jobs.jobs.get(&number));
-        let is_new = before.is_none_or(|job| job.is_over);
-        if is_new && self.jobs.of(tenant).count() >= JOBS_MAX {
+        if known.is_none() && self.jobs.of(tenant).count() >= JOBS_MAX {
             return JobReply::Refused(told(Reason::JobsFull));
         }
         let (had, bound) = before.map_or(([0; 3], [0; 3]), |job| {
@@ -299,7 +299,7 @@ impl Gate {
         let rest = job.rest();
         self.jobs.ends.remove(&(job.expires, number));
         self.jobs.ends.insert((expires, number));
-        (job.total, job.expires, job.is_over) = (total, expires, false);
+        (job.total, job.expires) = (total, expires);
         let after = job.rest();
         self.rehold(tenant, &rest, &after);
         self.write_job(number);
@@ -511,7 +511,7 @@ impl Gate {
             self.write_job(number);
         }
         if is_done {
-            self.jobs.forget(number);
+            self.jobs.jobs.remove(&number);
         }
     }
 
@@ -545,17 +545,16 @@ impl Gate {
 
     /// What is left goes back; what its open requests hold stays held for them.
     fn release_job(&mut self, number: Number) {
+        self.jobs.end(number);
         let Some(job) = self.jobs.jobs.get_mut(&number) else { return };
         let before = job.rest();
         job.total = job.used;
         add(&mut job.total, &job.held);
-        job.is_over = true;
-        self.jobs.ends.remove(&(job.expires, number));
         let (tenant, after, is_done) = (job.tenant, job.rest(), job.open == 0);
         self.rehold(tenant, &before, &after);
         self.write_job(number);
         if is_done {
-            self.jobs.forget(number);
+            self.jobs.jobs.remove(&number);
         }
     }
 

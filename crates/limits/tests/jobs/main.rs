@@ -197,6 +197,29 @@ fn the_same_id_renews_and_resizes_and_reserves_nothing_twice() {
     assert_eq!(shell.totals()["deployment"].reserved, amounts(1, 2_000, 10_000));
 }
 
+/// Released and reserved again while a request of it still runs: it is another job, which
+/// has all that it asked for.
+#[test]
+fn an_id_that_was_released_is_a_new_jobs_with_all_of_its_amounts() {
+    let mut shell = shell();
+    let half = amounts(4, 8_000, 100_000);
+    job(reserve(&mut shell, "j", half));
+    for ticket in ["a", "b"] {
+        assert_eq!(shell.admit(call(ticket, "j")), GRANTED);
+    }
+    shell.event(used("a", "t", 1_000, 1_000));
+    job(ask(&mut shell, "t", JobInput::Release { id: "j".into() }));
+    let again = job(reserve(&mut shell, "j", half));
+    assert_eq!((again.left, again.used), (half, Amounts::default()));
+    let held = amounts(5, 10_000, 110_000);
+    assert_eq!(shell.totals()["tenant/t"].reserved, held, "and what runs of the one before");
+    shell.event(used("b", "t", 1_000, 1_000));
+    assert_eq!(show(&mut shell, "j").left, half, "whose end is not the new one's");
+    for n in 0..4 {
+        assert_eq!(shell.admit(call(&format!("n{n}"), "j")), GRANTED, "step {n}");
+    }
+}
+
 #[test]
 fn nobody_renews_it_and_it_expires() {
     let mut shell = shell();
