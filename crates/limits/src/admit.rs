@@ -322,18 +322,20 @@ impl Gate {
         self.waits(name, patience, may_park)
     }
 
-    /// The first thing in the way, if any. Takes nothing. Payers and pool were
-    /// brought to now.
+    /// What is in the way, if anything: of payers' limits the one that shuts longest.
+    /// Takes nothing. Payers and pool were brought to now.
     pub(crate) fn obstacle(&self, asker: &Waiter, stands: Stands) -> Option<Obstacle> {
         let Waiter { tenant, user, pool, ref need, class, is_back, .. } = *asker;
         let state = &self.pools[pool];
         if self.stopped.get(&state.pool.account).is_some_and(|until| **until > self.now) {
             return Some(Obstacle::Stopped);
         }
+        let mut most = None;
         for payer in self.payers(tenant, user) {
-            if let Some(block) = self.scope(payer).blocks(need, self.now) {
-                return Some(Obstacle::Scope(payer, block));
-            }
+            longest(&mut most, payer, self.scope(payer).blocks(need, self.now));
+        }
+        if let Some((payer, block)) = most {
+            return Some(Obstacle::Scope(payer, block));
         }
         let mut room = match stands {
             Stands::Aged => [0; 3],
@@ -540,6 +542,14 @@ impl Gate {
 
     pub(crate) fn weight(&self, tenant: usize) -> u32 {
         self.tenants[tenant].policy.as_ref().map_or(1, |policy| policy.weight)
+    }
+}
+
+/// Of payers' limits in the way, the one that shuts longest.
+pub(crate) fn longest(most: &mut Option<(ScopeId, Block)>, payer: ScopeId, next: Option<Block>) {
+    let Some(next) = next else { return };
+    if most.is_none_or(|(_, most)| next.until.outlasts(most.until)) {
+        *most = Some((payer, next));
     }
 }
 

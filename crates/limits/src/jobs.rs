@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::admin::Amounts;
+use crate::admit::longest;
 use crate::amounts::{Three, add, less, signed};
 use crate::budgets::Lists;
 use crate::gate::{Gate, ScopeId};
@@ -306,36 +307,37 @@ impl Gate {
         self.shown(number)
     }
 
-    /// The first budget that does not take `more`, all of it at once.
+    /// The budget that does not take `more`, all of it at once: of several the one that
+    /// shuts longest.
     fn refuses_job(&mut self, tenant: usize, more: &Three) -> Option<Refusal> {
         // Where requests are background work unless they say otherwise, so is a job.
         let policy = self.tenants[tenant].policy.as_ref();
         let is_background = policy.is_some_and(|of| of.priority.default == Priority::Background);
+        let now = self.now;
+        let mut most = None;
         for payer in holders(tenant) {
-            let now = self.now;
             self.scope_mut(payer).refill(now);
             let shut = self.scope(payer).shut_for(more, more, EVERY_LIST, is_background, now);
-            let Some(block) = shut else { continue };
-            let (reason, span) = match (block.until, payer) {
-                (Until::Never, _) => (Reason::TooLarge, None),
-                (Until::Opens(span), ScopeId::Deployment) => {
-                    (Reason::DeploymentBudgetSpent, Some(span))
-                }
-                (Until::Opens(span), _) => (Reason::BudgetSpent, Some(span)),
-                (until, _) => {
-                    let opens = if let Until::Release(span) = until { span } else { Millis::MAX };
-                    let frees =
-                        self.held_by_jobs(payer, [more; 2], EVERY_LIST, is_background, opens);
-                    let reason = match payer {
-                        ScopeId::Deployment => Reason::DeploymentBudgetSpent,
-                        _ => Reason::BudgetSpent,
-                    };
-                    (reason, Some(frees.unwrap_or(HELD_MS)))
-                }
-            };
-            return Some(self.refusal(payer, &block, reason, span));
+            longest(&mut most, payer, shut);
         }
-        None
+        let (payer, block) = most?;
+        let (reason, span) = match (block.until, payer) {
+            (Until::Never, _) => (Reason::TooLarge, None),
+            (Until::Opens(span), ScopeId::Deployment) => {
+                (Reason::DeploymentBudgetSpent, Some(span))
+            }
+            (Until::Opens(span), _) => (Reason::BudgetSpent, Some(span)),
+            (until, _) => {
+                let opens = if let Until::Release(span) = until { span } else { Millis::MAX };
+                let frees = self.held_by_jobs(payer, [more; 2], EVERY_LIST, is_background, opens);
+                let reason = match payer {
+                    ScopeId::Deployment => Reason::DeploymentBudgetSpent,
+                    _ => Reason::BudgetSpent,
+                };
+                (reason, Some(frees.unwrap_or(HELD_MS)))
+            }
+        };
+        Some(self.refusal(payer, &block, reason, span))
     }
 
     /// The span until jobs hold so little of a budget that it takes `need`: to the end of

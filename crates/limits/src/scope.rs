@@ -100,6 +100,23 @@ pub(crate) enum Until {
     Never,
 }
 
+impl Until {
+    /// Whether who comes when `other` opens is refused for this.
+    pub(crate) fn outlasts(self, other: Self) -> bool {
+        self.rank() > other.rank()
+    }
+
+    /// What waiting helps against is alike: who waits looks again at each of them.
+    fn rank(self) -> (u8, Millis) {
+        match self {
+            Self::Refill(_) | Self::Release(_) => (0, 0),
+            Self::Opens(span) => (1, span),
+            Self::Over => (2, 0),
+            Self::Never => (3, 0),
+        }
+    }
+}
+
 /// The names of the buckets' kinds.
 pub(crate) const CONCURRENT: &str = "concurrent";
 pub(crate) const RATES: [&str; 3] = ["requests", "input_tokens", "output_tokens"];

@@ -137,6 +137,35 @@ fn the_deployments_budget_binds_all_and_shows_nobody_its_numbers() {
     }
 }
 
+/// Of several that are shut the one that shuts longest is told, whosever it is: who comes
+/// when another opens would be refused again.
+#[test]
+fn the_budget_that_shuts_longest_is_told() {
+    let budgets = json::from_str(r#"[{"window":"day","requests":1}]"#).expect("sound");
+    let tenants = r#"{
+        "t":{"budgets":[{"window":"month","requests":1}]},
+        "u":{"limits":{"rpm":1},"users":{"budgets":[{"window":"month","requests":1}]}}
+    }"#;
+    let of_user = |ticket: &str| Admit { user: Some("ann".into()), ..admit(ticket, "u") };
+    for (first, second, scope, settings) in [
+        (admit("a", "t"), admit("b", "t"), "tenant", GateSettings { budgets, ..wide() }),
+        // The tenant's own bucket is empty, too: nobody waits for it in vain.
+        (of_user("a"), of_user("b"), "user", wide()),
+    ] {
+        let mut shell = Shell::new(settings, tenants);
+        let tenant = first.tenant.clone();
+        assert!(is_granted(&shell.admit(first)));
+        shell.event(settled("a", &tenant));
+        let Decision::Refused(refusal) = shell.admit(second) else {
+            panic!("{scope}: it is spent")
+        };
+        assert_eq!(refusal.reason, Reason::BudgetSpent, "{scope}");
+        let limit = refusal.limit.expect("one");
+        assert_eq!((limit.scope.as_str(), limit.kind.as_str()), (scope, "requests_month"));
+        assert_eq!(refusal.retry_after_ms, Some(limit.resets_ms), "{scope}");
+    }
+}
+
 #[test]
 fn end_users_have_limits_of_their_own() {
     let tenants = r#"{"a":{"users":{"limits":{"rpm":1,"concurrent":1},"budgets":[{"window":"day","tokens":4000}]}}}"#;
