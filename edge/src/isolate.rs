@@ -124,6 +124,9 @@ struct NotBefore {
     input_tokens: u64,
     cached: Option<u32>,
     max_tokens: u64,
+    microusd_max: u64,
+    /// Of which model alone: budgets may count some of a pool's. None: of all.
+    model: Option<String>,
     patience_ms: Millis,
     priority: u8,
     refusal: Refusal,
@@ -131,7 +134,9 @@ struct NotBefore {
 
 /// What decides whether a remembered refusal holds for a request.
 #[derive(Clone, Copy, Debug)]
-pub struct Size {
+pub struct Size<'a> {
+    /// Its model.
+    pub model: &'a str,
     /// Estimated input tokens.
     pub input_tokens: u64,
     /// The fingerprint of what the provider may read of them from its cache: limits
@@ -139,6 +144,8 @@ pub struct Size {
     pub cached: Option<u32>,
     /// The limit on the output.
     pub max_tokens: u64,
+    /// The most that it can cost.
+    pub microusd_max: u64,
     /// How long it would wait.
     pub patience_ms: Millis,
     /// 0 is the highest.
@@ -276,7 +283,7 @@ impl Isolate {
         tenant: &str,
         user: Option<&str>,
         pool: &Pool,
-        size: Size,
+        size: Size<'_>,
         now: Millis,
     ) -> Option<Refusal> {
         if self.marks.is_empty() {
@@ -288,6 +295,8 @@ impl Isolate {
                 && size.input_tokens >= m.input_tokens
                 && (size.cached.is_none() || size.cached == m.cached)
                 && size.max_tokens >= m.max_tokens
+                && size.microusd_max >= m.microusd_max
+                && m.model.as_deref().is_none_or(|model| model == size.model)
                 && size.patience_ms <= m.patience_ms
                 // More patient than the refusal lasts: it may wait in the queue.
                 && now + size.patience_ms < m.until_ms
@@ -308,7 +317,7 @@ impl Isolate {
         tenant: &str,
         user: Option<&str>,
         pool: &Pool,
-        size: Size,
+        size: Size<'_>,
         refusal: &Refusal,
         now: Millis,
     ) {
@@ -323,7 +332,8 @@ impl Isolate {
         marks.retain(|m| now < m.until_ms.min(m.ask_ms));
         // A few sizes and priorities; more would make the look-up a search.
         marks.truncate(7);
-        let Size { input_tokens, cached, max_tokens, patience_ms, priority, .. } = size;
+        let Size { input_tokens, cached, max_tokens, microusd_max, .. } = size;
+        let model = (!refusal.reason.keeps_place()).then(|| size.model.to_owned());
         let refusal = refusal.clone();
         marks.insert(
             0,
@@ -333,8 +343,10 @@ impl Isolate {
                 input_tokens,
                 cached,
                 max_tokens,
-                patience_ms,
-                priority,
+                microusd_max,
+                model,
+                patience_ms: size.patience_ms,
+                priority: size.priority,
                 refusal,
             },
         );
@@ -369,10 +381,12 @@ mod tests {
     use super::*;
     use limits::message::Reason;
 
-    const SIZE: Size = Size {
+    const SIZE: Size<'_> = Size {
+        model: "m",
         input_tokens: 100,
         cached: None,
         max_tokens: 50,
+        microusd_max: 10,
         patience_ms: 1_000,
         priority: 1,
         is_retry: false,
@@ -388,11 +402,14 @@ mod tests {
         let refusal =
             Refusal { reason: Reason::BudgetSpent, retry_after_ms: Some(9_000), limit: None };
         isolate.learn_refusal("t", None, &pool, size, &refusal, 0);
-        let at = |isolate: &Isolate, size: Size, now| {
+        let at = |isolate: &Isolate, size: Size<'_>, now| {
             isolate.refused("t", None, &pool, size, now).map(|r| r.retry_after_ms)
         };
         assert_eq!(at(&isolate, size, 1_000), Some(Some(8_000)));
         assert_eq!(at(&isolate, Size { input_tokens: 99, ..size }, 1_000), None, "smaller may fit");
+        assert_eq!(at(&isolate, Size { microusd_max: 9, ..size }, 1_000), None, "cheaper, too");
+        let other = Size { model: "n", ..size };
+        assert_eq!(at(&isolate, other, 1_000), None, "a budget may not count this model");
         assert_eq!(
             at(&isolate, Size { patience_ms: 2_000, ..size }, 1_000),
             None,
@@ -408,6 +425,12 @@ mod tests {
         assert_eq!(at(&isolate, size, 10_000), None, "a budget can be raised: ask again");
         assert!(isolate.refused("u", None, &pool, size, 1_000).is_none(), "another tenant");
         assert!(isolate.refused("t", Some("x"), &pool, size, 1_000).is_none(), "another user");
+        let reason = Reason::ProviderLimit;
+        let rate = Refusal { reason, retry_after_ms: Some(9_000), limit: None };
+        // As many as have places of their own.
+        (0..=PLACED_AT_ONCE).for_each(|_| isolate.learn_refusal("t", None, &pool, size, &rate, 0));
+        let of_pool = isolate.refused("t", None, &pool, other, 0);
+        assert_eq!(of_pool.map(|refusal| refusal.reason), Some(reason), "all models of a pool");
     }
 
     #[test]

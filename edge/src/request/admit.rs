@@ -371,12 +371,14 @@ pub(super) fn remembered(passage: &Passage, isolate: &Isolate, now: Millis) -> O
 
 /// What a refusal is remembered for: none for a job's, which has its own budget and
 /// keeps its place.
-fn sized(passage: &Passage, now: Millis) -> Option<(Pool, isolate::Size)> {
+fn sized(passage: &Passage, now: Millis) -> Option<(Pool, isolate::Size<'_>)> {
     let call = passage.call.as_ref().filter(|_| passage.wishes.job.is_none())?;
     let size = isolate::Size {
+        model: &call.ticket.model,
         input_tokens: call.size.input_tokens,
         cached: call.size.cached.map(|prompt| prompt.prefix),
         max_tokens: call.size.max_tokens,
+        microusd_max: call.size.microusd_max,
         patience_ms: call.admission.patience_ms(now),
         priority: call.admission.priority as u8,
         is_retry: passage.wishes.is_retry == Some(true),
