@@ -7,6 +7,7 @@
 
 use limits::jobs::JOBS_MAX;
 use limits::message::{LimitView, Millis, Reason, Refusal};
+use limits::policy::Usd;
 use providers::anthropic::errors::body;
 
 use super::{Answer, Headers};
@@ -89,7 +90,8 @@ impl Problem {
     /// What the Gate refused, in words.
     pub fn refused(refusal: &Refusal) -> Self {
         let limit = refusal.limit.as_deref();
-        let what = limit.map_or_else(|| "a limit".to_owned(), described);
+        let is_whole = refusal.reason == Reason::TooLarge;
+        let what = limit.map_or_else(|| "a limit".to_owned(), |limit| described(limit, is_whole));
         let when = match refusal.retry_after_ms {
             Some(ms) => format!(" Retry in {}.", span(ms)),
             None => String::new(),
@@ -131,14 +133,17 @@ impl Problem {
                 "tollgate_budget_spent",
                 format!("This visitor token has not enough left for the most that this request can use: {what}. Mint another with POST /v1/visitors, or lower max_tokens."),
             ),
-            Reason::BudgetSpent => rate("tollgate_budget_spent", format!("The budget is spent: {what}.")),
+            Reason::BudgetSpent => rate(
+                "tollgate_budget_spent",
+                format!("The budget is spent, or too little of it is left or open for the most that this can use: {what}."),
+            ),
             Reason::DeploymentBudgetSpent => rate(
                 "tollgate_deployment_budget_spent",
-                format!("The deployment's budget is spent: {what}."),
+                format!("The deployment's budget is spent, or too little of it is left or open for the most that this can use: {what}."),
             ),
             Reason::TooLarge => Self::bad(
                 "tollgate_larger_than_limit",
-                format!("This request alone is larger than {what}: it can never be admitted. Make it smaller, or let the operator raise the limit."),
+                format!("This request alone is larger than all of {what}: it can never be admitted. Make it smaller, lower max_tokens, or let the operator raise the limit."),
             ),
             Reason::QueueFull => Self::unavailable(
                 "tollgate_queue_full",
@@ -210,6 +215,8 @@ fn window_s(limit: &LimitView) -> u64 {
 }
 
 fn kind_words(kind: &str) -> String {
+    // As the settings name it.
+    let kind = kind.strip_prefix("micro").unwrap_or(kind);
     match kind.strip_suffix("_life") {
         Some(kind) => format!("{kind} of its life"),
         None if kind == "concurrent" => "concurrent requests".into(),
@@ -217,17 +224,26 @@ fn kind_words(kind: &str) -> String {
     }
 }
 
-fn described(limit: &LimitView) -> String {
-    let (left, kind) = (limit.level.max(0), kind_words(&limit.kind));
-    if limit.scope == "account" {
+/// What is left of a limit, or the `whole` of it.
+fn described(limit: &LimitView, whole: bool) -> String {
+    let (left, kind, scope) = (limit.level.max(0), kind_words(&limit.kind), &limit.scope);
+    if scope == "account" {
         // An account's level is not the caller's to know.
         return format!("the provider account's {kind}");
     }
     if limit.capacity == 0 {
         // Nor is what its tenant or all visitors have left a visitor's.
-        return format!("the {kind} of the {} scope", limit.scope);
+        return format!("the {kind} of the {scope} scope");
     }
-    format!("{} of {} {kind} left ({})", left, limit.capacity, limit.scope)
+    let amount = |amount: u64| match limit.kind.starts_with("microusd") {
+        true => Usd(amount).to_string(),
+        false => amount.to_string(),
+    };
+    let capacity = amount(limit.capacity);
+    if whole {
+        return format!("the {capacity} {kind} ({scope})");
+    }
+    format!("{} of {capacity} {kind} left ({scope})", amount(left.unsigned_abs()))
 }
 
 fn span(ms: Millis) -> String {
@@ -251,6 +267,33 @@ mod tests {
         assert_eq!((problem.status, problem.code), (429, "tollgate_user_limit"));
         for part in ["x-tollgate-user", "visitor token", "Retry in 90 seconds."] {
             assert!(problem.message.contains(part), "{}", problem.message);
+        }
+    }
+
+    #[test]
+    fn budgets_are_told_in_the_settings_words_and_never_as_spent_where_some_is_left() {
+        let limit = |kind: &str| LimitView {
+            scope: "tenant".into(),
+            kind: kind.into(),
+            level: 12_340_000,
+            capacity: 20_000_000,
+            per_s: 0,
+            per_minute: 0,
+            resets_ms: 1,
+            held: 0,
+            models: Vec::new(),
+        };
+        for (reason, kind, part) in [
+            (Reason::BudgetSpent, "microusd_week", ": 12.34 of 20.00 usd week left (tenant)."),
+            (Reason::BudgetSpent, "tokens_day", "too little of it is left"),
+            (Reason::TooLarge, "microusd_day", "all of the 20.00 usd day (tenant):"),
+            (Reason::TooLarge, "tokens_day", "all of the 20000000 tokens day (tenant):"),
+            (Reason::TooLarge, "tokens_day", "max_tokens"),
+        ] {
+            let limit = Some(Box::new(limit(kind)));
+            let refusal = Refusal { reason, retry_after_ms: None, limit };
+            let Problem { message, .. } = Problem::refused(&refusal);
+            assert!(message.contains(part), "{message}");
         }
     }
 }
