@@ -15,24 +15,27 @@ import Anthropic from "@anthropic-ai/sdk";
 const MAX_TOKENS = 200;
 /** Beside the article itself: the question, and what the API adds. */
 const PROMPT_TOKENS = 300;
+/** For one of so many steps a second attempt is reserved: one that broke is charged, too. */
+const STEPS_A_RETRY = 20;
+/** The job lives so long after its last renewal. */
+const TTL_S = 3_600;
 /** The dearest of Claude's prices, dollars a million tokens of output, rounded up: what is not used goes back. */
 const USD_PER_MTOK = 100;
 
 /**
- * What all remaining steps can use at most: a token has at least a byte.
+ * What all remaining steps can use at most, some of them twice: a token has at least a byte.
  *
  * @param {DatabaseSync} db
  */
 export function plan(db) {
-  prepare(db);
+  const done = hasBegun(db) ? "WHERE id NOT IN (SELECT article FROM migration)" : "";
   const steps = /** @type {{id: number, body: string}[]} */ (
-    /** @type {unknown} */ (
-      db.prepare("SELECT id, body FROM articles WHERE id NOT IN (SELECT article FROM migration) ORDER BY id").all()
-    )
+    /** @type {unknown} */ (db.prepare(`SELECT id, body FROM articles ${done} ORDER BY id`).all())
   );
-  const bytes = steps.reduce((sum, { body }) => sum + Buffer.byteLength(body), 0);
-  const tokens = bytes + steps.length * (PROMPT_TOKENS + MAX_TOKENS);
-  return { steps, needs: { requests: steps.length, tokens, usd: String(Math.ceil((tokens * USD_PER_MTOK) / 1e6)) } };
+  const sizes = steps.map(({ body }) => Buffer.byteLength(body) + PROMPT_TOKENS + MAX_TOKENS);
+  const retries = Math.ceil(steps.length / STEPS_A_RETRY);
+  const tokens = sizes.reduce((sum, size) => sum + size, 0) + retries * sizes.reduce((most, size) => Math.max(most, size), 0);
+  return { steps, needs: { requests: steps.length + retries, tokens, usd: String(Math.ceil((tokens * USD_PER_MTOK) / 1e6)) } };
 }
 
 /**
@@ -42,13 +45,14 @@ export function plan(db) {
  * @param {string} options.key a secret key
  * @param {string} options.model
  * @param {boolean} [options.reserves] false: without a job, to see why one is good
+ * @param {number} [options.ttl_s] of the job, seconds
  * @param {number} [options.maxRetries] of the SDK
  * @param {(done: number, of: number) => unknown} [options.step] called after each
  * @returns {Promise<number>} steps done; throws where the job is refused, with nothing changed
  */
-export async function migrate({ db, url, key, model, reserves = true, maxRetries, step = () => {} }) {
+export async function migrate({ db, url, key, model, reserves = true, ttl_s = TTL_S, maxRetries, step = () => {} }) {
   const { steps, needs } = plan(db);
-  const job = reserves ? await reserve(url, key, { id: "summaries", ...needs }) : undefined;
+  const job = reserves ? await reserve(url, key, { id: "summaries", ttl_s, ...needs }) : undefined;
   const client = new Anthropic({
     baseURL: url,
     apiKey: key,
@@ -56,8 +60,10 @@ export async function migrate({ db, url, key, model, reserves = true, maxRetries
     defaultHeaders: job && { "x-tollgate-job": job.id },
   });
   try {
+    if (!hasBegun(db)) begin(db);
     let done = 0;
     for (const { id, body } of steps) {
+      await job?.renew();
       const message = await client.messages.create({
         model,
         max_tokens: MAX_TOKENS,
@@ -70,34 +76,45 @@ export async function migrate({ db, url, key, model, reserves = true, maxRetries
     return done;
   } finally {
     // What was not used serves others at once, and not only when the job expires.
-    if (job) await fetch(`${url}/v1/jobs/${job.id}`, { method: "DELETE", headers: { "x-api-key": key } });
+    await job?.release();
   }
 }
 
 /**
- * Its own id makes the reservation idempotent: asked again it reserves nothing twice.
+ * Reserves what all steps need, and for as long as they take.
  *
  * @param {string} url
  * @param {string} key
- * @param {object} needs
- * @returns {Promise<{id: string}>}
+ * @param {{id: string, ttl_s: number}} needs
  */
 async function reserve(url, key, needs) {
-  const response = await fetch(`${url}/v1/jobs`, {
-    method: "POST",
-    headers: { "x-api-key": key, "content-type": "application/json" },
-    body: JSON.stringify(needs),
-  });
-  const answer = await response.json();
-  if (!response.ok) throw new Error(answer.error.message);
-  return answer;
+  const headers = { "x-api-key": key, "content-type": "application/json" };
+  const release = () => fetch(`${url}/v1/jobs/${needs.id}`, { method: "DELETE", headers });
+  // With the same id and amounts it reserves nothing twice, and renews.
+  const post = async () => {
+    const response = await fetch(`${url}/v1/jobs`, { method: "POST", headers, body: JSON.stringify(needs) });
+    const answer = await response.json();
+    if (!response.ok) throw new Error(answer.error.message);
+    return performance.now() + (needs.ttl_s * 1000) / 2;
+  };
+  // A run that was killed left its job, of which its steps have used a part.
+  await release();
+  let renewsAt = await post();
+  const renew = async () => {
+    if (performance.now() >= renewsAt) renewsAt = await post();
+  };
+  return { id: needs.id, renew, release };
 }
 
 /** @param {DatabaseSync} db */
-function prepare(db) {
-  db.exec("CREATE TABLE IF NOT EXISTS migration (article INTEGER PRIMARY KEY) STRICT");
-  const columns = db.prepare("SELECT name FROM pragma_table_info('articles')").all();
-  if (!columns.some(({ name }) => name === "summary")) db.exec("ALTER TABLE articles ADD COLUMN summary TEXT");
+const hasBegun = (db) => db.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'migration'").get() !== undefined;
+
+/** @param {DatabaseSync} db */
+function begin(db) {
+  transaction(db, () => {
+    db.exec("ALTER TABLE articles ADD COLUMN summary TEXT");
+    db.exec("CREATE TABLE migration (article INTEGER PRIMARY KEY) STRICT");
+  });
 }
 
 /**
@@ -106,10 +123,20 @@ function prepare(db) {
  * @param {string} summary
  */
 function apply(db, id, summary) {
-  db.exec("BEGIN IMMEDIATE");
-  try {
+  transaction(db, () => {
     db.prepare("UPDATE articles SET summary = ? WHERE id = ?").run(summary, id);
     db.prepare("INSERT INTO migration (article) VALUES (?)").run(id);
+  });
+}
+
+/**
+ * @param {DatabaseSync} db
+ * @param {() => void} change
+ */
+function transaction(db, change) {
+  db.exec("BEGIN IMMEDIATE");
+  try {
+    change();
     db.exec("COMMIT");
   } catch (error) {
     db.exec("ROLLBACK");
