@@ -131,9 +131,16 @@ impl<const UNIT: i64> TokenBucket<UNIT> {
         self.level.saturating_sub(Self::units(owed)) < self.floor || self.floor == i64::MIN
     }
 
-    /// Lowers the floor a chunk below what is left, and returns it in units.
-    pub(crate) fn lower_floor(&mut self, owed: i64, chunk_permille: u32) -> i64 {
-        let chunk = (self.capacity / 1_000).saturating_mul(i64::from(chunk_permille)).max(UNIT);
+    /// True when more is left than the last floor promised a restart.
+    pub(crate) fn is_above_floor(&self, owed: i64) -> bool {
+        self.floor != i64::MIN && self.level.saturating_sub(Self::units(owed)) > self.floor
+    }
+
+    /// Puts the floor a chunk below what is left, or just there where there is none, and
+    /// returns it in units.
+    pub(crate) fn put_floor(&mut self, owed: i64, chunk_permille: Option<u32>) -> i64 {
+        let part = |permille| (self.capacity / 1_000).saturating_mul(i64::from(permille)).max(UNIT);
+        let chunk = chunk_permille.map_or(0, part);
         self.floor = self.level.saturating_sub(Self::units(owed)).saturating_sub(chunk);
         self.floor
     }
@@ -187,7 +194,7 @@ mod tests {
     fn a_restart_finds_at_most_what_was_left_and_at_least_a_chunk_less() {
         let mut bucket = Bucket::new(600, 600, 0);
         bucket.take(100);
-        let floor = bucket.lower_floor(0, 50);
+        let floor = bucket.put_floor(0, Some(50));
         assert_eq!(floor, 470 * UNIT);
         bucket.refill(1_000);
         bucket.take(30);
@@ -197,6 +204,7 @@ mod tests {
         let mut again = Bucket::new(600, 600, 1_000);
         again.restore(floor, 0, 0, 1_000);
         assert_eq!(again.level(), 480);
+        assert_eq!(again.put_floor(0, None), 480 * UNIT, "exactly where nothing more is asked");
         again.restore(floor, 50, 0, 1_000);
         assert_eq!(again.level(), 530, "and what was owed below it");
         assert!(!again.is_below_floor(50));

@@ -183,21 +183,45 @@ impl Mirror {
     /// The row to store, where the floors no longer lie below the levels or
     /// something was learned.
     pub(crate) fn save(&mut self, durability: &Durability, now: Millis) -> Option<SavedPool> {
-        let rest = self.rest(now);
-        let [requests, input, output] = self.lent;
-        let owed = |kind: usize| [requests, input, output + rest][kind];
+        let owed = self.owed(now);
         let below = (0..3)
-            .any(|kind| self.buckets[kind].as_ref().is_some_and(|b| b.is_below_floor(owed(kind))));
+            .any(|kind| self.buckets[kind].as_ref().is_some_and(|b| b.is_below_floor(owed[kind])));
         // A restart must not give places away twice.
         let places = self.concurrent.is_some() && self.places.must_store(self.known(), now);
-        if !below && !places && !std::mem::take(&mut self.unsaved) {
-            return None;
-        }
+        let must = below || places || self.unsaved;
+        must.then(|| self.row(Some(durability.bucket_permille), now))
+    }
+
+    /// Quiet: the row that says that more run than do is written anew, and with exact
+    /// floors where nobody runs.
+    pub(crate) fn save_exactly(
+        &mut self,
+        durability: &Durability,
+        now: Millis,
+    ) -> Option<SavedPool> {
+        self.refill(now);
+        let is_still = self.running.count() == 0 && self.lent == [0; 3];
+        let above = self.buckets.iter().flatten().any(|bucket| bucket.is_above_floor(0));
+        let fewer = self.running.count() < self.saved_count;
+        let places = self.concurrent.is_some() && self.places.is_loose(self.known(), now);
+        let must = self.unsaved || fewer || places || is_still && above;
+        let chunk_permille = (!is_still).then_some(durability.bucket_permille);
+        must.then(|| self.row(chunk_permille, now))
+    }
+
+    /// What of the levels is promised.
+    fn owed(&self, now: Millis) -> [i64; 3] {
+        let [requests, input, output] = self.lent;
+        [requests, input, output + self.rest(now)]
+    }
+
+    fn row(&mut self, chunk_permille: Option<u32>, now: Millis) -> SavedPool {
         self.unsaved = false;
+        let (owed, rest) = (self.owed(now), self.rest(now));
         let mut floors = [None; 3];
         for (kind, bucket) in self.buckets.iter_mut().enumerate() {
             if let Some(bucket) = bucket {
-                floors[kind] = Some(bucket.lower_floor(owed(kind), durability.bucket_permille));
+                floors[kind] = Some(bucket.put_floor(owed[kind], chunk_permille));
             }
         }
         let (ran, learned) = self.running.row();
@@ -205,7 +229,7 @@ impl Mirror {
         self.saved_count = self.running.count();
         let (known, is_limited) = (self.known(), self.concurrent.is_some());
         let places = if is_limited { self.places.row(known, now) } else { Row::new() };
-        Some(SavedPool {
+        SavedPool {
             at: now,
             limits: self.limits,
             floors,
@@ -218,20 +242,12 @@ impl Mirror {
             window: self.window,
             ramp,
             places,
-        })
+        }
     }
 
     /// What running requests will draw yet, at most as far as can be told.
     fn rest(&self, now: Millis) -> i64 {
         if self.reserves_most { 0 } else { self.running.rest(self.generated(now)) }
-    }
-
-    /// Quiet: a row that says that more run than do is to be written anew.
-    pub(crate) fn tighten(&mut self, now: Millis) -> bool {
-        self.refill(now);
-        self.unsaved |= self.running.count() < self.saved_count;
-        self.unsaved |= self.concurrent.is_some() && self.places.is_loose(self.known(), now);
-        self.unsaved
     }
 }
 

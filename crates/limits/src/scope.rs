@@ -479,22 +479,27 @@ impl Scope {
         });
         // A restart must not give places away twice.
         let places = self.concurrent.is_some() && self.places.must_store(self.open, now);
-        (raised || below || places).then(|| self.row(durability, now))
+        (raised || below || places).then(|| self.row(Some(durability.bucket_permille), now))
     }
 
-    /// The row with exact ceilings, where those stored are looser.
-    pub(crate) fn save_exactly(&mut self, durability: &Durability, now: Millis) -> Option<Saved> {
+    /// The row with exact ceilings and floors, where those stored are looser.
+    pub(crate) fn save_exactly(&mut self, now: Millis) -> Option<Saved> {
+        self.refill(now);
         let places = self.concurrent.is_some() && self.places.is_loose(self.open, now);
-        (self.budgets.tighten() || places).then(|| self.row(durability, now))
+        let above = (0..3).any(|i| {
+            let owed = self.owed_of(i);
+            self.buckets[i].as_ref().is_some_and(|bucket| bucket.is_above_floor(owed))
+        });
+        (self.budgets.tighten() || places || above).then(|| self.row(None, now))
     }
 
-    fn row(&mut self, durability: &Durability, now: Millis) -> Saved {
+    fn row(&mut self, chunk_permille: Option<u32>, now: Millis) -> Saved {
         let owed: [i64; 3] = std::array::from_fn(|i| self.owed_of(i));
         let ((day, ceiling), books) = self.budgets.row();
         let mut floors = [None; 3];
         for (i, bucket) in self.buckets.iter_mut().enumerate() {
             if let Some(bucket) = bucket {
-                floors[i] = Some(bucket.lower_floor(owed[i], durability.bucket_permille));
+                floors[i] = Some(bucket.put_floor(owed[i], chunk_permille));
             }
         }
         let is_limited = self.concurrent.is_some();

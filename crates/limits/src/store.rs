@@ -178,22 +178,25 @@ impl Gate {
         }
     }
 
-    /// Quiet: ceilings are written exactly, so that a restart costs nothing,
+    /// Quiet: ceilings and floors are written exactly, so that a restart costs nothing,
     /// and rows of windows past are deleted.
     pub(crate) fn tighten(&mut self) {
+        let (now, durability) = (self.now, self.settings.durability);
         for id in std::mem::take(&mut self.loose) {
-            let (now, durability) = (self.now, self.settings.durability);
             let scope = self.scope_mut(id);
             scope.is_loose = false;
-            if let Some(saved) = scope.save_exactly(&durability, now) {
+            if let Some(saved) = scope.save_exactly(now) {
                 self.write_scope(id, &saved);
             }
         }
         self.tighten_jobs();
-        let now = self.now;
-        let pools = self.pools.iter_mut().enumerate();
-        let loose = pools.filter_map(|(index, pool)| pool.mirror.tighten(now).then_some(index));
-        self.step.touched.extend(loose);
+        for index in 0..self.pools.len() {
+            let pool = &mut self.pools[index];
+            if let Some(saved) = pool.mirror.save_exactly(&durability, now) {
+                let key = pool_key(&pool.pool);
+                self.write(key, serde_json::to_string(&saved).ok());
+            }
+        }
         let is_over = |key: &String, row: &String| {
             (key.starts_with("scope/user/") || key.starts_with("scope/long/"))
                 && json::from_str::<Saved>(row).is_ok_and(|saved| saved.is_over(now))

@@ -425,6 +425,32 @@ fn a_quiet_gate_loses_nothing_in_a_restart() {
     assert_eq!(shell.totals()["tenant/a"].spent.microusd, 1_000);
 }
 
+/// The platform ends a Gate that nobody asks: who comes back when it was told to finds
+/// neither a chunk of a bucket gone nor the seconds before the row was written.
+#[test]
+fn a_restart_in_the_quiet_changes_no_time_that_was_told() {
+    let [slow, plain] = [r#"{"a":{"limits":{"rpm":2}}}"#, r#"{"a":{}}"#];
+    for (settings, tenants) in [(wide(), slow), (settings(2, 1 << 40, 1 << 40), plain)] {
+        for quiet_ms in [5_000, 15_000] {
+            let mut shell = Shell::new(settings.clone(), tenants);
+            for ticket in ["t0", "t1"] {
+                shell.admit(admit(ticket, "a"));
+                shell.event(settled(ticket, "a"));
+                shell.pass(2_000);
+            }
+            let impatient = |ticket: &str| Admit { patience_ms: 0, ..admit(ticket, "a") };
+            let Decision::Refused(refusal) = shell.admit(impatient("t2")) else { panic!("empty") };
+            let told = refusal.retry_after_ms.expect("a time");
+            assert!(told > quiet_ms, "{told}");
+            shell.pass(quiet_ms);
+            shell.restart();
+            shell.event(Event::Observed(observed("another", 200, None)));
+            shell.pass(told - quiet_ms);
+            assert!(is_granted(&shell.admit(impatient("t3"))), "{tenants}, told {told}");
+        }
+    }
+}
+
 #[test]
 fn apply_tells_changes_is_idempotent_and_prunes_only_when_told() {
     let mut shell = Shell::new(wide(), r#"{"a":{"weight":2},"b":{}}"#);
