@@ -81,9 +81,10 @@ impl Lengths {
     }
 
     /// The row to store, if enough was learned since the last one: the first
-    /// row waits until some kinds can be trusted.
-    pub(crate) fn save(&mut self) -> Option<String> {
-        if self.unsaved == 0 || (!self.was_saved && self.unsaved < 4 * TRUSTED) {
+    /// row waits until some kinds can be trusted, or for a quiet Gate, which may end.
+    pub(crate) fn save(&mut self, is_quiet: bool) -> Option<String> {
+        let is_little = !is_quiet && !self.was_saved && self.unsaved < 4 * TRUSTED;
+        if self.unsaved == 0 || is_little {
             return None;
         }
         (self.unsaved, self.was_saved) = (0, true);
@@ -183,8 +184,8 @@ mod tests {
             lengths.learn(&n.to_string(), "m", 1_000, 200);
         }
         assert!(lengths.fine.len() <= KINDS_MAX);
-        let row = lengths.save().expect("changed");
-        assert_eq!(lengths.save(), None);
+        let row = lengths.save(false).expect("changed");
+        assert_eq!(lengths.save(true), None);
         let mut again = Lengths::default();
         again.restore(&row);
         assert_eq!(again.output("new", "m", 1_000), 200);

@@ -164,12 +164,13 @@ impl Gate {
             }
         }
         self.step.touched = touched;
-        self.flush_learned();
+        self.flush_learned(false);
     }
 
-    fn flush_learned(&mut self) {
+    fn flush_learned(&mut self, is_quiet: bool) {
         let due = self.learned_at.saturating_add(self.settings.durability.learned_every_ms);
-        let Some(row) = (self.now >= due).then(|| self.lengths.save()).flatten() else { return };
+        let row = (self.now >= due).then(|| self.lengths.save(is_quiet)).flatten();
+        let Some(row) = row else { return };
         self.learned_at = self.now;
         self.write(LEARNED.to_owned(), Some(row));
         while let Some((model, row)) = self.calibrations.save() {
@@ -190,6 +191,7 @@ impl Gate {
             }
         }
         self.tighten_jobs();
+        self.flush_learned(true);
         for index in 0..self.pools.len() {
             let pool = &mut self.pools[index];
             if let Some(saved) = pool.mirror.save_exactly(&durability, now) {

@@ -452,6 +452,25 @@ fn a_restart_in_the_quiet_changes_no_time_that_was_told() {
 }
 
 #[test]
+fn a_gate_that_is_asked_now_and_then_learns_through_its_restarts() {
+    let mut shell = Shell::new(settings(1_000, 1 << 40, 1_000), r#"{"a":{}}"#);
+    for n in 0..8 {
+        let ticket = format!("t{n}");
+        assert!(is_granted(&shell.admit(admit(&ticket, "a"))));
+        shell.event(settled(&ticket, "a"));
+        shell.pass(5_000);
+        restart(&mut shell);
+        shell.pass(60_000);
+    }
+    // A hundred tokens each, as those were, and not a thousand.
+    let impatient = |ticket: &str| Admit { patience_ms: 0, ..admit(ticket, "a") };
+    for ticket in ["one", "two"] {
+        assert!(is_granted(&shell.admit(impatient(ticket))), "{ticket}");
+        shell.now += 1_000;
+    }
+}
+
+#[test]
 fn apply_tells_changes_is_idempotent_and_prunes_only_when_told() {
     let mut shell = Shell::new(wide(), r#"{"a":{"weight":2},"b":{}}"#);
     let file = |json: &str| serde_json::from_str::<Tenants>(json).expect("sound");
