@@ -56,6 +56,10 @@ pub(crate) struct SavedPool {
     /// Places that were taken, where their number is limited.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     places: Row,
+    /// The floors lie where the levels did: whoever went since would have written another
+    /// row.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_exact: bool,
 }
 
 /// Those of before a restart that were taken for ended, in vain where they tell after all.
@@ -101,8 +105,9 @@ impl Mirror {
         }
         self.held_until = saved.held_until;
         if let Some(second) = &mut self.second {
-            // What went in the last second is not known.
-            second.take(signed(second.capacity()));
+            // What went in the last second is not known, or that it was before the row.
+            let emptied = if saved.is_exact { saved.at } else { now };
+            second.restore(0, 0, emptied, now);
         }
         let [input, faster] = saved.spreads.map(Spread::restored);
         self.input_spread = input;
@@ -242,6 +247,7 @@ impl Mirror {
             window: self.window,
             ramp,
             places,
+            is_exact: chunk_permille.is_none() && self.buckets[0].is_some(),
         }
     }
 

@@ -451,6 +451,20 @@ fn a_restart_in_the_quiet_changes_no_time_that_was_told() {
     }
 }
 
+/// Who comes after a while goes at once, though the platform ended the Gate meanwhile.
+#[test]
+fn the_first_after_a_restart_in_the_quiet_waits_for_nobody() {
+    let mut shell = Shell::new(settings(50, 1 << 40, 1 << 40), r#"{"a":{}}"#);
+    for n in 0..4 {
+        let ticket = format!("t{n}");
+        let impatient = Admit { patience_ms: 0, ..admit(&ticket, "a") };
+        assert!(is_granted(&shell.admit(impatient)), "{n}");
+        shell.event(settled(&ticket, "a"));
+        shell.pass(15_000);
+        shell.restart();
+    }
+}
+
 #[test]
 fn a_gate_that_is_asked_now_and_then_learns_through_its_restarts() {
     let mut shell = Shell::new(settings(1_000, 1 << 40, 1_000), r#"{"a":{}}"#);
