@@ -233,12 +233,15 @@ impl Gate {
         let least = if admit.attempt > 0 { self.larger.get(&name) } else { None };
         let least = least.copied().unwrap_or_default();
         let input = input.max(least);
+        // What is read of a marked prompt only the provider knows, and it alone refuses one
+        // for good.
+        let surely = if admit.cached.is_some() { least } else { estimate.max(least) };
         let output = self.lengths.output(tenant, model, admit.max_tokens);
         let running = &self.pools[pool].mirror.running;
         let output = running.unbiased(output, self.now).min(admit.max_tokens.max(1));
         Need {
             input,
-            input_least: input.min(estimate.max(least)),
+            input_least: input.min(surely),
             input_max: input_total.max(estimate).max(least),
             input_prior: estimate,
             output,

@@ -21,7 +21,8 @@ use crate::window::DAY_MS;
 pub(crate) struct Need {
     /// Input tokens that count towards limits, corrected by what was learned.
     pub(crate) input: Tokens,
-    /// The same, or less where the estimate is: what was learned, of everybody's requests,
+    /// The same, or less where the estimate is, and nothing of a prompt that may be read
+    /// from the provider's cache: what was learned, of everybody's requests, or is not known
     /// may make one wait, and must not refuse it for good.
     pub(crate) input_least: Tokens,
     /// The most input there can be, as estimated: what budgets reserve.

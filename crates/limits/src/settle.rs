@@ -385,7 +385,7 @@ impl Gate {
         let Some(Level { limit, remaining, .. }) = seen.input else { return };
         let others = [&seen.requests, &seen.output];
         let is_other = others.into_iter().flatten().any(|level| level.remaining == 0);
-        let is_large = need.input >= limit / 2 && remaining >= need.input;
+        let is_large = need.input >= limit / 2 && remaining >= need.input.min(limit);
         if is_other || !is_large || seen.error_code.is_some() {
             return;
         }

@@ -7,7 +7,9 @@ use common::*;
 use limits::Input;
 use limits::admin::AdminInput;
 use limits::jobs::JobInput;
-use limits::message::{Admit, Decision, Event, Level, Observation, Priority, Reason, Settle, Used};
+use limits::message::{
+    Admit, CachedPrompt, Decision, Event, Level, Observation, Priority, Reason, Settle, Used,
+};
 use limits::settings::GateSettings;
 
 /// A request a second, tokens without end.
@@ -411,13 +413,20 @@ fn nothing_goes_before_the_provider_s_retry_after_of_hours() {
 #[test]
 fn a_request_that_no_bucket_takes_is_told_so_and_holds_nobody_up() {
     // Estimated at 29,000 of 30,000, and more than 30,000.
+    never_fits(29_000, None);
+    // It might have been read from the cache, and is not.
+    never_fits(40_000, Some(CachedPrompt { prefix: 1, hour: false }));
+}
+
+fn never_fits(input_tokens: u64, cached: Option<CachedPrompt>) {
     let mut shell = Shell::new(settings(1_000, 30_000, 1_000_000), r#"{"a":{},"b":{}}"#);
     let full = Some(Level { limit: 30_000, remaining: 30_000, reset_ms: None });
     let mut attempts = 0;
     let refusal = loop {
         let large = Admit {
             attempt: attempts,
-            input_tokens: 29_000,
+            input_tokens,
+            cached,
             patience_ms: 600_000,
             ..admit("large", "a")
         };

@@ -4,7 +4,7 @@
 mod common;
 
 use common::*;
-use limits::message::{Admit, CachedPrompt, Call, Event, Used, VERSION};
+use limits::message::{Admit, CachedPrompt, Call, Event, Settle, Used, VERSION};
 use limits::{Answer, Input};
 
 const INPUT: u64 = 10_000;
@@ -68,6 +68,34 @@ fn a_request_that_the_provider_refused_is_reserved_in_full() {
     let again = Admit { attempt: 1, patience_ms: 30_000, ..ask("again") };
     assert!(is_granted(&shell.admit(again)));
     assert_eq!(granted(&mut shell, ask), (LEFT - INPUT) / UNREAD);
+}
+
+/// A conversation that has grown beyond the limit, of which each turn adds little: a Gate
+/// that has just started knows nothing of what is read of it, nor does a second attempt.
+#[test]
+fn a_prompt_beyond_the_limit_that_is_read_from_the_cache_is_not_refused_for_good() {
+    let tenants = r#"{"a":{"limits":{"itpm":8000}}}"#;
+    let mut shell = Shell::new(settings(60_000, 8_000, 100_000_000), tenants);
+    let mut goes = |ticket: &str, attempt: u32| {
+        let ask = Admit { attempt, patience_ms: 30_000, ..ask(ticket) };
+        shell.admit(ask.clone());
+        // Of full buckets, and what margins change.
+        shell.pass(10_000);
+        assert!(is_granted(&shell.admit(ask)), "{ticket}, attempt {attempt}");
+        let event = if ticket == "first" && attempt == 0 {
+            shell.event(Event::Observed(observed(ticket, 429, None)));
+            settle(ticket, "a", Used::Nothing)
+        } else {
+            answered(ticket, UNREAD)
+        };
+        let Event::Settled(settle) = event else { unreachable!() };
+        shell.event(Event::Settled(Settle { attempt, ..settle }));
+    };
+    goes("first", 0);
+    goes("first", 1);
+    goes("second", 0);
+    let unmarked = Admit { cached: None, ..ask("unmarked") };
+    assert_eq!(reason(&shell.admit(unmarked)), "TooLarge");
 }
 
 #[test]
