@@ -18,7 +18,7 @@ use crate::resets::Reset;
 
 /// The provider rounds `remaining` of tokens to the nearest thousand
 /// (rate-limit page, copies of September 2026); requests are exact.
-const ROUNDING: [i64; 3] = [0, 500, 500];
+pub(crate) const ROUNDING: [i64; 3] = [0, 500, 500];
 
 impl Mirror {
     /// Learns from one response. `granted` is when the Gate let its request go,

@@ -7,6 +7,7 @@ use crate::amounts::{Three, less, signed};
 use crate::gate::{Gate, ScopeId};
 use crate::map::{Name, name};
 use crate::message::{Level, Millis, Observation, Reason, Refusal, Settle, Tokens, Used};
+use crate::observe::ROUNDING;
 use crate::scope::Need;
 use crate::ticket::{DOUBT_MS, Hold, Ticket, Waiter};
 use crate::window::{DAY_MS, month};
@@ -385,15 +386,17 @@ impl Gate {
         let Some(Level { limit, remaining, .. }) = seen.input else { return };
         let others = [&seen.requests, &seen.output];
         let is_other = others.into_iter().flatten().any(|level| level.remaining == 0);
-        let is_large = need.input >= limit / 2 && remaining >= need.input.min(limit);
+        // As far as one can tell from rounded figures.
+        let full = limit.saturating_sub(ROUNDING[1].unsigned_abs());
+        let is_large = need.input >= limit / 2 && remaining >= need.input.min(full);
         if is_other || !is_large || seen.error_code.is_some() {
             return;
         }
         if self.larger.len() >= LARGER_MAX {
             self.larger.clear();
         }
-        let was_full = self.larger.get(&id).is_some_and(|least| *least >= limit);
-        let least = if was_full && remaining >= limit { limit + 1 } else { remaining.min(limit) };
+        let was_full = self.larger.get(&id).is_some_and(|least| *least >= full);
+        let least = if was_full && remaining >= full { limit + 1 } else { remaining.min(limit) };
         self.larger.insert(id, least);
     }
 

@@ -413,14 +413,16 @@ fn nothing_goes_before_the_provider_s_retry_after_of_hours() {
 #[test]
 fn a_request_that_no_bucket_takes_is_told_so_and_holds_nobody_up() {
     // Estimated at 29,000 of 30,000, and more than 30,000.
-    never_fits(29_000, None);
+    never_fits(30_000, 29_000, None);
+    // What is left is told in thousands.
+    never_fits(30_400, 29_000, None);
     // It might have been read from the cache, and is not.
-    never_fits(40_000, Some(CachedPrompt { prefix: 1, hour: false }));
+    never_fits(30_000, 40_000, Some(CachedPrompt { prefix: 1, hour: false }));
 }
 
-fn never_fits(input_tokens: u64, cached: Option<CachedPrompt>) {
-    let mut shell = Shell::new(settings(1_000, 30_000, 1_000_000), r#"{"a":{},"b":{}}"#);
-    let full = Some(Level { limit: 30_000, remaining: 30_000, reset_ms: None });
+fn never_fits(limit: u64, input_tokens: u64, cached: Option<CachedPrompt>) {
+    let mut shell = Shell::new(settings(1_000, limit, 1_000_000), r#"{"a":{},"b":{}}"#);
+    let full = Some(Level { limit, remaining: 30_000, reset_ms: None });
     let mut attempts = 0;
     let refusal = loop {
         let large = Admit {
