@@ -3,24 +3,22 @@
 // or the texts change: `node benches/tokens/claude.mjs`, after scripts/build-client.
 // docs/counting.md has what it prints.
 //
-// Nobody outside can count as Claude does, so these are no errors against Claude: the
-// truth here is OpenAI's count times what was published as the ratio of Claude's to it
-// for that class (crates/tokens/data/estimate.toml names the sources), on texts of the
-// packages that package-lock.json pins. An estimate by OpenAI's vocabulary cannot be judged
-// by that, for it would be the truth but for a factor: crates/tokens/tests/measured.rs does,
-// by what Claude really counted for known texts.
+// Nobody outside can count as Claude does, so these are no errors against Claude: the truth
+// here is OpenAI's count times what was published as the ratio of Claude's to it for that class.
+// The texts are those of sources.json that fit.mjs never sees. An estimate by OpenAI's vocabulary
+// cannot be judged by that, for it would be the truth but for a factor:
+// crates/tokens/tests/measured.rs does, by what Claude really counted for known texts.
 //
 // Requests of all classes come in turn; each is estimated before it is learned from.
 
-import { readdirSync, readFileSync } from "node:fs";
-import path from "node:path";
+import { readFileSync } from "node:fs";
 import { random } from "../../tests/tokens/texts.mjs";
 import { calibrationOf, corrected } from "../../wasm-client/js/calibration.js";
 import { learner } from "../../wasm-client/js/calibrate.js";
 import { estimateText } from "../../wasm-client/js/core.js";
 import { init, load } from "../../wasm-client/test/source.mjs";
+import { classes, textsOf } from "./sources.mjs";
 
-const MODULES = path.join(import.meta.dirname, "../../node_modules");
 /** Requests of a class, of so many characters: from, to. */
 const REQUESTS = 120;
 const CHARS = [1_000, 6_000];
@@ -28,51 +26,20 @@ const CHARS = [1_000, 6_000];
 const WARM = 200;
 const DRIFT_SEEDS = 10;
 
-const locale = (/** @type {string} */ name) => {
-  /** @type {string[]} */
-  const found = [];
-  const walk = (/** @type {unknown} */ value) => {
-    if (typeof value === "string") found.push(value);
-    else if (value && typeof value === "object") Object.values(value).forEach(walk);
-  };
-  walk(JSON.parse(readFileSync(path.join(MODULES, `axe-core/locales/${name}.json`), "utf8")));
-  return found.join(" ");
-};
-const files = (/** @type {string} */ under, /** @type {string} */ end) =>
-  readdirSync(path.join(MODULES, under), { recursive: true, encoding: "utf8" })
-    .filter((name) => name.endsWith(end) && !name.includes("locales"))
-    .sort()
-    .slice(0, 400)
-    .map((name) => readFileSync(path.join(MODULES, under, name), "utf8"))
-    .join("\n");
-
-/** Class, ratio up to 4.6, ratio from 4.7, texts; the ratios as in crates/tokens/tests/accuracy.rs. @type {[string, number, number, string][]} */
-const CLASSES = [
-  ["markdown", 1.15, 1.48, files("@anthropic-ai", ".md") + files("undici", ".md")],
-  ["german", 1.25, 1.65, locale("de")],
-  ["french", 1.25, 1.65, locale("fr")],
-  ["spanish", 1.25, 1.65, locale("es")],
-  ["russian", 1.6, 1.67, locale("ru")],
-  ["greek", 1.6, 1.67, locale("el")],
-  ["japanese", 1.6, 1.67, locale("ja")],
-  ["chinese", 1.6, 1.67, locale("zh_CN")],
-  ["typescript", 1.23, 1.49, files("@types/node", ".d.ts")],
-  ["javascript", 1.24, 1.49, readFileSync(path.join(MODULES, "axe-core/axe.js"), "utf8")],
-  ["json", 1.21, 1.38, readFileSync(path.join(MODULES, "axe-core/sri-history.json"), "utf8") + files(".", "package.json")],
-];
+const CLASSES = classes().map((one) => ({ ...one, texts: textsOf(one, "held").filter(Boolean) }));
 
 await init();
 const o200k = await load("o200k_base", { vocabulary: readFileSync(new URL("../../dist/client/vocabularies/o200k_base.bin", import.meta.url)) });
 const module = readFileSync(new URL("../../wasm-client/calibrate/build/calibrate_bg.wasm", import.meta.url));
 
-/** @typedef {{name: string, kinds: readonly number[], prior: import("../../wasm-client/types/index.js").Bounds, reals: [number, number], turn: number}} Request what is counted is by the older family, and by the newer */
+/** @typedef {{name: string, group: string, kinds: readonly number[], prior: import("../../wasm-client/types/index.js").Bounds, reals: [number, number], turn: number}} Request what is counted is by the older family, and by the newer */
 
 /** @param {string} model @param {number} seed @returns {Request[]} */
 function requestsOf(model, seed) {
   const next = random(seed);
-  return CLASSES.flatMap(([name, ...rest]) => {
-    const [older, newer, text] = /** @type {[number, number, string]} */ (/** @type {unknown} */ (rest));
-    return Array.from({ length: REQUESTS }, () => {
+  return CLASSES.flatMap(({ name, group, ratios, texts }) =>
+    Array.from({ length: REQUESTS }, () => {
+      const text = texts[Math.floor(next() * texts.length)];
       const length = CHARS[0] + next() * (CHARS[1] - CHARS[0]);
       const start = Math.floor(next() * Math.max(1, text.length - length));
       const piece = text.slice(start, start + length).toWellFormed();
@@ -80,9 +47,9 @@ function requestsOf(model, seed) {
       const { kinds, ...prior } = estimateText(piece, model);
       // No tokenizer of bytes makes more of it.
       const most = Buffer.byteLength(piece);
-      return { name, kinds, prior, reals: /** @type {[number, number]} */ ([older, newer].map((ratio) => Math.min(most, Math.round(tokens * ratio)))), turn: next() };
-    });
-  }).sort((a, b) => a.turn - b.turn);
+      return { name, group, kinds, prior, reals: /** @type {[number, number]} */ (ratios.map((ratio) => Math.min(most, Math.round(tokens * ratio)))), turn: next() };
+    }),
+  ).sort((a, b) => a.turn - b.turn);
 }
 
 /**
@@ -116,7 +83,7 @@ const within = (/** @type {{tokens: number, bounds: {lower: number, upper: numbe
 for (const [model, family, at] of /** @type {const} */ ([["claude-sonnet-4-6", "up to 4.6", 0], ["claude-sonnet-5-5", "from 4.7", 1]])) {
   const said = played(requestsOf(model, 46), ({ reals }) => reals[at]).slice(WARM);
   console.log(`\n${family}, in %\n\n| class | bias, p50, p95 as estimated | within the bounds | learned | within the learned bounds where stated, and how often they were | their width |\n|---|---|---|---|---|---|`);
-  for (const name of [...CLASSES.map(([name]) => name), "all"]) {
+  for (const name of [...CLASSES.map(({ name }) => name), "all"]) {
     const list = said.filter((one) => name === "all" || one.name === name);
     const error = (/** @type {"prior" | "after"} */ which) => errors(list.map((one) => one[which].estimate / one.tokens - 1));
     const prior = percent(within(list.map(({ tokens, prior }) => ({ tokens, bounds: prior }))));
@@ -127,21 +94,19 @@ for (const [model, family, at] of /** @type {const} */ ([["claude-sonnet-4-6", "
 
 // Drift: of the requests after a change, those that lie within the bounds.
 const CHANGE = 600;
-const CODE = ["typescript", "javascript", "json", "markdown"];
+const isCode = (/** @type {Request} */ { group }) => group === "code and data";
 /** @type {[string, (requests: Request[]) => Request[], (request: Request, nth: number) => number][]} */
 const DRIFTS = [
   ["nothing changes", (all) => all, ({ reals }) => reals[0]],
   ["another tokenizer, at once", (all) => all, ({ reals }, nth) => reals[Number(nth >= CHANGE)]],
   ["30 % more tokens, bit by bit", (all) => all, ({ reals }, nth) => Math.round(reals[0] * (1 + 0.3 * Math.max(0, Math.min(1, (nth - CHANGE) / 600))))],
-  ["first code and data, then languages", (all) => [...all.filter(({ name }) => CODE.includes(name)).slice(0, CHANGE), ...all.filter(({ name }) => !CODE.includes(name))], ({ reals }) => reals[0]],
+  ["first code and data, then languages", (all) => [...all.filter(isCode).slice(0, CHANGE), ...all.filter(({ group }) => group === "languages")], ({ reals }) => reals[0]],
 ];
 const SPANS = [[CHANGE - 200, CHANGE], [CHANGE, CHANGE + 50], [CHANGE + 50, CHANGE + 200], [CHANGE + 200, CHANGE + 600]];
 console.log(`\nWithin the learned bounds where they were stated, of which 95 % are to be, and how often they were, in %; ${DRIFT_SEEDS} runs, the change after ${CHANGE} requests\n\n| | the 200 before | the 50 after | the next 150 | the next 400 |\n|---|---|---|---|---|`);
 for (const [name, order, real] of DRIFTS) {
   const runs = Array.from({ length: DRIFT_SEEDS }, (_, seed) => {
-    const all = requestsOf("claude-sonnet-4-6", seed + 1);
-    // As many again where the first are sorted out of all.
-    return played(order([...all, ...requestsOf("claude-sonnet-4-6", seed + 101)]), real);
+    return played(order(requestsOf("claude-sonnet-4-6", seed + 1)).slice(0, CHANGE + 600), real);
   });
   const cells = SPANS.map(([from, to]) => held(runs.flatMap((said) => said.slice(from, to))));
   console.log(`| ${name} | ${cells.join(" | ")} |`);
