@@ -1,19 +1,15 @@
 //! From features to tokens.
 //!
 //! The estimate is a weighted sum, fitted to o200k's count times the published
-//! ratios of Claude's count to it (data/estimate.toml says how). Against that
-//! target its mean error on pieces of 4 kB is 3 to 6 % for English, JSON, CSV,
-//! markup, logs, Python, Rust and TypeScript, 6 to 14 % for C, minified
-//! JavaScript and other languages, 20 to 25 % (too low) for base64; single pieces
-//! reach -60 % (JavaScript full of data) and +64 % (Vietnamese).
-//! The target itself is uncertain: published ratios for one class of text differ
-//! by up to 20 %. `cargo run -p tollgate-tokens --example error -- FILES` prints
-//! the table for any texts.
+//! ratios of Claude's count to it (data/estimate.toml says how); docs/counting.md has its
+//! error by class, on texts that the fit never saw. The target itself is uncertain: published
+//! ratios for one class of text differ by up to 20 %. `cargo run -p tollgate-tokens --example
+//! error -- FILES` prints the table for any texts.
 //!
 //! Bounds: `upper` is the text's UTF-8 bytes. A byte-level BPE makes at most one
 //! token of a byte, whatever the text; that Claude's is one, without a
 //! normalisation that lengthens, is likely and not proven. `lower` is 0.4 of the
-//! estimate: below all that was seen in the fit, but no bound for texts made of a
+//! estimate: below all that was seen, but no bound for texts made of a
 //! vocabulary's longest tokens.
 
 use crate::Features;
