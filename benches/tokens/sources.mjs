@@ -4,6 +4,9 @@
 // sources), and packages, folders or documents, whole. `npm:` is pinned by
 // sources/package-lock.json, `workspace:` by package-lock.json, `cargo:` by Cargo.lock,
 // `python:` by tests/e2e/python/requirements.txt.
+//
+// Of the packages of `npm:` none is run: in place of what two hundred others would bring to the
+// code of some, sources/package.json puts one small one.
 
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync, statSync } from "node:fs";
