@@ -12,9 +12,9 @@ import { fieldsOf, held, nameOf, reasonOf, TollgateError } from "./given.js";
  * @returns {Promise<any>} types/worker.d.ts
  */
 export async function loadInWorker(model, options = {}) {
+  held(options?.vocabulary);
   nameOf(model, "loadInWorker");
   const { calibration, vocabulary, worker } = fieldsOf(options, "loadInWorker's options are an object like { calibration }");
-  held(vocabulary);
   const thread = worker ?? started();
   /** @type {Map<number, {resolve: (value: any) => void, reject: (error: unknown) => void}>} */
   const waiting = new Map();
@@ -35,8 +35,8 @@ export async function loadInWorker(model, options = {}) {
     event.preventDefault?.();
     end(new TollgateError("no_wasm", `The web worker could not be started: ${event.message || "its script was not loaded"}`));
   });
-  // Nothing tells of a script that does not come. Once it is there it gives up by itself.
-  const silence = setTimeout(() => end(new TollgateError("no_wasm", `The web worker could not be started: nothing came of it for ${SILENT_MS / 1000} seconds`)), SILENT_MS);
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let silence;
   thread.addEventListener("message", () => clearTimeout(silence), { once: true });
   const call = (/** @type {string} */ what, /** @type {unknown[]} */ ...given) =>
     new Promise((/** @type {(value: any) => void} */ resolve, reject) => {
@@ -59,7 +59,11 @@ export async function loadInWorker(model, options = {}) {
   /** @type {string[]} What the counter there can be asked. */
   let asks;
   try {
-    asks = await call("load", model, { calibration, vocabulary: await sendable(vocabulary, model) });
+    const given = { calibration, vocabulary: await sendable(vocabulary, model) };
+    // Nothing tells of a script that does not come, and one that is there says nothing until it is
+    // asked. Then it answers at once, and gives up by itself.
+    silence = setTimeout(() => end(new TollgateError("no_wasm", `The web worker could not be started: nothing came of it for ${SILENT_MS / 1000} seconds`)), SILENT_MS);
+    asks = await call("load", model, given);
   } catch (error) {
     terminate();
     throw error;
@@ -78,7 +82,13 @@ async function sendable(given, model) {
   const of = /** @type {const} */ ({ code: "bad_vocabulary", what: `${model}'s vocabulary` });
   const from = await arrived(given, of);
   if (from === undefined) return undefined;
-  return typeof from === "string" || from instanceof URL ? new URL(from, document.baseURI).href : read(from, of);
+  if (typeof from !== "string" && !(from instanceof URL)) return read(from, of);
+  try {
+    // A worker that starts another has no document.
+    return new URL(from, globalThis.document?.baseURI ?? globalThis.location?.href).href;
+  } catch (error) {
+    throw new TollgateError(of.code, `${of.what} could not be fetched from ${from}: ${reasonOf(error)}`, error);
+  }
 }
 
 /** A policy or a platform may have no workers. */

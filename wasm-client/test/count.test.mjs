@@ -361,6 +361,44 @@ test("where there are no web workers the promise is rejected", async () => {
   await assert.rejects(loadInWorker("claude-sonnet-5-5"), failing("no_wasm", /web worker could not be started/));
 });
 
+/** A web worker whose script is there, and answers that it loaded what it was asked for. */
+class Thread extends EventTarget {
+  /** @type {any[]} */
+  asked = [];
+  ended = false;
+  postMessage(/** @type {any} */ asked) {
+    this.asked.push(asked);
+    for (const data of [{ begun: true }, { n: asked.n, value: ["count"] }]) this.dispatchEvent(new MessageEvent("message", { data }));
+  }
+  terminate() {
+    this.ended = true;
+  }
+}
+
+test("a web worker waits for a vocabulary that comes slowly, and is told its place wherever the page is", async (t) => {
+  const { loadInWorker } = await import("../js/worker.js");
+  const inThread = (/** @type {any} */ vocabulary, thread = new Thread()) => ({ thread, counter: loadInWorker("r50k_base", { vocabulary, worker: /** @type {any} */ (thread) }) });
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { promise, resolve } = Promise.withResolvers();
+  const slow = inThread(promise);
+  for (let at = 0; at < 3; at++, await setImmediate()) t.mock.timers.tick(30_000);
+  resolve(new Uint8Array([1, 2, 3]));
+  assert.equal((await slow.counter).name, "r50k_base");
+  assert.deepEqual(slow.thread.asked[0].given[1].vocabulary, new Uint8Array([1, 2, 3]));
+  t.mock.timers.tick(60_000);
+  assert.equal(slow.thread.ended, false);
+
+  // Here there is no document, as in a worker.
+  const placed = inThread("https://app.example.com/r50k_base.bin");
+  await placed.counter;
+  assert.equal(placed.thread.asked[0].given[1].vocabulary, "https://app.example.com/r50k_base.bin");
+  for (const nowhere of ["r50k_base.bin", "http://["]) {
+    const { thread, counter } = inThread(nowhere);
+    await assert.rejects(counter, failing("bad_vocabulary", /r50k_base's vocabulary could not be fetched from /));
+    assert.deepEqual([thread.asked, thread.ended], [[], true]);
+  }
+});
+
 test("arguments out of range are refused, and nothing is left behind", async () => {
   const counter = await o200k();
   for (const tokens of [-1, 1.5, NaN, "5", 2 ** 60]) {
