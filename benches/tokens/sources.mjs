@@ -28,7 +28,8 @@ export function classes() {
  * @param {Pick<Class, "fit" | "held">[]} list
  */
 export function inBoth(list) {
-  const folder = (/** @type {string} */ source) => `${source.split("/*")[0]}/`;
+  // A package is the same by whichever lock file it comes.
+  const folder = (/** @type {string} */ source) => `${source.replace("workspace:", "npm:").split("/*")[0]}/`;
   const held = list.flatMap((one) => one.held.map(folder));
   return list.flatMap(({ fit }) => fit).filter((source) => held.some((other) => other.startsWith(folder(source)) || folder(source).startsWith(other)));
 }

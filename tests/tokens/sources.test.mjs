@@ -12,6 +12,12 @@ test("each class has both", () => {
   for (const { name, fit, held } of classes()) assert.ok(fit.length && held.length, name);
 });
 
+test("no source is a whole package, which has documents of more than one kind", () => {
+  const whole = (/** @type {string} */ source) => !source.includes("/*") && !source.replace(/:@[^/]+\//, ":").includes("/");
+  assert.deepEqual([whole("npm:a"), whole("npm:@a/b"), whole("npm:@a/b/c"), whole("npm:@a/*.json")], [true, true, false, false]);
+  assert.deepEqual(classes().flatMap(({ fit, held }) => [...fit, ...held]).filter(whole), []);
+});
+
 test("a folder and what lies in it are the same source, of whatever class", () => {
   const of = (/** @type {string} */ fit, /** @type {string} */ held) => inBoth([{ fit: [fit], held: ["npm:z"] }, { fit: ["npm:y"], held: [held] }]);
   for (const [fit, held, same] of /** @type {[string, string, boolean][]} */ ([
@@ -21,7 +27,8 @@ test("a folder and what lies in it are the same source, of whatever class", () =
     ["npm:a/*.md", "npm:a/*.ts", true],
     ["npm:a/b.json", "npm:a/c.json", false],
     ["npm:a", "npm:ab", false],
-    ["npm:a", "workspace:a", false],
+    ["npm:a", "workspace:a/b.json", true],
+    ["npm:a", "cargo:a", false],
   ])) {
     assert.deepEqual(of(fit, held), same ? [fit] : [], `${fit} ${held}`);
   }
