@@ -332,7 +332,7 @@ test("tollgate calibrate: one's own prompts, counted by the provider, halve the 
     const { before, after, prompts, held_out: heldOut } = written.measured;
     assert.ok(prompts > 150 && heldOut > 40, JSON.stringify(written.measured));
     assert.ok(after.p50 < before.p50 / 2 && after.p95 < before.p95, JSON.stringify(written.measured));
-    assert.match(done.out, /before +-?\d+\.\d % +\d+\.\d % +\d+\.\d %/);
+    assert.match(done.out, /before +[+-]\d+\.\d % +\d+\.\d % +\d+\.\d %/);
     const counter = await load(MODEL, { calibration: written });
     assert.equal(counter.measure({ messages: [{ role: "user", content: prompt(7) }] }).confidence, "calibrated");
     assert.doesNotThrow(() => guard({ limits: { rpm: 1 }, calibrations: { [MODEL]: written } }).close());
