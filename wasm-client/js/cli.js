@@ -36,6 +36,9 @@ What is sent is what the files hold; nothing else leaves.
   --out FILE          where to write (default ${CALIBRATION})
 `;
 
+/** The options of each command. */
+const TAKEN = { count: ["model", "calibration", "json"], calibrate: ["model", "url", "out"] };
+
 /** Wrong use, as for any command; 1 is for a file that cannot be read. */
 const EXIT_USAGE = 2;
 
@@ -52,24 +55,26 @@ async function main(argv) {
       args: argv,
       allowPositionals: true,
       options: {
-        model: { type: "string", default: DEFAULT_MODEL },
+        model: { type: "string" },
         calibration: { type: "string" },
-        json: { type: "boolean", default: false },
-        url: { type: "string", default: PROVIDER },
-        out: { type: "string", default: CALIBRATION },
-        help: { type: "boolean", short: "h", default: false },
+        json: { type: "boolean" },
+        url: { type: "string" },
+        out: { type: "string" },
+        help: { type: "boolean", short: "h" },
       },
     });
   } catch (error) {
     return fail(EXIT_USAGE, `${reasonOf(error)}\n\n${USAGE}`);
   }
-  const { values, positionals } = options;
-  const [command, ...files] = positionals;
-  if (values.help) {
+  const [command, ...files] = options.positionals;
+  if (options.values.help) {
     process.stdout.write(USAGE);
     return 0;
   }
   if (command !== "count" && command !== "calibrate") return fail(EXIT_USAGE, command ? `There is no command ${command}.\n\n${USAGE}` : USAGE);
+  const stray = Object.keys(options.values).find((name) => !TAKEN[command].includes(name));
+  if (stray) return fail(EXIT_USAGE, `${command} takes no --${stray}.\n\n${USAGE}`);
+  const values = { model: DEFAULT_MODEL, json: false, url: PROVIDER, out: CALIBRATION, ...options.values };
   let counter;
   try {
     const calibration = values.calibration === undefined ? undefined : JSON.parse(await readFile(values.calibration, "utf8"));

@@ -184,11 +184,13 @@ test("the command: files, standard input, JSON, and clear words for what is wron
   assert.equal(missing.code, 1);
   assert.match(missing.err, /nowhere\.txt/);
   assert.match(missing.out, /total/);
-  for (const [args, words] of /** @type {[string[], RegExp][]} */ ([[["--model", "gpt-9"], /"gpt-9" is not known/], [["--no"], /Usage/]])) {
+  for (const [args, words] of /** @type {[string[], RegExp][]} */ ([[["--model", "gpt-9"], /"gpt-9" is not known/], [["--no"], /Usage/], [["--out", "b.json", "a.txt"], /^count takes no --out\.\n\nUsage/]])) {
     const wrong = await count(args);
     assert.equal(wrong.code, 2);
     assert.match(wrong.err, words);
   }
+  const stray = await app.run(bin, ["calibrate", "--json", "a.txt"]);
+  assert.deepEqual([stray.code, /^calibrate takes no --json\.\n\nUsage/.test(stray.err)], [2, true], stray.err);
   assert.equal((await app.run(bin, [])).code, 2);
   // Whoever reads its output may leave, as head does.
   const left = await app.run("sh", ["-c", `"${bin}" count ${"a.txt ".repeat(500)} | true`]);
