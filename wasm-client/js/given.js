@@ -122,5 +122,18 @@ const IDS_MAX = 2 ** 28;
 export function idsOf(ids) {
   if (ids instanceof Uint32Array) return ids;
   if (typeof ids !== "object" || ids === null || !(Number.isSafeInteger(ids.length) && ids.length >= 0 && ids.length <= IDS_MAX)) throw new TollgateError("bad_request", `decode takes a list of ids, not ${kindOf(ids)}.`);
-  return Uint32Array.from(ids, (id) => tokensOf(id, "An id"));
+  return Uint32Array.from(ids, (id) => {
+    if (wholeOf(id, "An id") > 0xffffffff) throw new TollgateError("bad_request", `no token has the id ${id}`);
+    return id;
+  });
+}
+
+/**
+ * @param {unknown} given
+ * @param {string} what its name
+ * @returns {boolean}
+ */
+export function flagOf(given, what) {
+  if (typeof given !== "boolean") throw new TollgateError("bad_request", `${what} must be true or false, not ${kindOf(given)}.`);
+  return given;
 }

@@ -5,7 +5,7 @@
 import * as glue from "#glue-hf";
 import { keep, kept, source } from "#platform-hf";
 import { arrived, read, unpacked } from "./bytes.js";
-import { fieldsOf, held, idsOf, kindOf, reasonOf, tokensOf, TollgateError } from "./given.js";
+import { fieldsOf, flagOf, held, idsOf, kindOf, reasonOf, tokensOf, TollgateError } from "./given.js";
 import { sha256 } from "./hash.js";
 import { isWhole, moduleOf, WHOLE_UNITS } from "./module.js";
 
@@ -35,7 +35,7 @@ export async function loadTokenizer(from, options = {}) {
   held(options?.wasm);
   const { name = "tokenizer.json", cache = true, wasm } = fieldsOf(options, "loadTokenizer's options are an object like { sha256 }");
   if (typeof name !== "string") throw new TollgateError("bad_request", `name must be a text, not ${kindOf(name)}.`);
-  if (typeof cache !== "boolean") throw new TollgateError("bad_request", `cache must be true or false, not ${kindOf(cache)}.`);
+  flagOf(cache, "cache");
   const wanted = hashOf(options.sha256);
   await init(wasm);
   if (wanted && cache) {
@@ -87,7 +87,7 @@ function made(bytes) {
  * @returns {Tokenizer}
  */
 function counterOf(name, tokenizer) {
-  const framedOf = (/** @type {EncodeOptions} */ options) => Boolean(fieldsOf(options, "The options are an object like { addSpecialTokens: true }").addSpecialTokens);
+  const framedOf = (/** @type {EncodeOptions} */ options) => flagOf(fieldsOf(options, "The options are an object like { addSpecialTokens: true }").addSpecialTokens ?? false, "addSpecialTokens");
   const count = (/** @type {string} */ text, /** @type {EncodeOptions} */ options = {}) => {
     const framed = framedOf(options);
     return withText(text, (bytes) => tokenizer.count(bytes, framed));
@@ -121,6 +121,7 @@ function counterOf(name, tokenizer) {
     decode(/** @type {ArrayLike<number>} */ ids, /** @type {{skipSpecialTokens?: boolean}} */ options = {}) {
       const list = idsOf(ids);
       const { skipSpecialTokens = false } = fieldsOf(options, "decode's options are an object like { skipSpecialTokens: true }");
+      flagOf(skipSpecialTokens, "skipSpecialTokens");
       return withText("", () => tokenizer.decode(list, skipSpecialTokens));
     },
     form: () => withText("", () => tokenizer.form()),

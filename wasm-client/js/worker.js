@@ -2,7 +2,7 @@
 
 import { arrived, read } from "./bytes.js";
 import { SILENT_MS } from "./fetched.js";
-import { fieldsOf, held, nameOf, reasonOf, TollgateError } from "./given.js";
+import { fieldsOf, held, kindOf, nameOf, reasonOf, TollgateError } from "./given.js";
 
 /**
  * A counter in a web worker of its own.
@@ -15,6 +15,7 @@ export async function loadInWorker(model, options = {}) {
   held(options?.vocabulary);
   nameOf(model, "loadInWorker");
   const { calibration, vocabulary, worker } = fieldsOf(options, "loadInWorker's options are an object like { calibration }");
+  if (worker !== undefined && typeof worker?.postMessage !== "function") throw new TollgateError("bad_request", `worker must be a Worker, not ${kindOf(worker)}.`);
   const thread = worker ?? started();
   /** @type {Map<number, {resolve: (value: any) => void, reject: (error: unknown) => void}>} */
   const waiting = new Map();

@@ -359,6 +359,7 @@ test("what is no string is refused, at every door", async () => {
 test("where there are no web workers the promise is rejected", async () => {
   const { loadInWorker } = await import("../js/worker.js");
   await assert.rejects(loadInWorker("claude-sonnet-5-5"), failing("no_wasm", /web worker could not be started/));
+  for (const worker of [{}, null, "thread.js"]) await assert.rejects(loadInWorker("claude-sonnet-5-5", { worker: /** @type {any} */ (worker) }), failing("bad_request", /worker must be a Worker/));
 });
 
 /** A web worker whose script is there, and answers that it loaded what it was asked for. */
@@ -407,6 +408,7 @@ test("arguments out of range are refused, and nothing is left behind", async () 
   }
   assert.throws(() => counter.chunk("text", 0), failing("bad_request", /size/));
   assert.throws(() => counter.decode([0xffff_ffff]), failing("bad_request", /no token has the id/));
+  assert.throws(() => counter.decode([1e10]), failing("bad_request", /no token has the id 10000000000/));
   assert.throws(() => counter.decode([-1]), failing("bad_request"));
   for (const wrong of [null, undefined, 5, "13225", new Set([13225]), { length: 2 ** 33 }, { length: -1 }]) assert.throws(() => counter.decode(/** @type {any} */ (wrong)), failing("bad_request", /a list of ids/));
   for (const keep of ["TAIL", "", null, true]) assert.throws(() => counter.truncate("text", 1, { keep: /** @type {any} */ (keep) }), failing("bad_request", /"head" or "tail"/));

@@ -302,6 +302,8 @@ test("what is no tokenizer is a rejected promise with a sentence, and the next o
   for (const call of /** @type {((given: any) => unknown)[]} */ ([(options) => counter.count("a", options), (options) => counter.fits("a", 5, options), (options) => counter.encode("a", options)])) refused("bad_request", /options are an object like \{ addSpecialTokens: true \}, not /, call, {}, undefined);
   refused("bad_request", /options are an object like \{ skipSpecialTokens/, (options) => counter.decode([], options), {}, undefined);
   for (const [given, words] of /** @type {[any, RegExp][]} */ ([[{ name: 5 }, /^name must be a text, not /], [{ cache: "no" }, /^cache must be true or false, not /]])) await assert.rejects(hf.loadTokenizer(SMALL, given), (/** @type {any} */ error) => error.code === "bad_request" && words.test(error.message));
+  refused("bad_request", /^addSpecialTokens must be true or false, not /, (addSpecialTokens) => counter.count("a", { addSpecialTokens }), true, undefined, null);
+  refused("bad_request", /^skipSpecialTokens must be true or false, not /, (skipSpecialTokens) => counter.decode([], { skipSpecialTokens }), true, undefined);
   for (const given of wrong.filter((one) => one !== undefined && (typeof one !== "object" || Array.isArray(one) || one === null))) await assert.rejects(hf.loadTokenizer(SMALL, given), (/** @type {any} */ error) => error instanceof hf.TollgateError && error.code === "bad_request" && /options are an object like \{ sha256 \}, not /.test(error.message), JSON.stringify(given));
   assert.equal(counter.count("a\ud800"), counter.count("a\ufffd"));
   assert.equal(counter.count("two ".repeat(1 << 20)), 1 << 20);
